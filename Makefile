@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+# Targets: `make help`. GNU make, a C99 compiler and a POSIX shell are all it needs.
+
+CC = gcc
+AR = ar
+OPT = -O3
+CFLAGS_EXTRA =
+# posix, or c99 where there is nothing but the C library
+OS = posix
+BUILD = build
+PREFIX = /usr/local
+
+# What the bits need (SPEC 2.2); the rest are warnings.
+ARITHMETIC = -ffp-contract=off
+WARNINGS = -pedantic -Wall -Wextra -Wconversion -Wshadow
+CFLAGS = -std=c99 $(OPT) $(WARNINGS) $(ARITHMETIC) $(CFLAGS_EXTRA)
+LDLIBS = -lm
+
+NN = base arena hash fmath rng selftest os_$(OS) sum kernels_c kernels chain gemm linear conv norm group_norm \
+     pool act loss mixture graph ops param optim resnet mlp
+DATA = dataset cifar synth batch json safetensors safetensors_write \
+       partition partition_labels partition_dirichlet partition_file partition_check
+FL = text config config_table config_value model task trainee common gate wire sample client server \
+     eval metrics checkpoint rundir baselines record run finish entry
+LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
+TEST_SOURCES = $(wildcard tests/*.c)
+TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
+TOOL_OBJECTS = $(BUILD)/tools/main.o $(BUILD)/tools/commands.o $(BUILD)/tools/report.o
+
+all: ddome libddome.a ## build ./ddome and libddome.a (default)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
+	@echo "  variables: CC=clang OPT=-O2 CFLAGS_EXTRA=... OS=c99 BUILD=dir DDOME_DATA=dir"
+
+ddome: $(TOOL_OBJECTS) libddome.a
+	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJECTS) libddome.a $(LDLIBS)
+
+libddome.a: $(LIB_OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $(LIB_OBJECTS)
+
+$(BUILD)/tests/runner: $(TEST_OBJECTS) libddome.a
+	$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) libddome.a $(LDLIBS)
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Objects of other flags are never mixed in.
+$(BUILD)/flags: always
+	@mkdir -p $(BUILD)
+	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
+
+run: all ## the demo: common expert, FedAvg and DDOME on generated data
+	@sh tools/demo.sh
+
+test: all $(BUILD)/tests/runner ## all tests that need only a compiler
+	@sh tests/all.sh $(BUILD)
+
+check-all: ## the tests again with gcc and clang at -O0, -O2, -O3, sanitizers, style and direction
+	@sh tests/matrix.sh
+
+lint: ## direction of includes, line and file length, formatting
+	@sh tools/lint.sh
+
+install: all ## ddome, libddome.a and ddome.h under PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	install -m 755 ddome $(DESTDIR)$(PREFIX)/bin/ddome
+	install -m 644 libddome.a $(DESTDIR)$(PREFIX)/lib/libddome.a
+	install -m 644 ddome.h $(DESTDIR)$(PREFIX)/include/ddome.h
+
+clean: ## remove what was built
+	rm -rf $(BUILD) ddome libddome.a
+
+-include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d)
+
+.PHONY: all help run test check-all lint install clean always

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Strict reader and writer of safetensors files. SPEC 17.4. */
+#ifndef DATA_SAFETENSORS_H
+#define DATA_SAFETENSORS_H
+
+#include "json.h"
+
+enum { DATA_SAFETENSORS_MAX_RANK = 8 };
+
+/* One tensor of a file: bytes are little-endian and may sit at any address. */
+typedef struct data_safetensor {
+    const char *name;
+    const char *dtype; /* "F32", "I64", ... */
+    size_t rank;
+    uint64_t shape[DATA_SAFETENSORS_MAX_RANK];
+    const unsigned char *bytes;
+    size_t byte_count;
+} data_safetensor;
+
+typedef struct data_safetensors {
+    const data_safetensor *tensor; /* sorted by offset */
+    size_t count;
+} data_safetensors;
+
+/* Parses a whole file in memory; the tensors point into bytes. DDOME_ERR_DATA says which rule of SPEC 17.4 was broken. */
+DDOME_MUST_CHECK ddome_status data_safetensors_parse(ddome_error *error, nn_arena *arena, data_safetensors *out,
+                                                     const unsigned char *bytes, size_t count);
+
+const data_safetensor *data_safetensors_find(const data_safetensors *file, const char *name);
+
+/* The bytes of a file: names sorted by bytes, no metadata, header padded with spaces to a multiple of 8. */
+DDOME_MUST_CHECK ddome_status data_safetensors_format(ddome_error *error, nn_arena *arena, unsigned char **bytes,
+                                                      size_t *count, const data_safetensor *tensors, size_t tensor_count);
+
+#endif

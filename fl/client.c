@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Local training: normal clients train gate and chosen experts jointly, anchors train both apart. SPEC 11.3, 11.4. */
+#include "client.h"
+
+#include <string.h>
+
+#include "../nn/sum.h"
+
+/* One client at work. */
+typedef struct work {
+    ddome_error *error;
+    nn_arena *scratch;
+    const fl_client_world *world;
+    fl_visit *visit;
+    fl_trainee gate, expert[NN_MAX_EXPERTS];
+    nn_rng augment;
+    float *losses; /* one a batch */
+    size_t steps;
+} work;
+
+/* The data of one step. */
+typedef struct batch {
+    nn_tensor images, embeddings;
+    uint32_t *labels, *anchor; /* anchor: the index of its expert, once a sample */
+} batch;
+
+bool fl_client_is_anchor(const fl_client_world *world, const data_client *client)
+{
+    return world->gate != NULL && client->role == DATA_ANCHOR;
+}
+
+/* ---- batches ---- */
+
+static ddome_status fetch_embeddings(const work *w, batch *b, const uint32_t *samples, size_t count)
+{
+    const fl_embeddings *embeddings = w->world->embeddings;
+    if (w->world->gate == NULL)
+        return DDOME_OK;
+    b->embeddings = (nn_tensor){NULL, count, 1, 1, embeddings->features};
+    b->embeddings.data = nn_arena_alloc(w->scratch, count * embeddings->features, sizeof(float));
+    b->anchor = nn_arena_alloc(w->scratch, count, sizeof *b->anchor);
+    if (b->embeddings.data == NULL || b->anchor == NULL)
+        return nn_arena_fail(w->error, w->scratch, "a batch of embeddings");
+    fl_embeddings_fill(&b->embeddings, embeddings, samples, count);
+    for (size_t i = 0; i < count; i++)
+        b->anchor[i] = w->visit->chosen[0];
+    return DDOME_OK;
+}
+
+static ddome_status fetch(work *w, batch *b, const uint32_t *samples, size_t count)
+{
+    const data_set *set = &w->world->task->set;
+    const size_t image = set->h * set->w * set->c;
+    b->images = (nn_tensor){NULL, count, set->h, set->w, set->c};
+    b->images.data = nn_arena_alloc(w->scratch, count * image, sizeof(float));
+    b->labels = nn_arena_alloc(w->scratch, count, sizeof *b->labels);
+    float *one = nn_arena_alloc(w->scratch, image, sizeof *one);
+    if (b->images.data == NULL || b->labels == NULL || one == NULL)
+        return nn_arena_fail(w->error, w->scratch, "a batch of images");
+    data_batch_fill(&b->images, b->labels, set, &set->train, samples, count);
+    if (w->world->config->augment)
+        data_batch_augment(&b->images, one, &w->augment, set, count);
+    return fetch_embeddings(w, b, samples, count);
+}
+
+/* ---- one step ---- */
+
+/* The expert's own cross-entropy. */
+static ddome_status learn_alone(work *w, const batch *b)
+{
+    nn_graph graph = {.arena = w->scratch, .error = w->error, .training = true};
+    nn_node *logits = fl_trainee_build(&w->expert[0], &graph, nn_graph_leaf(&graph, &b->images, NULL));
+    return fl_trainee_backward(&w->losses[w->steps], &graph, nn_graph_cross_entropy(&graph, logits, b->labels), 1.0f);
+}
+
+/* The gate's cross-entropy towards the anchor's expert, weighted. */
+static ddome_status learn_anchor_gate(work *w, const batch *b)
+{
+    float loss;
+    nn_graph graph = {.arena = w->scratch, .error = w->error, .training = true};
+    nn_node *logits = fl_trainee_build(&w->gate, &graph, nn_graph_leaf(&graph, &b->embeddings, NULL));
+    return fl_trainee_backward(&loss, &graph, nn_graph_cross_entropy(&graph, logits, b->anchor),
+                               w->world->config->anchor_gate_weight.value);
+}
+
+/* Cross-entropy of the mixture: one tape through the gate and every chosen expert. */
+static ddome_status learn_jointly(work *w, const batch *b)
+{
+    const fl_visit *visit = w->visit;
+    nn_node *outputs[NN_MAX_EXPERTS];
+    nn_graph graph = {.arena = w->scratch, .error = w->error, .training = true};
+    nn_node *gate = fl_trainee_build(&w->gate, &graph, nn_graph_leaf(&graph, &b->embeddings, NULL));
+    nn_node *images = nn_graph_leaf(&graph, &b->images, NULL);
+    for (size_t i = 0; i < visit->k; i++)
+        outputs[i] = fl_trainee_build(&w->expert[i], &graph, images);
+    nn_node *mixed = nn_graph_mixture(&graph, gate, outputs, visit->chosen, visit->k,
+                                      w->world->config->mix == FL_MIX_PROBS);
+    return fl_trainee_backward(&w->losses[w->steps], &graph, nn_graph_cross_entropy(&graph, mixed, b->labels), 1.0f);
+}
+
+static ddome_status learn(work *w, const batch *b)
+{
+    if (w->visit->gate == NULL)
+        return learn_alone(w, b);
+    if (!fl_client_is_anchor(w->world, w->visit->client))
+        return learn_jointly(w, b);
+    ddome_status status = learn_alone(w, b);
+    return status == DDOME_OK ? learn_anchor_gate(w, b) : status;
+}
+
+static ddome_status step(work *w, const uint32_t *samples, size_t count)
+{
+    batch b;
+    memset(&b, 0, sizeof b);
+    nn_arena_mark mark = nn_arena_get_mark(w->scratch);
+    ddome_status status = fetch(w, &b, samples, count);
+    if (status == DDOME_OK)
+        status = learn(w, &b);
+    if (status == DDOME_OK) {
+        if (w->visit->gate != NULL)
+            fl_trainee_step(&w->gate);
+        for (size_t i = 0; i < w->visit->k; i++)
+            fl_trainee_step(&w->expert[i]);
+        w->steps++;
+    }
+    nn_arena_rewind(w->scratch, mark);
+    return status;
+}
+
+/* ---- the visit ---- */
+
+static ddome_status epoch(work *w, uint32_t *order, uint32_t number)
+{
+    const fl_config *config = w->world->config;
+    const data_client *client = w->visit->client;
+    nn_rng shuffle = nn_rng_at(config->seed, NN_STREAM_SHUFFLE, number, w->visit->round, client->id);
+    w->augment = nn_rng_at(config->seed, NN_STREAM_AUGMENT, number, w->visit->round, client->id);
+    memcpy(order, client->samples, client->count * sizeof *order);
+    nn_rng_shuffle(&shuffle, order, client->count);
+    ddome_status status = DDOME_OK;
+    for (size_t start = 0; start < client->count && status == DDOME_OK; start += config->batch)
+        status = step(w, order + start, nn_min(config->batch, client->count - start));
+    return status;
+}
+
+static ddome_status prepare(work *w)
+{
+    const fl_config *config = w->world->config;
+    const fl_visit *visit = w->visit;
+    const nn_sgd expert_sgd = {config->lr.value, config->momentum.value, config->weight_decay.value};
+    const nn_sgd gate_sgd = {config->gate_lr.value, config->gate_momentum.value, 0};
+    const size_t batches = (visit->client->count + config->batch - 1) / config->batch;
+    ddome_status status = DDOME_OK;
+    if (visit->gate != NULL)
+        status = fl_trainee_init(w->error, w->scratch, &w->gate, w->world->gate, visit->gate, &gate_sgd);
+    for (size_t i = 0; i < visit->k && status == DDOME_OK; i++)
+        status = fl_trainee_init(w->error, w->scratch, &w->expert[i], w->world->expert, visit->expert[i], &expert_sgd);
+    w->losses = nn_arena_alloc(w->scratch, batches * config->epochs, sizeof *w->losses);
+    if (status == DDOME_OK && w->losses == NULL)
+        status = nn_arena_fail(w->error, w->scratch, "losses");
+    return status;
+}
+
+ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *visit, const fl_client_world *world)
+{
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    work *w = nn_arena_zero(scratch, 1, sizeof *w);
+    uint32_t *order = nn_arena_alloc(scratch, visit->client->count, sizeof *order);
+    if (w == NULL || order == NULL)
+        return nn_arena_fail(error, scratch, "a client at work");
+    w->error = error;
+    w->scratch = scratch;
+    w->world = world;
+    w->visit = visit;
+    ddome_status status = prepare(w);
+    for (uint32_t number = 0; number < world->config->epochs && status == DDOME_OK; number++)
+        status = epoch(w, order, number);
+    if (status == DDOME_OK)
+        visit->loss = w->steps == 0 ? 0 : nn_sum(w->losses, w->steps) / (float)w->steps;
+    for (size_t i = 0; i < visit->k; i++)
+        visit->batches[i] += w->steps;
+    nn_arena_rewind(scratch, mark);
+    return status;
+}

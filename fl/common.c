@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Pretraining with a held-out stop, and embeddings. SPEC 9. */
+#include "common.h"
+
+#include <string.h>
+
+#include "trainee.h"
+
+void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of, double value)
+{
+    if (progress != NULL && progress->report != NULL)
+        progress->report(progress->user, phase, done, of, value);
+}
+
+/* ---- pretraining ---- */
+
+/* Everything one pretraining needs. */
+typedef struct pretraining {
+    ddome_error *error;
+    nn_arena *scratch;
+    const fl_config *config;
+    const fl_task *task;
+    fl_trainee trainee;
+    uint32_t *order;
+    size_t step, steps; /* done and planned */
+} pretraining;
+
+/* lr * ((steps - step) / steps): linear decay to zero over the planned steps (SPEC 9.1). */
+static float decayed(float lr, size_t step, size_t steps)
+{
+    const float left = (float)(steps - step) / (float)steps;
+    return lr * left;
+}
+
+static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size_t count)
+{
+    const data_set *set = &p->task->set;
+    nn_arena_mark mark = nn_arena_get_mark(p->scratch);
+    nn_graph graph = {.arena = p->scratch, .error = p->error, .training = true};
+    nn_tensor x = {NULL, count, set->h, set->w, set->c};
+    x.data = nn_arena_alloc(p->scratch, nn_tensor_count(&x), sizeof *x.data);
+    uint32_t *labels = nn_arena_alloc(p->scratch, count, sizeof *labels);
+    if (x.data == NULL || labels == NULL)
+        return nn_arena_fail(p->error, p->scratch, "a batch of images");
+    data_batch_fill(&x, labels, set, &set->train, samples, count);
+    nn_node *logits = fl_trainee_build(&p->trainee, &graph, nn_graph_leaf(&graph, &x, NULL));
+    float loss;
+    ddome_status status = fl_trainee_backward(&loss, &graph, nn_graph_cross_entropy(&graph, logits, labels), 1.0f);
+    p->trainee.sgd.lr = decayed(p->config->pretrain_lr.value, p->step, p->steps);
+    if (status == DDOME_OK)
+        fl_trainee_step(&p->trainee);
+    p->step++;
+    nn_arena_rewind(p->scratch, mark);
+    return status;
+}
+
+static ddome_status pretrain_epoch(pretraining *p, uint32_t epoch)
+{
+    const data_partition *partition = &p->task->partition;
+    nn_rng rng = nn_rng_at(p->config->seed, NN_STREAM_PRETRAIN, epoch, 0, 0);
+    memcpy(p->order, partition->pool, partition->pool_count * sizeof *p->order);
+    nn_rng_shuffle(&rng, p->order, partition->pool_count);
+    ddome_status status = DDOME_OK;
+    const size_t batch = p->config->pretrain_batch;
+    for (size_t start = 0; start < partition->pool_count && status == DDOME_OK; start += batch)
+        status = pretrain_batch(p, p->order + start, nn_min(batch, partition->pool_count - start));
+    return status;
+}
+
+static ddome_status held_out_accuracy(pretraining *p, fl_common *common)
+{
+    const data_partition *partition = &p->task->partition;
+    const data_split *train = &p->task->set.train;
+    const fl_model *model = p->trainee.model;
+    nn_arena_mark mark = nn_arena_get_mark(p->scratch);
+    float *logits = nn_arena_alloc(p->scratch, partition->held_count * model->outputs, sizeof *logits);
+    if (logits == NULL)
+        return nn_arena_fail(p->error, p->scratch, "logits of the held-out part");
+    ddome_status status = fl_model_predict(p->error, p->scratch, logits, NULL, model, p->trainee.values, &p->task->set,
+                                           train, partition->held, partition->held_count);
+    common->correct = 0;
+    common->total = partition->held_count;
+    for (size_t i = 0; i < partition->held_count && status == DDOME_OK; i++)
+        common->correct += fl_argmax(logits + i * model->outputs, model->outputs) == train->labels[partition->held[i]];
+    nn_arena_rewind(p->scratch, mark);
+    return status;
+}
+
+/* correct / total >= target, as binary32 values (SPEC 9.2). */
+static bool reached(const fl_common *common, float target)
+{
+    const float accuracy = (float)common->correct / (float)common->total;
+    return accuracy >= target;
+}
+
+static ddome_status pretrain_epochs(pretraining *p, fl_common *common, const ddome_progress *progress)
+{
+    const size_t epochs = p->config->pretrain_epochs;
+    ddome_status status = DDOME_OK;
+    for (size_t epoch = 0; epoch < epochs && status == DDOME_OK; epoch++) {
+        status = pretrain_epoch(p, (uint32_t)epoch);
+        if (status == DDOME_OK)
+            status = held_out_accuracy(p, common);
+        if (status != DDOME_OK)
+            break;
+        common->epochs = epoch + 1;
+        fl_report(progress, DDOME_PHASE_PRETRAIN, epoch + 1, epochs, (double)common->correct / (double)common->total);
+        if (reached(common, p->config->pretrain_target.value))
+            break;
+    }
+    common->batches = p->step;
+    return status;
+}
+
+ddome_status fl_common_pretrain(ddome_error *error, nn_arena *arena, nn_arena *scratch, fl_common *common,
+                                const fl_model *model, const fl_config *config, const fl_task *task,
+                                const ddome_progress *progress)
+{
+    const nn_sgd sgd = {config->pretrain_lr.value, config->pretrain_momentum.value, config->pretrain_weight_decay.value};
+    const size_t pool = task->partition.pool_count, batch = config->pretrain_batch;
+    pretraining p = {.error = error, .scratch = scratch, .config = config, .task = task};
+    memset(common, 0, sizeof *common);
+    common->values = nn_arena_alloc(arena, model->layout.total, sizeof *common->values);
+    if (common->values == NULL)
+        return nn_arena_fail(error, arena, "the common expert");
+    nn_layout_init(common->values, &model->layout, config->seed, NN_STREAM_INIT_COMMON, 0);
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    ddome_status status = fl_trainee_init(error, scratch, &p.trainee, model, common->values, &sgd);
+    p.order = nn_arena_alloc(scratch, pool, sizeof *p.order);
+    if (status == DDOME_OK && p.order == NULL)
+        status = nn_arena_fail(error, scratch, "the order of the samples");
+    p.steps = config->pretrain_epochs * ((pool + batch - 1) / batch);
+    if (status == DDOME_OK)
+        status = pretrain_epochs(&p, common, progress);
+    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+/* ---- embeddings ---- */
+
+/* Gives each sample some client holds a slot, in order of first use; fills samples[slot]. */
+static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const fl_task *task, const data_split *split,
+                           const data_client *clients, size_t count)
+{
+    size_t used = 0;
+    memset(embeddings->slot, 0xff, split->count * sizeof *embeddings->slot);
+    for (size_t k = 0; k < count; k++)
+        for (size_t i = 0; i < clients[k].count && fl_task_split(task, &clients[k]) == split; i++) {
+            uint32_t sample = clients[k].samples[i];
+            if (embeddings->slot[sample] != UINT32_MAX)
+                continue;
+            embeddings->slot[sample] = (uint32_t)used;
+            samples[used++] = sample;
+        }
+    return used;
+}
+
+ddome_status fl_common_embed(ddome_error *error, nn_arena *arena, nn_arena *scratch, fl_embeddings *embeddings,
+                             const fl_common *common, const fl_model *model, const fl_task *task,
+                             const data_split *split, const data_client *clients, size_t count)
+{
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    uint32_t *samples = nn_arena_alloc(scratch, split->count, sizeof *samples);
+    embeddings->slot = nn_arena_alloc(arena, split->count, sizeof *embeddings->slot);
+    if (samples == NULL || embeddings->slot == NULL)
+        return nn_arena_fail(error, arena, "the table of embeddings");
+    const size_t used = assign_slots(embeddings, samples, task, split, clients, count);
+    embeddings->features = model->features;
+    embeddings->rows = nn_arena_alloc(arena, used * model->features, sizeof *embeddings->rows);
+    if (embeddings->rows == NULL)
+        return nn_arena_fail(error, arena, "embeddings");
+    ddome_status status = fl_model_predict(error, scratch, NULL, embeddings->rows, model, common->values, &task->set,
+                                           split, samples, used);
+    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uint32_t *samples, size_t count)
+{
+    const size_t width = embeddings->features;
+    for (size_t i = 0; i < count; i++)
+        memcpy(x->data + i * width, embeddings->rows + embeddings->slot[samples[i]] * width, width * sizeof *x->data);
+}

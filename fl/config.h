@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Every key of a run, validated once and constant afterwards. The table of keys with defaults and ranges is SPEC 16. */
+#ifndef FL_CONFIG_H
+#define FL_CONFIG_H
+
+#include "../data/partition.h"
+#include "text.h"
+
+/* FL_DECIMAL: "0.", 22 places, NUL (SPEC 16.2). FL_MAX_EXPERTS: an expert set fits 64 bits. */
+enum { FL_PATH = 1024, FL_DECIMAL = 25, FL_MAX_EXPERTS = 64 };
+
+/* anchor_clients before fl_config_check has put the number of experts in its place. */
+#define FL_AUTO SIZE_MAX
+
+typedef enum fl_algo { FL_ALGO_DDOME, FL_ALGO_FEDAVG, FL_ALGO_COMMON } fl_algo;
+typedef enum fl_data_kind { FL_DATA_SYNTH, FL_DATA_CIFAR10, FL_DATA_CIFAR100 } fl_data_kind;
+typedef enum fl_arch { FL_ARCH_RESNET34, FL_ARCH_MLP } fl_arch;
+typedef enum fl_stem { FL_STEM_3X3, FL_STEM_7X7 } fl_stem;
+typedef enum fl_norm { FL_NORM_BATCH, FL_NORM_GROUP } fl_norm;
+typedef enum fl_init { FL_INIT_RANDOM, FL_INIT_COMMON } fl_init;
+typedef enum fl_mix { FL_MIX_LOGITS, FL_MIX_PROBS } fl_mix;
+typedef enum fl_aggregate { FL_AGGREGATE_SAMPLES, FL_AGGREGATE_UNIFORM } fl_aggregate;
+typedef enum fl_bn_stats { FL_BN_AVERAGE, FL_BN_LOCAL, FL_BN_FIRST } fl_bn_stats;
+typedef enum fl_sampling { FL_SAMPLING_STRATA, FL_SAMPLING_UNIFORM } fl_sampling;
+typedef enum fl_scope { FL_SCOPE_UNSEEN, FL_SCOPE_HOLDOUT, FL_SCOPE_GLOBAL } fl_scope;
+typedef enum fl_arith { FL_ARITH_MA } fl_arith;
+
+/* A decimal as it was written, canonical (no trailing zeros, no exponent), and its float (SPEC 16.2). */
+typedef struct fl_decimal {
+    float value;
+    char text[FL_DECIMAL];
+} fl_decimal;
+
+/* Choices are kept as int so that the table can set them; each holds a value of the enum named beside it. */
+typedef struct fl_config {
+    uint64_t seed;
+    int algo;  /* fl_algo */
+    int arith; /* fl_arith */
+
+    int data; /* fl_data_kind */
+    char data_dir[FL_PATH], exclude[FL_PATH];
+    unsigned cifar10_batches; /* bit i = batch i + 1 */
+    size_t synth_train, synth_test, synth_size, synth_domains, synth_shapes, synth_noise;
+
+    int partition; /* data_partition_kind */
+    char partition_file[FL_PATH];
+    size_t clients, anchor_clients, unseen_clients, holdout_clients;
+    size_t labels_per_client, anchor_labels, samples_per_client, unseen_samples;
+    fl_decimal alpha;
+    int dialect; /* data_dirichlet_dialect */
+    size_t min_size, max_draws;
+
+    int arch, stem, norm; /* fl_arch, fl_stem, fl_norm */
+    size_t width, hidden, gn_channels;
+
+    char common[FL_PATH]; /* checkpoint of the common expert; empty: pretrain it in the run */
+    fl_decimal pretrain_target, pretrain_lr, pretrain_momentum, pretrain_weight_decay;
+    size_t pretrain_epochs, pretrain_batch;
+
+    size_t experts, top_k;
+    int init; /* fl_init: where experts and FedAvg's model start */
+    size_t gate_hidden;
+    fl_decimal gate_lr, gate_momentum, anchor_gate_weight;
+    int mix; /* fl_mix */
+
+    size_t rounds, epochs, batch;
+    int sampling; /* fl_sampling */
+    size_t active_anchors, active_normal;
+    fl_decimal lr, momentum, weight_decay;
+    int augment; /* 0 or 1 */
+    int aggregate, bn_stats; /* fl_aggregate, fl_bn_stats */
+
+    size_t eval_every;
+    int eval_scope; /* fl_scope */
+} fl_config;
+
+/* Every default; data_dir from the environment variable DDOME_DATA is the caller's (tools/) business. */
+void fl_config_defaults(fl_config *config);
+
+/* Reads a file over what is there; sets one key. DDOME_ERR_USAGE with file and line, expected and found, nearest key. */
+DDOME_MUST_CHECK ddome_status fl_config_load(ddome_error *error, fl_config *config, const char *path);
+DDOME_MUST_CHECK ddome_status fl_config_set(ddome_error *error, fl_config *config, const char *key, const char *value);
+
+/* Resolves `auto` values and checks all keys against one another. Call it once, before use. */
+DDOME_MUST_CHECK ddome_status fl_config_check(ddome_error *error, fl_config *config);
+
+/* What stands in place of each path in the text: content hashes, or "" where unused. */
+typedef struct fl_config_hashes {
+    char data[NN_HEX_BYTES], exclude[NN_HEX_BYTES], partition_file[NN_HEX_BYTES], common[NN_HEX_BYTES];
+} fl_config_hashes;
+
+/* config.toml: one `key = value` line a key in table order; only keys that affect bits. hashes NULL: paths as given. */
+void fl_config_write(fl_text *text, const fl_config *config, const fl_config_hashes *hashes);
+
+/* The partition the keys ask for. */
+data_partition_source fl_config_partition(const fl_config *config);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* One row a key: name, field, default, range, words; the order is that of config.toml. SPEC 16.3.
+ */
+#include "config_table.h"
+
+#include <string.h>
+
+#define FIELD(name) offsetof(fl_config, name)
+#define NO_CHOICE NULL, NULL
+#define SIZE(section, name, otherwise, low, high)                                                  \
+    {                                                                                              \
+#name, section, FL_KEY_SIZE, FIELD(name), otherwise, low, high, FL_RANGE_CLOSED,           \
+            NO_CHOICE, true, 0                                                                     \
+    }
+#define AUTO(section, name, low, high)                                                             \
+    {                                                                                              \
+#name, section, FL_KEY_AUTO, FIELD(name), "auto", low, high, FL_RANGE_CLOSED, NO_CHOICE,   \
+            true, 0                                                                                \
+    }
+#define SEED(section, name, otherwise)                                                             \
+    {                                                                                              \
+#name, section, FL_KEY_SEED, FIELD(name), otherwise, 0, UINT64_MAX, FL_RANGE_CLOSED,       \
+            NO_CHOICE, true, 0                                                                     \
+    }
+#define DECIMAL(section, name, otherwise, low, high, range)                                        \
+    {                                                                                              \
+#name, section, FL_KEY_DECIMAL, FIELD(name), otherwise, low, high, range, NO_CHOICE, true, \
+            0                                                                                      \
+    }
+#define CHOICE_LATER(section, name, words, later)                                                  \
+    {                                                                                              \
+#name, section, FL_KEY_CHOICE, FIELD(name), NULL, 0, 0, FL_RANGE_CLOSED, words, later,     \
+            true, 0                                                                                \
+    }
+#define CHOICE(section, name, words) CHOICE_LATER(section, name, words, NULL)
+#define SWITCH(section, name, otherwise)                                                           \
+    {                                                                                              \
+#name, section, FL_KEY_BOOL, FIELD(name), otherwise, 0, 0, FL_RANGE_CLOSED, NO_CHOICE,     \
+            true, 0                                                                                \
+    }
+#define BATCHES(section, name, otherwise, high)                                                    \
+    {                                                                                              \
+#name, section, FL_KEY_BATCHES, FIELD(name), otherwise, 1, high, FL_RANGE_CLOSED,          \
+            NO_CHOICE, true, 0                                                                     \
+    }
+#define PATH_HASHED(section, name)                                                                 \
+    {                                                                                              \
+#name, section, FL_KEY_PATH, FIELD(name), "", 0, 0, FL_RANGE_CLOSED, NO_CHOICE, true,      \
+            offsetof(fl_config_hashes, name)                                                       \
+    }
+#define PATH_LOCAL(section, name)                                                                  \
+    {                                                                                              \
+#name, section, FL_KEY_PATH, FIELD(name), "", 0, 0, FL_RANGE_CLOSED, NO_CHOICE, false, 0   \
+    }
+
+/* Words in the order of the enums of config.h, the data_ ones in that of data/partition.h. */
+static const char *const algo[] = {"ddome", "fedavg", "common", NULL};
+static const char *const algo_later[] = {"fedprox", "scaffold", "ensemble", "fedmix",
+                                         "local",   "ifca",     "head",     NULL};
+static const char *const arith[] = {"ma", NULL};
+static const char *const arith_later[] = {"fma", NULL};
+static const char *const data[] = {"synth", "cifar10", "cifar100", NULL};
+static const char *const partition[] = {"labels", "dirichlet", "iid", "file", NULL};
+static const char *const dialect[] = {"plain", "balanced", NULL};
+static const char *const arch[] = {"resnet34", "mlp", NULL};
+static const char *const stem[] = {"3x3", "7x7", NULL};
+static const char *const norm[] = {"batch", "group", NULL};
+static const char *const init[] = {"random", "common", NULL};
+static const char *const mix[] = {"logits", "probs", NULL};
+static const char *const sampling[] = {"strata", "uniform", NULL};
+static const char *const aggregate[] = {"samples", "uniform", NULL};
+static const char *const bn_stats[] = {"average", "local", "first", NULL};
+static const char *const eval_scope[] = {"unseen", "holdout", "global", NULL};
+
+enum {
+    MOST_CLIENTS = 1000000,  /* SPEC 8 */
+    MOST_SAMPLES = 10000000, /* SPEC 7.4.1 */
+    MOST_EPOCHS = 65535,     /* 16 bits of the generator's counter (SPEC 4.2) */
+    MOST_ROUNDS = 1000000,
+    MOST_BATCH = 65536,
+    MOST_HIDDEN = 65536,
+    MOST_WIDTH = 1024,
+    MOST_FACTOR = 1000
+};
+
+static const fl_key keys[] = {
+    SEED("run", seed, "1"),
+    CHOICE_LATER("run", algo, algo, algo_later),
+    CHOICE_LATER("run", arith, arith, arith_later),
+
+    CHOICE("data", data, data),
+    PATH_LOCAL("data", data_dir),
+    PATH_HASHED("data", exclude),
+    BATCHES("data", cifar10_batches, "1,2,3,4,5", 5),
+    SIZE("data", synth_train, "2000", 10, MOST_SAMPLES),
+    SIZE("data", synth_test, "1000", 1, MOST_SAMPLES),
+    SIZE("data", synth_size, "16", 8, 256),
+    SIZE("data", synth_domains, "4", 1, 127),
+    SIZE("data", synth_shapes, "3", 2, 8),
+    SIZE("data", synth_noise, "24", 0, 255),
+
+    CHOICE("partition", partition, partition),
+    PATH_HASHED("partition", partition_file),
+    SIZE("partition", clients, "100", 1, MOST_CLIENTS),
+    AUTO("partition", anchor_clients, 0, FL_MAX_EXPERTS),
+    SIZE("partition", unseen_clients, "5", 0, MOST_CLIENTS),
+    SIZE("partition", holdout_clients, "5", 0, MOST_CLIENTS),
+    SIZE("partition", labels_per_client, "4", 1, 255),
+    SIZE("partition", anchor_labels, "0", 0, 255),
+    SIZE("partition", samples_per_client, "0", 0, MOST_SAMPLES),
+    SIZE("partition", unseen_samples, "0", 0, MOST_SAMPLES),
+    DECIMAL("partition", alpha, "0.1", 0, MOST_FACTOR, FL_RANGE_ABOVE),
+    CHOICE("partition", dialect, dialect),
+    SIZE("partition", min_size, "10", 0, MOST_SAMPLES),
+    SIZE("partition", max_draws, "1000", 1, MOST_EPOCHS),
+
+    CHOICE("model", arch, arch),
+    CHOICE("model", stem, stem),
+    CHOICE("model", norm, norm),
+    SIZE("model", width, "64", 1, MOST_WIDTH),
+    SIZE("model", hidden, "64", 1, MOST_HIDDEN),
+    SIZE("model", gn_channels, "8", 1, MOST_WIDTH),
+
+    PATH_HASHED("common", common),
+    DECIMAL("common", pretrain_target, "0.7", 0, 1, FL_RANGE_CLOSED),
+    DECIMAL("common", pretrain_lr, "0.1", 0, MOST_FACTOR, FL_RANGE_ABOVE),
+    DECIMAL("common", pretrain_momentum, "0.9", 0, 1, FL_RANGE_BELOW),
+    DECIMAL("common", pretrain_weight_decay, "0.0005", 0, 1, FL_RANGE_CLOSED),
+    SIZE("common", pretrain_epochs, "20", 1, MOST_EPOCHS),
+    SIZE("common", pretrain_batch, "128", 1, MOST_BATCH),
+
+    SIZE("experts", experts, "5", 1, FL_MAX_EXPERTS),
+    SIZE("experts", top_k, "2", 1, FL_MAX_EXPERTS),
+    CHOICE("experts", init, init),
+    SIZE("experts", gate_hidden, "256", 1, MOST_HIDDEN),
+    DECIMAL("experts", gate_lr, "0.001", 0, MOST_FACTOR, FL_RANGE_ABOVE),
+    DECIMAL("experts", gate_momentum, "0", 0, 1, FL_RANGE_BELOW),
+    DECIMAL("experts", anchor_gate_weight, "1", 0, MOST_FACTOR, FL_RANGE_CLOSED),
+    CHOICE("experts", mix, mix),
+
+    SIZE("rounds", rounds, "10", 1, MOST_ROUNDS),
+    SIZE("rounds", epochs, "1", 1, MOST_EPOCHS),
+    SIZE("rounds", batch, "256", 1, MOST_BATCH),
+    CHOICE("rounds", sampling, sampling),
+    SIZE("rounds", active_anchors, "5", 0, FL_MAX_EXPERTS),
+    SIZE("rounds", active_normal, "5", 0, MOST_CLIENTS),
+    DECIMAL("rounds", lr, "0.01", 0, MOST_FACTOR, FL_RANGE_ABOVE),
+    DECIMAL("rounds", momentum, "0.9", 0, 1, FL_RANGE_BELOW),
+    DECIMAL("rounds", weight_decay, "0", 0, 1, FL_RANGE_CLOSED),
+    SWITCH("rounds", augment, "false"),
+    CHOICE("rounds", aggregate, aggregate),
+    CHOICE("rounds", bn_stats, bn_stats),
+
+    SIZE("evaluation", eval_every, "10", 1, MOST_ROUNDS),
+    CHOICE("evaluation", eval_scope, eval_scope),
+};
+
+#define KEYS (sizeof keys / sizeof *keys)
+
+NN_ASSUME(keys_fit, KEYS <= FL_MAX_KEYS);
+NN_ASSUME(algo_words, sizeof algo / sizeof *algo == FL_ALGO_COMMON + 2);
+NN_ASSUME(data_words, sizeof data / sizeof *data == FL_DATA_CIFAR100 + 2);
+NN_ASSUME(partition_words, sizeof partition / sizeof *partition == DATA_PARTITION_FILE + 2);
+NN_ASSUME(dialect_words, sizeof dialect / sizeof *dialect == DATA_DIRICHLET_BALANCED + 2);
+NN_ASSUME(bn_words, sizeof bn_stats / sizeof *bn_stats == FL_BN_FIRST + 2);
+NN_ASSUME(scope_words, sizeof eval_scope / sizeof *eval_scope == FL_SCOPE_GLOBAL + 2);
+
+const fl_key *fl_config_keys(size_t *count)
+{
+    *count = KEYS;
+    return keys;
+}
+
+const fl_key *fl_config_find(const char *name, const char **nearest)
+{
+    const fl_key *best = keys;
+    for (size_t i = 0; i < KEYS; i++) {
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+        if (fl_text_distance(name, keys[i].name) < fl_text_distance(name, best->name))
+            best = &keys[i];
+    }
+    if (nearest != NULL)
+        *nearest = best->name;
+    return NULL;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* The public functions that are not the algorithm: configuration, texts about data and partition, evaluation of a finished run. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../nn/selftest.h"
+#include "checkpoint.h"
+#include "run.h"
+
+struct ddome_config {
+    fl_config keys;
+};
+
+const fl_config *fl_config_of(const ddome_config *config)
+{
+    return &config->keys;
+}
+
+/* ---- configuration ---- */
+
+ddome_status ddome_config_new(ddome_error *error, ddome_config **config)
+{
+    ddome_config *made = malloc(sizeof *made);
+    if (made == NULL)
+        return nn_fail(error, DDOME_ERR_MEMORY, "out of memory: a configuration");
+    fl_config_defaults(&made->keys);
+    *config = made;
+    return DDOME_OK;
+}
+
+ddome_status ddome_config_load(ddome_error *error, ddome_config *config, const char *path)
+{
+    return fl_config_load(error, &config->keys, path);
+}
+
+ddome_status ddome_config_set(ddome_error *error, ddome_config *config, const char *key, const char *value)
+{
+    return fl_config_set(error, &config->keys, key, value);
+}
+
+void ddome_config_free(ddome_config *config)
+{
+    free(config);
+}
+
+ddome_status ddome_selftest(ddome_error *error)
+{
+    return nn_selftest(error);
+}
+
+/* ---- texts handed to the caller ---- */
+
+static ddome_status hand_over(ddome_error *error, char **out, const char *text, size_t length)
+{
+    char *copy = malloc(length + 1);
+    if (copy == NULL)
+        return nn_fail(error, DDOME_ERR_MEMORY, "out of memory: a text of %lu bytes", (unsigned long)length);
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    *out = copy;
+    return DDOME_OK;
+}
+
+static ddome_status hand_over_text(ddome_error *error, char **out, const fl_text *text)
+{
+    ddome_status status = fl_text_status(error, text);
+    return status == DDOME_OK ? hand_over(error, out, text->data, text->length) : status;
+}
+
+void ddome_text_free(char *text)
+{
+    free(text);
+}
+
+ddome_status ddome_config_text(ddome_error *error, char **text, const ddome_config *config)
+{
+    nn_arena arena = {0};
+    fl_config keys = config->keys;
+    fl_text out = {.arena = &arena};
+    ddome_status status = fl_config_check(error, &keys);
+    if (status == DDOME_OK) {
+        fl_config_write(&out, &keys, NULL);
+        status = hand_over_text(error, text, &out);
+    }
+    nn_arena_free(&arena);
+    return status;
+}
+
+ddome_status ddome_partition(ddome_error *error, char **text, const ddome_config *config)
+{
+    nn_arena arena = {0};
+    fl_config keys = config->keys;
+    fl_task task;
+    char *csv = NULL;
+    size_t length = 0;
+    ddome_status status = fl_config_check(error, &keys);
+    if (status == DDOME_OK)
+        status = fl_task_load(error, &arena, &task, &keys);
+    if (status == DDOME_OK)
+        status = data_partition_text(error, &arena, &csv, &length, &task.partition);
+    if (status == DDOME_OK)
+        status = hand_over(error, text, csv, length);
+    nn_arena_free(&arena);
+    return status;
+}
+
+static void describe_split(fl_text *text, const char *name, const data_split *split, size_t classes)
+{
+    uint64_t count[256] = {0};
+    for (size_t i = 0; i < split->count; i++)
+        count[split->labels[i]]++;
+    fl_text_add(text, "%s: %lu records, SHA-256 ", name, (unsigned long)split->count);
+    fl_text_digest(text, &split->hash);
+    fl_text_add(text, "\n%s: records per label", name);
+    for (size_t label = 0; label < classes; label++)
+        fl_text_add(text, " %llu", (unsigned long long)count[label]);
+    fl_text_add(text, "\n");
+}
+
+ddome_status ddome_data_info(ddome_error *error, char **text, const ddome_config *config)
+{
+    nn_arena arena = {0};
+    fl_text out = {.arena = &arena};
+    data_set set;
+    ddome_status status = fl_task_load_data(error, &arena, &set, &config->keys);
+    if (status == DDOME_OK) {
+        fl_text_add(&out, "%s: %lu x %lu x %lu, %lu classes\n", set.name, (unsigned long)set.h, (unsigned long)set.w,
+                    (unsigned long)set.c, (unsigned long)set.classes);
+        describe_split(&out, "train", &set.train, set.classes);
+        describe_split(&out, "test", &set.test, set.classes);
+        status = hand_over_text(error, text, &out);
+    }
+    nn_arena_free(&arena);
+    return status;
+}
+
+/* ---- evaluation of a finished run ---- */
+
+/* The run's own partition, and its own common expert when it has one. */
+static void point_into(fl_config *keys, const char *run_dir)
+{
+    keys->partition = DATA_PARTITION_FILE;
+    snprintf(keys->partition_file, sizeof keys->partition_file, "%s/partition.csv", run_dir);
+    snprintf(keys->common, sizeof keys->common, "%s/final/common.safetensors", run_dir);
+}
+
+static ddome_status load_slot(fl_run *run, fl_slot *slot, const char *run_dir, const char *name)
+{
+    char path[FL_PATH + 64];
+    snprintf(path, sizeof path, "%s/final/%s.safetensors", run_dir, name);
+    return fl_checkpoint_load(run->error, &run->scratch, slot->values, &slot->batches, slot->model, path);
+}
+
+static ddome_status load_models(fl_run *run, const char *run_dir)
+{
+    char name[32];
+    ddome_status status = DDOME_OK;
+    if (run->server.gate.model != NULL)
+        status = load_slot(run, &run->server.gate, run_dir, "gate");
+    for (size_t i = 0; i < run->server.experts && status == DDOME_OK; i++) {
+        snprintf(name, sizeof name, "expert_%lu", (unsigned long)i);
+        status = load_slot(run, &run->server.expert[i], run_dir, name);
+    }
+    return status;
+}
+
+static ddome_status report_clients(fl_run *run, ddome_summary *summary, char **report)
+{
+    fl_evaluation evaluation;
+    fl_metrics metrics;
+    fl_text text = {.arena = &run->arena};
+    ddome_status status =
+        fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation, &run->evaluator, &run->server);
+    if (status == DDOME_OK)
+        status = fl_metrics_of(run->error, &run->scratch, &metrics, &evaluation);
+    if (status != DDOME_OK)
+        return status;
+    fl_text_add(&text, "%s", fl_record_clients_header);
+    fl_record_clients(&text, (uint32_t)run->config.rounds, &evaluation, &run->evaluator);
+    status = hand_over_text(run->error, report, &text);
+    if (status != DDOME_OK)
+        return status;
+    memset(summary, 0, sizeof *summary);
+    summary->rounds = run->config.rounds;
+    summary->clients = evaluation.clients;
+    summary->mean_accuracy = metrics.mean;
+    summary->worst_accuracy = metrics.min;
+    return DDOME_OK;
+}
+
+ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **report, const ddome_config *config,
+                        const char *run_dir, const ddome_progress *progress)
+{
+    fl_run run;
+    fl_config keys = config->keys;
+    point_into(&keys, run_dir);
+    ddome_status status = fl_run_init(error, &run, &keys, progress);
+    if (status == DDOME_OK && fl_algorithm_needs_common(&run.config))
+        status = fl_run_common(&run);
+    if (status == DDOME_OK)
+        status = fl_run_embed(&run);
+    if (status == DDOME_OK)
+        status = fl_run_server(&run);
+    if (status == DDOME_OK)
+        status = load_models(&run, run_dir);
+    if (status == DDOME_OK)
+        status = report_clients(&run, summary, report);
+    fl_run_free(&run);
+    return status;
+}

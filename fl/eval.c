@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* Clients in order: scores, top K, routing, prediction, counts. SPEC 13. */
+#include "eval.h"
+
+#include <string.h>
+
+#include "../nn/fmath.h"
+#include "../nn/sum.h"
+
+/* One client under evaluation; arrays have one entry a sample. */
+typedef struct subject {
+    const data_client *client;
+    const data_split *split;
+    float *gate_logits; /* [count, M] */
+    float *logits;      /* [count, classes] of the samples of one expert, packed */
+    uint32_t *route;    /* expert of each sample */
+    uint32_t *mine;     /* samples routed to the expert at hand ... */
+    uint32_t *position; /* ... and their place in the client */
+    float *loss;
+} subject;
+
+static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *s, const fl_evaluator *e, size_t experts)
+{
+    const size_t count = s->client->count;
+    s->split = fl_task_split(e->task, s->client);
+    s->gate_logits = nn_arena_alloc(scratch, count * experts, sizeof(float));
+    s->logits = nn_arena_alloc(scratch, count * e->expert->outputs, sizeof(float));
+    s->route = nn_arena_zero(scratch, count, sizeof(uint32_t));
+    s->mine = nn_arena_alloc(scratch, count, sizeof(uint32_t));
+    s->position = nn_arena_alloc(scratch, count, sizeof(uint32_t));
+    s->loss = nn_arena_alloc(scratch, count, sizeof(float));
+    if (!s->gate_logits || !s->logits || !s->route || !s->mine || !s->position || !s->loss)
+        return nn_arena_fail(error, scratch, "the evaluation of a client");
+    return DDOME_OK;
+}
+
+/* ---- routing ---- */
+
+/* -sum p log p over the entries ascending; an entry of 0 adds +0. count <= NN_MAX_EXPERTS: one block. */
+static float entropy(const float *p, size_t count)
+{
+    float sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        float term = p[i] > 0 ? p[i] * nn_logf(p[i]) : 0;
+        sum = sum + term;
+    }
+    return 0.0f - sum;
+}
+
+static ddome_status entropies(ddome_error *error, nn_arena *scratch, fl_client_result *result, const subject *s,
+                              const float *score, size_t experts)
+{
+    float row[NN_MAX_EXPERTS];
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    float *each = nn_arena_alloc(scratch, s->client->count, sizeof *each);
+    if (each == NULL)
+        return nn_arena_fail(error, scratch, "entropies");
+    for (size_t i = 0; i < s->client->count; i++) {
+        nn_softmax(row, s->gate_logits + i * experts, experts);
+        each[i] = entropy(row, experts);
+    }
+    result->score_entropy = entropy(score, experts);
+    result->mean_entropy = nn_sum(each, s->client->count) / (float)s->client->count;
+    nn_arena_rewind(scratch, mark);
+    return DDOME_OK;
+}
+
+/* The chosen expert with the largest gate logit, the lowest index among equals. */
+static uint32_t best_of(const float *logits, const uint32_t *chosen, size_t k)
+{
+    uint32_t best = chosen[0];
+    for (size_t i = 1; i < k; i++)
+        if (logits[chosen[i]] > logits[best])
+            best = chosen[i];
+    return best;
+}
+
+static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_result *result, subject *s,
+                          const fl_evaluator *e, const fl_server *server)
+{
+    const size_t experts = server->experts;
+    const fl_embeddings *embeddings = s->client->role == DATA_UNSEEN ? e->test : e->train;
+    float score[NN_MAX_EXPERTS];
+    ddome_status status = fl_gate_logits(error, scratch, s->gate_logits, e->gate, server->gate.values, embeddings,
+                                         s->client->samples, s->client->count);
+    if (status == DDOME_OK)
+        status = fl_gate_score(error, scratch, score, s->gate_logits, s->client->count, experts);
+    if (status == DDOME_OK)
+        status = entropies(error, scratch, result, s, score, experts);
+    if (status != DDOME_OK)
+        return status;
+    result->k = e->config->eval_scope == FL_SCOPE_GLOBAL ? experts : e->config->top_k; /* D22 */
+    fl_gate_top_k(result->chosen, score, experts, result->k);
+    for (size_t i = 0; i < s->client->count; i++)
+        s->route[i] = best_of(s->gate_logits + i * experts, result->chosen, result->k);
+    return DDOME_OK;
+}
+
+/* ---- prediction ---- */
+
+static ddome_status predict(ddome_error *error, nn_arena *scratch, fl_evaluation *out, fl_client_result *result,
+                            subject *s, const fl_evaluator *e, const fl_server *server, uint32_t expert)
+{
+    const size_t classes = e->expert->outputs;
+    size_t count = 0;
+    for (size_t i = 0; i < s->client->count; i++)
+        if (s->route[i] == expert) {
+            s->mine[count] = s->client->samples[i];
+            s->position[count++] = (uint32_t)i;
+        }
+    ddome_status status = fl_model_predict(error, scratch, s->logits, NULL, e->expert, server->expert[expert].values,
+                                           &e->task->set, s->split, s->mine, count);
+    for (size_t i = 0; i < count && status == DDOME_OK; i++) {
+        const uint32_t label = s->split->labels[s->mine[i]];
+        const float *logits = s->logits + i * classes;
+        const bool right = fl_argmax(logits, classes) == label;
+        s->loss[s->position[i]] = nn_cross_entropy_row(logits, classes, label);
+        out->routed[expert * classes + label]++;
+        out->correct[expert * classes + label] += right;
+        result->correct += right;
+    }
+    return status;
+}
+
+static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
+                                    fl_client_result *result, const data_client *client, const fl_evaluator *e,
+                                    const fl_server *server)
+{
+    subject s = {.client = client};
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    *result = (fl_client_result){.client = client->id, .role = client->role, .count = client->count, .k = 1};
+    ddome_status status = new_subject(error, scratch, &s, e, server->experts);
+    if (status == DDOME_OK && e->gate != NULL)
+        status = route(error, scratch, result, &s, e, server);
+    for (size_t i = 0; i < result->k && status == DDOME_OK; i++)
+        status = predict(error, scratch, out, result, &s, e, server, result->chosen[i]);
+    if (status == DDOME_OK)
+        result->loss = nn_sum(s.loss, client->count) / (float)client->count;
+    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+/* ---- anchors ---- */
+
+/* How many samples of each anchor does the gate send to the anchor's own expert, out of all M? */
+static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_evaluation *out, const fl_evaluator *e,
+                                  const fl_server *server)
+{
+    const data_partition *partition = &e->task->partition;
+    ddome_status status = DDOME_OK;
+    for (size_t a = 0; a < partition->anchors && status == DDOME_OK; a++) {
+        const data_client *anchor = &partition->clients[a];
+        nn_arena_mark mark = nn_arena_get_mark(scratch);
+        float *logits = nn_arena_alloc(scratch, anchor->count * server->experts, sizeof *logits);
+        if (logits == NULL)
+            return nn_arena_fail(error, scratch, "gate logits of an anchor");
+        status = fl_gate_logits(error, scratch, logits, e->gate, server->gate.values, e->train, anchor->samples,
+                                anchor->count);
+        for (size_t i = 0; i < anchor->count && status == DDOME_OK; i++)
+            out->anchor_own += fl_argmax(logits + i * server->experts, server->experts) == anchor->id;
+        out->anchor_total += anchor->count;
+        nn_arena_rewind(scratch, mark);
+    }
+    return status;
+}
+
+ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, nn_arena *scratch, fl_evaluation *out,
+                         const fl_evaluator *e, const fl_server *server)
+{
+    const size_t cells = server->experts * e->expert->outputs;
+    memset(out, 0, sizeof *out);
+    out->clients = e->client_count;
+    out->experts = server->experts;
+    out->classes = e->expert->outputs;
+    out->client = nn_arena_zero(arena, out->clients, sizeof *out->client);
+    out->routed = nn_arena_zero(arena, cells, sizeof *out->routed);
+    out->correct = nn_arena_zero(arena, cells, sizeof *out->correct);
+    if (out->client == NULL || out->routed == NULL || out->correct == NULL)
+        return nn_arena_fail(error, arena, "an evaluation");
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; i < e->client_count && status == DDOME_OK; i++)
+        status = evaluate_client(error, scratch, out, &out->client[i], &e->clients[i], e, server);
+    if (status == DDOME_OK && e->gate != NULL)
+        status = route_anchors(error, scratch, out, e, server);
+    return status;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of a run: final models, resolved configuration, manifest, hashes. SPEC 17. */
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../nn/os.h"
+#include "checkpoint.h"
+
+/* ---- files ---- */
+
+static ddome_status write_text(fl_run *run, const char *name, const fl_text *text)
+{
+    ddome_status status = fl_text_status(run->error, text);
+    return status == DDOME_OK ? fl_rundir_write(run->error, &run->dir, name, text->data, text->length) : status;
+}
+
+static ddome_status write_model(fl_run *run, const char *name, const fl_model *model, const float *values,
+                                uint64_t batches)
+{
+    unsigned char *bytes;
+    size_t size;
+    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    ddome_status status = fl_checkpoint_format(run->error, &run->scratch, &bytes, &size, model, values, batches);
+    if (status == DDOME_OK)
+        status = fl_rundir_write(run->error, &run->dir, name, bytes, size);
+    nn_arena_rewind(&run->scratch, mark);
+    return status;
+}
+
+static ddome_status write_models(fl_run *run)
+{
+    const fl_server *server = &run->server;
+    char name[64];
+    ddome_status status = DDOME_OK;
+    if (run->common.values != NULL)
+        status = write_model(run, "final/common.safetensors", &run->expert, run->common.values, run->common.batches);
+    if (status == DDOME_OK && server->gate.model != NULL)
+        status = write_model(run, "final/gate.safetensors", &run->gate, server->gate.values, 0);
+    for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
+        snprintf(name, sizeof name, "final/expert_%lu.safetensors", (unsigned long)i);
+        status = write_model(run, name, &run->expert, server->expert[i].values, server->expert[i].batches);
+    }
+    return status;
+}
+
+static ddome_status write_partition(fl_run *run, nn_digest *hash)
+{
+    char *text;
+    size_t length;
+    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    ddome_status status = data_partition_text(run->error, &run->scratch, &text, &length, &run->task.partition);
+    if (status == DDOME_OK) {
+        *hash = nn_sha256_of(text, length);
+        status = fl_rundir_write(run->error, &run->dir, "partition.csv", text, length);
+    }
+    nn_arena_rewind(&run->scratch, mark);
+    return status;
+}
+
+/* ---- configuration ---- */
+
+/* SHA-256 of a file the configuration names; an empty path stays an empty text. */
+static ddome_status hash_file(fl_run *run, char out[NN_HEX_BYTES], const char *path)
+{
+    unsigned char *bytes;
+    size_t size;
+    out[0] = '\0';
+    if (path[0] == '\0')
+        return DDOME_OK;
+    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    ddome_status status = nn_os_read_file(run->error, &run->scratch, &bytes, &size, path, DDOME_ERR_DATA);
+    if (status == DDOME_OK) {
+        const nn_digest digest = nn_sha256_of(bytes, size);
+        nn_digest_hex(out, &digest);
+    }
+    nn_arena_rewind(&run->scratch, mark);
+    return status;
+}
+
+static ddome_status write_config(fl_run *run)
+{
+    const fl_config *config = &run->config;
+    fl_config_hashes hashes;
+    fl_text text = {.arena = &run->arena};
+    memset(&hashes, 0, sizeof hashes);
+    ddome_status status = hash_file(run, hashes.exclude, config->exclude);
+    if (status == DDOME_OK)
+        status = hash_file(run, hashes.partition_file, config->partition_file);
+    if (status == DDOME_OK)
+        status = hash_file(run, hashes.common, config->common);
+    if (status != DDOME_OK)
+        return status;
+    fl_config_write(&text, config, &hashes);
+    return write_text(run, "config.toml", &text);
+}
+
+/* ---- manifest ---- */
+
+static void add_digest(fl_text *text, const char *name, const nn_digest *digest)
+{
+    fl_text_add(text, ",\n  \"%s\": \"", name);
+    fl_text_digest(text, digest);
+    fl_text_add(text, "\"");
+}
+
+static void add_decimal(fl_text *text, const char *name, double value)
+{
+    fl_text_add(text, ",\n  \"%s\": \"", name);
+    fl_text_fixed6(text, value);
+    fl_text_add(text, "\"");
+}
+
+static void add_data(fl_text *text, const fl_run *run, const nn_digest *partition)
+{
+    const data_set *set = &run->task.set;
+    fl_text_add(text, ",\n  \"data\": \"%s\",\n  \"train_records\": %lu,\n  \"test_records\": %lu", set->name,
+                (unsigned long)set->train.count, (unsigned long)set->test.count);
+    add_digest(text, "train_sha256", &set->train.hash);
+    add_digest(text, "test_sha256", &set->test.hash);
+    if (partition != NULL)
+        add_digest(text, "partition_sha256", partition);
+    fl_text_add(text, ",\n  \"dirichlet_draws\": %lu,\n  \"dirichlet_repaired\": %s",
+                (unsigned long)run->task.partition.draws, run->task.partition.repaired ? "true" : "false");
+}
+
+static void add_common(fl_text *text, const fl_run *run)
+{
+    const fl_common *common = &run->common;
+    if (common->values == NULL)
+        return;
+    const nn_digest hash = nn_layout_hash(&run->expert.layout, common->values);
+    add_digest(text, "common_sha256", &hash);
+    fl_text_add(text, ",\n  \"common_epochs\": %lu,\n  \"common_holdout_correct\": %lu,\n  \"common_holdout_total\": %lu",
+                (unsigned long)common->epochs, (unsigned long)common->correct, (unsigned long)common->total);
+}
+
+static void add_models(fl_text *text, const fl_run *run)
+{
+    fl_text_add(text, ",\n  \"experts\": %lu,\n  \"expert_parameters\": %lu,\n  \"expert_bytes\": %llu",
+                (unsigned long)run->server.experts, (unsigned long)run->expert.layout.trained,
+                (unsigned long long)nn_layout_bytes(&run->expert.layout));
+    fl_text_add(text, ",\n  \"gate_parameters\": %lu,\n  \"gate_bytes\": %llu",
+                (unsigned long)run->gate.layout.trained, (unsigned long long)nn_layout_bytes(&run->gate.layout));
+}
+
+static void open_manifest(fl_text *text, const fl_run *run, const char *algo)
+{
+    fl_text_add(text, "{\n  \"ddome\": \"%s\",\n  \"specification\": %d,\n  \"algo\": \"%s\"", DDOME_VERSION,
+                DDOME_SPEC_VERSION, algo);
+    fl_text_add(text, ",\n  \"arith\": \"ma\",\n  \"seed\": \"%llu\"", (unsigned long long)run->config.seed);
+}
+
+static ddome_status write_manifest(fl_run *run, const nn_digest *partition)
+{
+    fl_text text = {.arena = &run->arena};
+    open_manifest(&text, run, run->algorithm->name);
+    fl_text_add(&text, ",\n  \"rounds\": %lu", (unsigned long)(run->algorithm->rounds ? run->config.rounds : 0));
+    add_data(&text, run, partition);
+    add_common(&text, run);
+    add_models(&text, run);
+    add_decimal(&text, "accuracy_mean", run->record.last.mean);
+    add_decimal(&text, "accuracy_mean_last10", fl_record_last_ten(&run->record));
+    add_decimal(&text, "accuracy_mean_maximum_optimistic", fl_record_maximum(&run->record));
+    add_decimal(&text, "accuracy_worst", run->record.last.min);
+    fl_text_add(&text, ",\n  \"bytes_down\": %llu,\n  \"bytes_up\": %llu\n}\n",
+                (unsigned long long)run->record.total.down, (unsigned long long)run->record.total.up);
+    return write_text(run, "manifest.json", &text);
+}
+
+/* What may differ between machines stays outside the hashes. */
+static ddome_status write_host(fl_run *run)
+{
+    fl_text text = {.arena = &run->arena};
+#if defined(__VERSION__)
+    fl_text_add(&text, "{\"compiler\": \"%s\", ", __VERSION__);
+#else
+    fl_text_add(&text, "{\"compiler\": \"unknown\", ");
+#endif
+    fl_text_add(&text, "\"pointer_bits\": %lu, \"milliseconds\": %lu}\n", (unsigned long)(8 * sizeof(void *)),
+                (unsigned long)(1000 * (nn_os_seconds() - run->started)));
+    ddome_status status = fl_text_status(run->error, &text);
+    if (status == DDOME_OK)
+        status = fl_rundir_write_unhashed(run->error, &run->dir, "host.json", text.data, text.length);
+    return status;
+}
+
+/* ---- both endings ---- */
+
+ddome_status fl_run_finish(fl_run *run, ddome_summary *summary)
+{
+    nn_digest partition;
+    char root[NN_HEX_BYTES];
+    ddome_status status = write_models(run);
+    if (status == DDOME_OK)
+        status = write_partition(run, &partition);
+    if (status == DDOME_OK)
+        status = write_config(run);
+    if (status == DDOME_OK)
+        status = write_manifest(run, &partition);
+    if (status == DDOME_OK)
+        status = write_host(run);
+    if (status == DDOME_OK)
+        status = fl_rundir_close(run->error, &run->dir, root);
+    if (status != DDOME_OK)
+        return status;
+    summary->rounds = run->algorithm->rounds ? run->config.rounds : 0;
+    summary->clients = run->evaluator.client_count;
+    summary->mean_accuracy = run->record.last.mean;
+    summary->worst_accuracy = run->record.last.min;
+    summary->bytes_down = run->record.total.down;
+    summary->bytes_up = run->record.total.up;
+    memcpy(summary->root_hash, root, sizeof summary->root_hash);
+    return DDOME_OK;
+}
+
+static ddome_status write_common_manifest(fl_run *run)
+{
+    fl_text text = {.arena = &run->arena};
+    open_manifest(&text, run, "pretrain");
+    add_data(&text, run, NULL);
+    add_common(&text, run);
+    fl_text_add(&text, ",\n  \"expert_parameters\": %lu\n}\n", (unsigned long)run->expert.layout.trained);
+    return write_text(run, "manifest.json", &text);
+}
+
+ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary)
+{
+    const fl_common *common = &run->common;
+    char root[NN_HEX_BYTES];
+    ddome_status status = write_model(run, "common.safetensors", &run->expert, common->values, common->batches);
+    if (status == DDOME_OK)
+        status = write_config(run);
+    if (status == DDOME_OK)
+        status = write_common_manifest(run);
+    if (status == DDOME_OK)
+        status = write_host(run);
+    if (status == DDOME_OK)
+        status = fl_rundir_close(run->error, &run->dir, root);
+    if (status != DDOME_OK)
+        return status;
+    memset(summary, 0, sizeof *summary);
+    summary->clients = 1;
+    summary->mean_accuracy = (double)common->correct / (double)common->total;
+    summary->worst_accuracy = summary->mean_accuracy;
+    memcpy(summary->root_hash, root, sizeof summary->root_hash);
+    return DDOME_OK;
+}

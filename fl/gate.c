@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Scores of a client and its top K experts. SPEC 10. */
+#include "gate.h"
+
+#include "../nn/sum.h"
+
+ddome_status fl_gate_logits(ddome_error *error, nn_arena *scratch, float *logits, const fl_model *gate,
+                            const float *values, const fl_embeddings *embeddings, const uint32_t *samples, size_t count)
+{
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    nn_graph graph = {.arena = scratch, .error = error};
+    nn_net net = {.graph = &graph, .layout = &gate->layout, .values = values};
+    nn_tensor x = {NULL, count, 1, 1, embeddings->features};
+    x.data = nn_arena_alloc(scratch, nn_tensor_count(&x), sizeof *x.data);
+    if (x.data == NULL)
+        return nn_arena_fail(error, scratch, "a client's embeddings");
+    fl_embeddings_fill(&x, embeddings, samples, count);
+    nn_node *out = fl_model_build(&net, NULL, nn_graph_leaf(&graph, &x, NULL), gate);
+    for (size_t i = 0; graph.status == DDOME_OK && i < count * gate->outputs; i++)
+        logits[i] = out->value.data[i];
+    nn_arena_rewind(scratch, mark);
+    return graph.status;
+}
+
+ddome_status fl_gate_score(ddome_error *error, nn_arena *scratch, float *score, const float *logits, size_t count,
+                           size_t experts)
+{
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    float *rows = nn_arena_alloc(scratch, count * experts, sizeof *rows);
+    float block[NN_MAX_EXPERTS];
+    if (rows == NULL)
+        return nn_arena_fail(error, scratch, "gate scores");
+    for (size_t i = 0; i < count; i++)
+        nn_softmax(rows + i * experts, logits + i * experts, experts);
+    nn_sum_columns(score, block, rows, count, experts);
+    for (size_t j = 0; j < experts; j++)
+        score[j] = score[j] / (float)count;
+    nn_arena_rewind(scratch, mark);
+    return DDOME_OK;
+}
+
+/* How many experts come before `expert` when ordered by score, then by index. */
+static size_t rank_of(const float *score, size_t experts, size_t expert)
+{
+    size_t rank = 0;
+    for (size_t i = 0; i < experts; i++)
+        rank += score[i] > score[expert] || (score[i] == score[expert] && i < expert);
+    return rank;
+}
+
+void fl_gate_top_k(uint32_t *chosen, const float *score, size_t experts, size_t k)
+{
+    size_t taken = 0;
+    for (size_t expert = 0; expert < experts && taken < k; expert++)
+        if (rank_of(score, experts, expert) < k)
+            chosen[taken++] = (uint32_t)expert;
+}

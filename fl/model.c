@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Architectures: declared once on a planning tape, then built on real ones. SPEC 6.1. */
+#include "model.h"
+
+#include <string.h>
+
+enum { PREDICT_BATCH = 64 }; /* bounds memory only: bits do not depend on it */
+
+nn_node *fl_model_build(nn_net *net, nn_node **features, nn_node *x, const fl_model *model)
+{
+    if (model->arch == FL_ARCH_MLP)
+        return nn_mlp_build(net, features, x, &model->mlp);
+    return nn_resnet_build(net, features, x, &model->resnet);
+}
+
+static ddome_status declare(ddome_error *error, nn_arena *arena, fl_model *model)
+{
+    nn_graph graph = {.arena = arena, .error = error, .planning = true};
+    nn_net net = {.graph = &graph, .declare = &model->layout};
+    const nn_tensor input = {NULL, 1, model->h, model->w, model->c};
+    nn_node *features = NULL;
+    nn_node *logits = fl_model_build(&net, &features, nn_graph_leaf(&graph, &input, NULL), model);
+    if (graph.status != DDOME_OK)
+        return graph.status;
+    model->features = features->value.c;
+    model->outputs = logits->value.c;
+    return DDOME_OK;
+}
+
+ddome_status fl_model_expert(ddome_error *error, nn_arena *arena, fl_model *model, const fl_config *config,
+                             const data_set *set)
+{
+    memset(model, 0, sizeof *model);
+    model->arch = config->arch;
+    model->h = set->h;
+    model->w = set->w;
+    model->c = set->c;
+    model->mlp = (nn_mlp){config->hidden, set->classes};
+    model->resnet = (nn_resnet){config->width, set->classes, config->stem == FL_STEM_7X7,
+                                {config->norm == FL_NORM_GROUP, config->gn_channels}};
+    return declare(error, arena, model);
+}
+
+ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model, size_t features, size_t hidden,
+                           size_t experts)
+{
+    memset(model, 0, sizeof *model);
+    model->arch = FL_ARCH_MLP;
+    model->h = model->w = 1;
+    model->c = features;
+    model->mlp = (nn_mlp){hidden, experts};
+    return declare(error, arena, model);
+}
+
+static ddome_status predict_batch(ddome_error *error, nn_arena *scratch, float *logits, float *features,
+                                  const fl_model *model, const float *values, const nn_tensor *x)
+{
+    nn_graph graph = {.arena = scratch, .error = error};
+    nn_net net = {.graph = &graph, .layout = &model->layout, .values = values};
+    nn_node *hidden = NULL;
+    nn_node *out = fl_model_build(&net, &hidden, nn_graph_leaf(&graph, x, NULL), model);
+    if (graph.status != DDOME_OK)
+        return graph.status;
+    if (logits != NULL)
+        memcpy(logits, out->value.data, x->n * model->outputs * sizeof *logits);
+    if (features != NULL)
+        memcpy(features, hidden->value.data, x->n * model->features * sizeof *features);
+    return DDOME_OK;
+}
+
+ddome_status fl_model_predict(ddome_error *error, nn_arena *scratch, float *logits, float *features,
+                              const fl_model *model, const float *values, const data_set *set, const data_split *split,
+                              const uint32_t *samples, size_t count)
+{
+    ddome_status status = DDOME_OK;
+    for (size_t start = 0; start < count && status == DDOME_OK; start += PREDICT_BATCH) {
+        nn_arena_mark mark = nn_arena_get_mark(scratch);
+        nn_tensor x = {NULL, nn_min(PREDICT_BATCH, count - start), set->h, set->w, set->c};
+        uint32_t labels[PREDICT_BATCH];
+        x.data = nn_arena_alloc(scratch, nn_tensor_count(&x), sizeof *x.data);
+        if (x.data == NULL)
+            return nn_arena_fail(error, scratch, "a batch of images");
+        data_batch_fill(&x, labels, set, split, samples + start, x.n);
+        status = predict_batch(error, scratch, logits == NULL ? NULL : logits + start * model->outputs,
+                               features == NULL ? NULL : features + start * model->features, model, values, &x);
+        nn_arena_rewind(scratch, mark);
+    }
+    return status;
+}
+
+size_t fl_argmax(const float *values, size_t count)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < count; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}

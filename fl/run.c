@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* Setting up a run and doing its steps one client at a time, in ascending client id. SPEC 11. */
+#include "run.h"
+
+#include <string.h>
+
+#include "../nn/os.h"
+#include "../nn/selftest.h"
+#include "checkpoint.h"
+#include "sample.h"
+
+/* ---- set-up ---- */
+
+static ddome_status init_models(fl_run *run)
+{
+    const fl_config *config = &run->config;
+    ddome_status status = fl_model_expert(run->error, &run->arena, &run->expert, config, &run->task.set);
+    if (status == DDOME_OK && run->algorithm->gate)
+        status = fl_model_gate(run->error, &run->arena, &run->gate, run->expert.features, config->gate_hidden,
+                               config->experts);
+    return status;
+}
+
+static ddome_status init_round_arrays(fl_run *run)
+{
+    run->active = run->config.active_anchors + run->config.active_normal;
+    run->participants = nn_arena_alloc(&run->arena, run->active, sizeof *run->participants);
+    run->visits = nn_arena_zero(&run->arena, run->active, sizeof *run->visits);
+    if (run->participants == NULL || run->visits == NULL)
+        return nn_arena_fail(run->error, &run->arena, "the participants of a round");
+    return fl_record_init(run->error, &run->arena, &run->record, run->config.rounds / run->config.eval_every + 2);
+}
+
+ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config, const ddome_progress *progress)
+{
+    memset(run, 0, sizeof *run);
+    run->error = error;
+    run->progress = progress;
+    run->config = *config;
+    run->started = nn_os_seconds();
+    ddome_status status = fl_config_check(error, &run->config);
+    if (status == DDOME_OK)
+        status = nn_selftest(error);
+    if (status != DDOME_OK)
+        return status;
+    run->algorithm = fl_algorithm_of(&run->config);
+    status = fl_task_load(error, &run->arena, &run->task, &run->config);
+    if (status == DDOME_OK)
+        status = fl_task_scope(error, &run->arena, &run->evaluator.clients, &run->evaluator.client_count, &run->whole,
+                               &run->task, run->config.eval_scope);
+    if (status == DDOME_OK)
+        status = init_models(run);
+    if (status == DDOME_OK)
+        status = init_round_arrays(run);
+    return status;
+}
+
+void fl_run_free(fl_run *run)
+{
+    nn_arena_free(&run->scratch);
+    nn_arena_free(&run->arena);
+}
+
+ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force)
+{
+    return fl_rundir_open(run->error, &run->dir, &run->arena, out_dir, force);
+}
+
+/* ---- the common expert ---- */
+
+static ddome_status load_common(fl_run *run)
+{
+    fl_common *common = &run->common;
+    common->values = nn_arena_alloc(&run->arena, run->expert.layout.total, sizeof *common->values);
+    if (common->values == NULL)
+        return nn_arena_fail(run->error, &run->arena, "the common expert");
+    return fl_checkpoint_load(run->error, &run->scratch, common->values, &common->batches, &run->expert,
+                              run->config.common);
+}
+
+ddome_status fl_run_common(fl_run *run)
+{
+    return run->config.common[0] != '\0' ? load_common(run) : fl_run_pretrain(run);
+}
+
+ddome_status fl_run_pretrain(fl_run *run)
+{
+    return fl_common_pretrain(run->error, &run->arena, &run->scratch, &run->common, &run->expert, &run->config,
+                              &run->task, run->progress);
+}
+
+/* The common expert goes once to every training client. */
+static void send_common(fl_run *run)
+{
+    fl_traffic traffic = {0, 0, 0, 0};
+    for (size_t i = 0; i < run->task.partition.training; i++) {
+        const fl_message message = {.client = (uint32_t)i, .expert_model = &run->expert, .expert_count = 1,
+                                    .experts = &run->common.values};
+        fl_traffic_down(&traffic, &message);
+    }
+    fl_record_setup_traffic(&run->record, &traffic);
+}
+
+ddome_status fl_run_embed(fl_run *run)
+{
+    const data_partition *p = &run->task.partition;
+    if (!run->algorithm->gate)
+        return DDOME_OK;
+    send_common(run);
+    /* held-out clients are embedded only when they are evaluated */
+    const size_t count = run->config.eval_scope == FL_SCOPE_HOLDOUT ? p->training + p->holdout : p->training;
+    ddome_status status = fl_common_embed(run->error, &run->arena, &run->scratch, &run->train, &run->common,
+                                          &run->expert, &run->task, &run->task.set.train, p->clients, count);
+    if (status == DDOME_OK && run->config.eval_scope != FL_SCOPE_HOLDOUT)
+        status = fl_common_embed(run->error, &run->arena, &run->scratch, &run->test, &run->common, &run->expert,
+                                 &run->task, &run->task.set.test, run->evaluator.clients, run->evaluator.client_count);
+    if (status == DDOME_OK)
+        fl_report(run->progress, DDOME_PHASE_EMBED, count, count, 0);
+    return status;
+}
+
+ddome_status fl_run_server(fl_run *run)
+{
+    const bool from_common = run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
+    const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
+    run->world = (fl_client_world){&run->config, &run->task, &run->expert, gate, gate == NULL ? NULL : &run->train};
+    run->evaluator.config = &run->config;
+    run->evaluator.task = &run->task;
+    run->evaluator.expert = &run->expert;
+    run->evaluator.gate = gate;
+    run->evaluator.train = gate == NULL ? NULL : &run->train;
+    run->evaluator.test = gate == NULL ? NULL : &run->test;
+    return fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert, gate,
+                          from_common ? &run->common : NULL, fl_algorithm_experts(&run->config));
+}
+
+/* ---- a round ---- */
+
+ddome_status fl_run_open_round(fl_run *run, uint32_t round)
+{
+    memset(&run->traffic, 0, sizeof run->traffic);
+    fl_server_open_round(&run->server);
+    return fl_sample_participants(run->error, &run->scratch, run->participants, &run->config, &run->task.partition,
+                                  round);
+}
+
+/* The client's own choice: top K of the mean score over its samples. */
+static ddome_status choose_by_gate(fl_run *run, fl_visit *visit)
+{
+    const size_t experts = run->server.experts, count = visit->client->count;
+    float score[NN_MAX_EXPERTS];
+    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    float *logits = nn_arena_alloc(&run->scratch, count * experts, sizeof *logits);
+    if (logits == NULL)
+        return nn_arena_fail(run->error, &run->scratch, "gate logits of a client");
+    ddome_status status = fl_gate_logits(run->error, &run->scratch, logits, &run->gate, run->server.gate.values,
+                                         &run->train, visit->client->samples, count);
+    if (status == DDOME_OK)
+        status = fl_gate_score(run->error, &run->scratch, score, logits, count, experts);
+    visit->k = run->config.top_k;
+    if (status == DDOME_OK)
+        fl_gate_top_k(visit->chosen, score, experts, visit->k);
+    nn_arena_rewind(&run->scratch, mark);
+    return status;
+}
+
+/* Gate down, indices up. */
+static void send_choice(fl_run *run, const fl_visit *visit)
+{
+    const fl_message down = {.client = visit->client->id, .gate_model = &run->gate, .gate = run->server.gate.values};
+    const fl_message up = {.client = visit->client->id, .index_count = visit->k, .indices = visit->chosen};
+    fl_traffic_down(&run->traffic, &down);
+    fl_traffic_up(&run->traffic, &up);
+}
+
+ddome_status fl_run_choose(fl_run *run, uint32_t round, size_t i)
+{
+    fl_visit *visit = &run->visits[i];
+    memset(visit, 0, sizeof *visit);
+    visit->client = &run->task.partition.clients[run->participants[i]];
+    visit->round = round;
+    visit->k = 1;
+    if (!run->algorithm->gate)
+        return DDOME_OK; /* the one model */
+    if (fl_client_is_anchor(&run->world, visit->client)) {
+        visit->chosen[0] = visit->client->id;
+        return DDOME_OK;
+    }
+    ddome_status status = choose_by_gate(run, visit);
+    if (status == DDOME_OK)
+        send_choice(run, visit);
+    return status;
+}
+
+/* Experts down and copies up; the gate goes down here only for an anchor, which needs no choice first. */
+static void send_experts(fl_run *run, const fl_visit *visit)
+{
+    const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
+    fl_message message = {.client = visit->client->id, .expert_model = &run->expert, .expert_count = visit->k,
+                          .experts = visit->expert, .gate = visit->gate};
+    message.gate_model = fl_client_is_anchor(&run->world, visit->client) ? gate : NULL;
+    fl_traffic_down(&run->traffic, &message);
+    message.gate_model = gate;
+    fl_traffic_up(&run->traffic, &message);
+}
+
+ddome_status fl_run_visit(fl_run *run, size_t i)
+{
+    fl_visit *visit = &run->visits[i];
+    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    ddome_status status = fl_server_send(run->error, &run->scratch, visit, &run->server);
+    if (status == DDOME_OK)
+        status = fl_client_train(run->error, &run->scratch, visit, &run->world);
+    if (status == DDOME_OK) {
+        send_experts(run, visit);
+        status = fl_server_take(run->error, &run->arena, &run->server, visit);
+    }
+    nn_arena_rewind(&run->scratch, mark);
+    return status;
+}
+
+static double mean_loss(const fl_run *run)
+{
+    double sum = 0;
+    for (size_t i = 0; i < run->active; i++)
+        sum = sum + (double)run->visits[i].loss;
+    return sum / (double)run->active;
+}
+
+ddome_status fl_run_close_round(fl_run *run, uint32_t round)
+{
+    ddome_status status = fl_server_average(run->error, &run->server);
+    if (status != DDOME_OK)
+        return status;
+    fl_record_round(&run->record, round, run->visits, run->active, &run->traffic, &run->server);
+    fl_text_add(&run->record.timing, "%u,%lu\n", (unsigned)round,
+                (unsigned long)(1000 * (nn_os_seconds() - run->started)));
+    fl_report(run->progress, DDOME_PHASE_ROUND, round, run->config.rounds, mean_loss(run));
+    return DDOME_OK;
+}
+
+/* ---- evaluation ---- */
+
+bool fl_run_evaluates(const fl_run *run, uint32_t round)
+{
+    return round % run->config.eval_every == 0 || round == run->config.rounds;
+}
+
+ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
+{
+    fl_evaluation evaluation;
+    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    ddome_status status =
+        fl_evaluate(run->error, &run->scratch, &run->scratch, &evaluation, &run->evaluator, &run->server);
+    if (status == DDOME_OK)
+        status = fl_record_evaluation(run->error, &run->scratch, &run->record, round, &evaluation, &run->evaluator);
+    nn_arena_rewind(&run->scratch, mark);
+    if (status == DDOME_OK)
+        status = fl_record_write(run->error, &run->dir, &run->record);
+    if (status == DDOME_OK)
+        fl_report(run->progress, DDOME_PHASE_EVALUATE, round, run->config.rounds, run->record.last.mean);
+    return status;
+}

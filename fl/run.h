@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* One run: everything Algorithm 1 works on, how it is set up, and how it is written down. */
+#ifndef FL_RUN_H
+#define FL_RUN_H
+
+#include "baselines.h"
+#include "record.h"
+
+typedef struct fl_run {
+    ddome_error *error;
+    const ddome_progress *progress;
+    fl_config config; /* resolved */
+    const fl_algorithm *algorithm;
+    nn_arena arena, scratch; /* for the whole run; for one step at a time */
+    fl_task task;
+    fl_model expert, gate;
+    fl_common common;
+    fl_embeddings train, test;
+    fl_server server;
+    fl_client_world world;
+    fl_evaluator evaluator;
+    data_client whole; /* the client of eval_scope = global */
+    fl_rundir dir;
+    fl_record record;
+    size_t active;          /* participants a round */
+    uint32_t *participants; /* [active], ascending */
+    fl_visit *visits;       /* [active], what each did */
+    fl_traffic traffic;     /* of the round at hand */
+    double started;
+} fl_run;
+
+/* The keys behind the public handle. */
+const fl_config *fl_config_of(const ddome_config *config);
+
+/* Checks configuration and platform, loads data and partition, declares the models. Nothing is written or trained yet. */
+DDOME_MUST_CHECK ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
+                                          const ddome_progress *progress);
+
+void fl_run_free(fl_run *run);
+
+/* The run directory; empty but for a proof that it can be written. */
+DDOME_MUST_CHECK ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force);
+
+/* The common expert, loaded from the key `common` or pretrained (SPEC 9). */
+DDOME_MUST_CHECK ddome_status fl_run_common(fl_run *run);
+
+/* Pretrains it, whatever the key `common` says. */
+DDOME_MUST_CHECK ddome_status fl_run_pretrain(fl_run *run);
+
+/* Sends the common expert to every training client, which embeds its samples once (SPEC 9.3). */
+DDOME_MUST_CHECK ddome_status fl_run_embed(fl_run *run);
+
+/* Experts and gate at their start. */
+DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);
+
+/* Step 1 of a round: who takes part; the sums are empty. */
+DDOME_MUST_CHECK ddome_status fl_run_open_round(fl_run *run, uint32_t round);
+
+/* Steps 2 and 3 for participant i: the gate goes down, the client's choice comes up (an anchor's is fixed). */
+DDOME_MUST_CHECK ddome_status fl_run_choose(fl_run *run, uint32_t round, size_t i);
+
+/* Steps 3 to 5 for participant i: experts down, local training, copies up and into the sums. */
+DDOME_MUST_CHECK ddome_status fl_run_visit(fl_run *run, size_t i);
+
+/* Step 5: averages, record of the round. */
+DDOME_MUST_CHECK ddome_status fl_run_close_round(fl_run *run, uint32_t round);
+
+/* Is round evaluated? Every eval_every-th and the last. */
+bool fl_run_evaluates(const fl_run *run, uint32_t round);
+
+/* Zero-shot evaluation, recorded and written to disk. */
+DDOME_MUST_CHECK ddome_status fl_run_evaluate(fl_run *run, uint32_t round);
+
+/* Final models, configuration, manifest, SHA256SUMS. */
+DDOME_MUST_CHECK ddome_status fl_run_finish(fl_run *run, ddome_summary *summary);
+
+/* The same for a run that only pretrained. */
+DDOME_MUST_CHECK ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary);
+
+#endif

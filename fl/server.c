@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* acc += (double)n_k * (double)w_k in ascending client id; w = (float)(acc / sum of n_k). SPEC 11.5. */
+#include "server.h"
+
+#include <string.h>
+
+/* ---- start ---- */
+
+static ddome_status init_slot(ddome_error *error, nn_arena *arena, fl_slot *slot, const fl_model *model)
+{
+    memset(slot, 0, sizeof *slot);
+    slot->model = model;
+    slot->values = nn_arena_alloc(arena, model->layout.total, sizeof *slot->values);
+    slot->sum = nn_arena_alloc(arena, model->layout.total, sizeof *slot->sum);
+    if (slot->values == NULL || slot->sum == NULL)
+        return nn_arena_fail(error, arena, "a model of the server");
+    return DDOME_OK;
+}
+
+static void start_expert(fl_slot *slot, const fl_common *common, uint64_t seed, uint32_t index)
+{
+    const nn_layout *layout = &slot->model->layout;
+    if (common != NULL) {
+        memcpy(slot->values, common->values, layout->total * sizeof *slot->values);
+        slot->batches = common->batches;
+    } else {
+        nn_layout_init(slot->values, layout, seed, NN_STREAM_INIT_EXPERT, index);
+    }
+    slot->hash = nn_layout_hash(layout, slot->values);
+}
+
+static ddome_status init_gate(ddome_error *error, nn_arena *arena, fl_server *server, const fl_model *gate)
+{
+    if (gate == NULL)
+        return DDOME_OK;
+    ddome_status status = init_slot(error, arena, &server->gate, gate);
+    if (status != DDOME_OK)
+        return status;
+    nn_layout_init(server->gate.values, &gate->layout, server->config->seed, NN_STREAM_INIT_GATE, 0);
+    server->gate.hash = nn_layout_hash(&gate->layout, server->gate.values);
+    return DDOME_OK;
+}
+
+ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *server, const fl_config *config,
+                            const fl_model *expert, const fl_model *gate, const fl_common *common, size_t experts)
+{
+    memset(server, 0, sizeof *server);
+    server->config = config;
+    server->experts = experts;
+    server->expert = nn_arena_zero(arena, experts, sizeof *server->expert);
+    server->local = nn_arena_zero(arena, config->clients * experts, sizeof *server->local);
+    if (server->expert == NULL || server->local == NULL)
+        return nn_arena_fail(error, arena, "the server");
+    ddome_status status = init_gate(error, arena, server, gate);
+    for (size_t i = 0; i < experts && status == DDOME_OK; i++) {
+        status = init_slot(error, arena, &server->expert[i], expert);
+        if (status == DDOME_OK)
+            start_expert(&server->expert[i], common, config->seed, (uint32_t)i);
+    }
+    return status;
+}
+
+/* ---- running statistics that stay with a client (D11) ---- */
+
+static float **local_of(const fl_server *server, const fl_visit *visit, size_t i)
+{
+    return &server->local[visit->client->id * server->experts + visit->chosen[i]];
+}
+
+/* Copies the statistic slices between two flat vectors. */
+static void copy_statistics(float *to, const float *from, const nn_layout *layout)
+{
+    for (size_t s = 0; s < layout->count; s++)
+        if (layout->slices[s].kind == NN_SLICE_STATISTIC)
+            memcpy(to + layout->slices[s].offset, from + layout->slices[s].offset, layout->slices[s].count * sizeof *to);
+}
+
+static ddome_status keep_statistics(ddome_error *error, nn_arena *arena, fl_server *server, const fl_visit *visit)
+{
+    const nn_layout *layout = &server->expert[0].model->layout;
+    for (size_t i = 0; i < visit->k; i++) {
+        float **kept = local_of(server, visit, i);
+        if (*kept == NULL)
+            *kept = nn_arena_alloc(arena, layout->total, sizeof **kept);
+        if (*kept == NULL)
+            return nn_arena_fail(error, arena, "a client's batch-norm statistics");
+        copy_statistics(*kept, visit->expert[i], layout);
+    }
+    return DDOME_OK;
+}
+
+/* ---- the round ---- */
+
+static void open_slot(fl_slot *slot)
+{
+    slot->weight = 0;
+    slot->most = 0;
+    slot->returned = 0;
+}
+
+void fl_server_open_round(fl_server *server)
+{
+    for (size_t i = 0; i < server->experts; i++)
+        open_slot(&server->expert[i]);
+    if (server->gate.model != NULL)
+        open_slot(&server->gate);
+}
+
+static float *copy_of(nn_arena *scratch, const fl_slot *slot)
+{
+    const size_t total = slot->model->layout.total;
+    float *copy = nn_arena_alloc(scratch, total, sizeof *copy);
+    if (copy != NULL)
+        memcpy(copy, slot->values, total * sizeof *copy);
+    return copy;
+}
+
+ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *visit, const fl_server *server)
+{
+    visit->gate = server->gate.model == NULL ? NULL : copy_of(scratch, &server->gate);
+    if (server->gate.model != NULL && visit->gate == NULL)
+        return nn_arena_fail(error, scratch, "a client's copy of the gate");
+    for (size_t i = 0; i < visit->k; i++) {
+        const fl_slot *slot = &server->expert[visit->chosen[i]];
+        const float *own = *local_of(server, visit, i);
+        visit->expert[i] = copy_of(scratch, slot);
+        visit->batches[i] = slot->batches;
+        if (visit->expert[i] == NULL)
+            return nn_arena_fail(error, scratch, "a client's copy of an expert");
+        if (own != NULL)
+            copy_statistics(visit->expert[i], own, &slot->model->layout);
+    }
+    return DDOME_OK;
+}
+
+/* Which rule forms the average of a slice. */
+typedef enum merge { MERGE_AVERAGE, MERGE_FIRST, MERGE_KEEP } merge;
+
+static merge merge_of(const fl_config *config, const nn_slice *slice)
+{
+    if (slice->kind == NN_SLICE_TRAINED || config->bn_stats == FL_BN_AVERAGE)
+        return MERGE_AVERAGE;
+    return config->bn_stats == FL_BN_FIRST ? MERGE_FIRST : MERGE_KEEP;
+}
+
+/* The first copy of a round starts the sum from +0. */
+static void add_slice(double *sum, const float *values, size_t count, double weight, bool first)
+{
+    for (size_t i = 0; i < count; i++) {
+        double product = weight * (double)values[i];
+        double before = first ? 0 : sum[i];
+        sum[i] = before + product;
+    }
+}
+
+static void take_slot(fl_slot *slot, const float *values, uint64_t batches, double weight, const fl_config *config)
+{
+    const nn_layout *layout = &slot->model->layout;
+    for (size_t s = 0; s < layout->count; s++) {
+        const nn_slice *slice = &layout->slices[s];
+        const size_t at = slice->offset;
+        if (merge_of(config, slice) == MERGE_AVERAGE)
+            add_slice(slot->sum + at, values + at, slice->count, weight, slot->returned == 0);
+        else if (merge_of(config, slice) == MERGE_FIRST && slot->returned == 0)
+            add_slice(slot->sum + at, values + at, slice->count, 1.0, true);
+    }
+    slot->weight = slot->weight + weight;
+    slot->most = batches > slot->most ? batches : slot->most;
+    slot->returned++;
+}
+
+ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *server, const fl_visit *visit)
+{
+    const fl_config *config = server->config;
+    const double weight = config->aggregate == FL_AGGREGATE_UNIFORM ? 1.0 : (double)visit->client->count;
+    if (visit->gate != NULL)
+        take_slot(&server->gate, visit->gate, 0, weight, config);
+    for (size_t i = 0; i < visit->k; i++)
+        take_slot(&server->expert[visit->chosen[i]], visit->expert[i], visit->batches[i], weight, config);
+    return config->bn_stats == FL_BN_LOCAL ? keep_statistics(error, arena, server, visit) : DDOME_OK;
+}
+
+static void average_slot(fl_slot *slot, const fl_config *config)
+{
+    const nn_layout *layout = &slot->model->layout;
+    for (size_t s = 0; s < layout->count; s++) {
+        const nn_slice *slice = &layout->slices[s];
+        const merge rule = merge_of(config, slice);
+        const double weight = rule == MERGE_FIRST ? 1.0 : slot->weight;
+        if (rule == MERGE_KEEP)
+            continue;
+        for (size_t i = slice->offset; i < slice->offset + slice->count; i++) {
+            double mean = slot->sum[i] / weight;
+            slot->values[i] = (float)mean;
+        }
+    }
+    slot->batches = slot->most;
+    slot->hash = nn_layout_hash(layout, slot->values);
+}
+
+static ddome_status check_finite(ddome_error *error, const fl_slot *slot, const char *what, size_t index)
+{
+    const nn_layout *layout = &slot->model->layout;
+    const size_t at = nn_layout_nonfinite(layout, slot->values);
+    if (at == layout->total)
+        return DDOME_OK;
+    return nn_fail(error, DDOME_ERR_NONFINITE,
+                   "%s %lu is not finite after averaging: parameter %s, element %lu of the flat vector; lower the "
+                   "learning rate",
+                   what, (unsigned long)index, nn_layout_name_at(layout, at), (unsigned long)at);
+}
+
+ddome_status fl_server_average(ddome_error *error, fl_server *server)
+{
+    ddome_status status = DDOME_OK;
+    if (server->gate.model != NULL && server->gate.returned != 0) {
+        average_slot(&server->gate, server->config);
+        status = check_finite(error, &server->gate, "gate", 0);
+    }
+    for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
+        if (server->expert[i].returned == 0)
+            continue;
+        average_slot(&server->expert[i], server->config);
+        status = check_finite(error, &server->expert[i], "expert", i);
+    }
+    return status;
+}

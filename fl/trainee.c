@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Build, backward, step. SPEC 6.7, 11.3. */
+#include "trainee.h"
+
+ddome_status fl_trainee_init(ddome_error *error, nn_arena *arena, fl_trainee *trainee, const fl_model *model,
+                             float *values, const nn_sgd *sgd)
+{
+    const size_t total = model->layout.total;
+    *trainee = (fl_trainee){.model = model, .values = values, .sgd = *sgd};
+    trainee->grads = nn_arena_zero(arena, total, sizeof *trainee->grads);
+    if (sgd->momentum != 0)
+        trainee->velocity = nn_arena_alloc(arena, total, sizeof *trainee->velocity);
+    if (trainee->grads == NULL || (sgd->momentum != 0 && trainee->velocity == NULL))
+        return nn_arena_fail(error, arena, "gradients");
+    return DDOME_OK;
+}
+
+nn_node *fl_trainee_build(fl_trainee *trainee, nn_graph *graph, nn_node *x)
+{
+    nn_net net = {.graph = graph,
+                  .layout = &trainee->model->layout,
+                  .values = trainee->values,
+                  .grads = trainee->grads,
+                  .statistics = trainee->values};
+    return fl_model_build(&net, NULL, x, trainee->model);
+}
+
+ddome_status fl_trainee_backward(float *value, nn_graph *graph, nn_node *loss, float scale)
+{
+    if (graph->status != DDOME_OK)
+        return graph->status;
+    *value = *loss->value.data;
+    if ((nn_float_bits(*value) & 0x7f800000u) == 0x7f800000u)
+        return nn_fail(graph->error, DDOME_ERR_NONFINITE,
+                       "the training loss is not finite: expected a number, found %s; lower the learning rate",
+                       *value != *value ? "NaN" : "infinity");
+    return nn_graph_backward(graph, loss, scale);
+}
+
+void fl_trainee_step(fl_trainee *trainee)
+{
+    nn_sgd_step(trainee->values, trainee->velocity, trainee->grads, &trainee->model->layout, &trainee->sgd,
+                trainee->steps == 0);
+    trainee->steps++;
+}

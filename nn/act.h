@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* ReLU and residual addition. SPEC 5.10, 5.13. */
+#ifndef NN_ACT_H
+#define NN_ACT_H
+
+#include "base.h"
+
+/* y = x > 0 ? x : +0. */
+void nn_relu_forward(float *y, const float *x, size_t count);
+
+/* dx = y > 0 ? dy : +0. */
+void nn_relu_backward(float *dx, const float *dy, const float *y, size_t count);
+
+/* y = a + b. y may be a. */
+void nn_add(float *y, const float *a, const float *b, size_t count);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* The tape: append and compute, then walk backwards. SPEC 5.16. */
+#include "graph.h"
+
+#include <string.h>
+
+#include "act.h"
+
+static nn_node *fail(nn_graph *graph, ddome_status status)
+{
+    graph->status = status;
+    return NULL;
+}
+
+static nn_node *no_memory(nn_graph *graph, const char *what)
+{
+    return fail(graph, nn_arena_fail(graph->error, graph->arena, what));
+}
+
+static nn_node *new_node(nn_graph *graph, nn_op op, size_t input_count)
+{
+    nn_node *node = nn_arena_zero(graph->arena, 1, sizeof *node);
+    nn_node **inputs = nn_arena_zero(graph->arena, input_count, sizeof *inputs);
+    if (node == NULL || inputs == NULL)
+        return no_memory(graph, "a node of the tape");
+    node->op = op;
+    node->inputs = inputs;
+    node->input_count = input_count;
+    node->previous = graph->last;
+    graph->last = node;
+    return node;
+}
+
+nn_node *nn_graph_leaf(nn_graph *graph, const nn_tensor *value, float *grad)
+{
+    if (graph->status != DDOME_OK)
+        return NULL;
+    nn_node *node = new_node(graph, NN_OP_LEAF, 0);
+    if (node == NULL)
+        return NULL;
+    node->value = *value;
+    node->grad = grad;
+    node->wants_grad = grad != NULL;
+    return node;
+}
+
+static nn_node *compute(nn_graph *graph, nn_node *node)
+{
+    node->value.data = nn_arena_alloc(graph->arena, nn_tensor_count(&node->value), sizeof(float));
+    if (node->value.data == NULL)
+        return no_memory(graph, "an activation");
+    ddome_status status = nn_op_table[node->op].forward(graph, node);
+    return status == DDOME_OK ? node : fail(graph, status);
+}
+
+nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_t input_count, const nn_attr *attr)
+{
+    if (graph->status != DDOME_OK)
+        return NULL;
+    nn_node *node = new_node(graph, op, input_count);
+    if (node == NULL)
+        return NULL;
+    for (size_t i = 0; i < input_count; i++) {
+        node->inputs[i] = inputs[i];
+        node->wants_grad = node->wants_grad || inputs[i]->wants_grad;
+    }
+    if (attr != NULL)
+        node->attr = *attr;
+    if (!nn_op_table[op].shape(node))
+        return fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME, "%s: the shapes of its inputs do not fit (%s)",
+                                   nn_op_table[op].name, nn_op_table[op].formula));
+    return graph->planning ? node : compute(graph, node);
+}
+
+nn_node *nn_graph_conv(nn_graph *graph, nn_node *x, nn_node *weight, size_t stride, size_t pad, size_t kernel)
+{
+    nn_attr attr = {0};
+    attr.window.kh = attr.window.kw = kernel;
+    attr.window.stride = stride;
+    attr.window.pad = pad;
+    nn_node *inputs[] = {x, weight};
+    return nn_graph_apply(graph, NN_OP_CONV, inputs, 2, &attr);
+}
+
+nn_node *nn_graph_linear(nn_graph *graph, nn_node *x, nn_node *weight, nn_node *bias)
+{
+    nn_node *inputs[] = {x, weight, bias};
+    return nn_graph_apply(graph, NN_OP_LINEAR, inputs, 3, NULL);
+}
+
+nn_node *nn_graph_relu(nn_graph *graph, nn_node *x)
+{
+    return nn_graph_apply(graph, NN_OP_RELU, &x, 1, NULL);
+}
+
+nn_node *nn_graph_max_pool(nn_graph *graph, nn_node *x, size_t kernel, size_t stride, size_t pad)
+{
+    nn_attr attr = {0};
+    attr.window.kh = attr.window.kw = kernel;
+    attr.window.stride = stride;
+    attr.window.pad = pad;
+    return nn_graph_apply(graph, NN_OP_MAX_POOL, &x, 1, &attr);
+}
+
+nn_node *nn_graph_avg_pool(nn_graph *graph, nn_node *x)
+{
+    return nn_graph_apply(graph, NN_OP_AVG_POOL, &x, 1, NULL);
+}
+
+nn_node *nn_graph_add(nn_graph *graph, nn_node *a, nn_node *b)
+{
+    nn_node *inputs[] = {a, b};
+    return nn_graph_apply(graph, NN_OP_ADD, inputs, 2, NULL);
+}
+
+nn_node *nn_graph_mixture(nn_graph *graph, nn_node *gate, nn_node *const *logits, const uint32_t *chosen, size_t k, bool probs)
+{
+    nn_node *inputs[NN_MAX_INPUTS] = {gate};
+    nn_attr attr = {0};
+    if (graph->status != DDOME_OK)
+        return NULL;
+    attr.mixture.k = k;
+    attr.mixture.chosen = chosen;
+    if (k > NN_MAX_EXPERTS)
+        return fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME, "mixture of %lu experts: at most %d",
+                                   (unsigned long)k, NN_MAX_EXPERTS));
+    for (size_t i = 0; i < k; i++)
+        inputs[i + 1] = logits[i];
+    return nn_graph_apply(graph, probs ? NN_OP_MIXTURE_PROBS : NN_OP_MIXTURE, inputs, k + 1, &attr);
+}
+
+nn_node *nn_graph_cross_entropy(nn_graph *graph, nn_node *z, const uint32_t *labels)
+{
+    nn_attr attr = {0};
+    attr.labels = labels;
+    return nn_graph_apply(graph, NN_OP_CROSS_ENTROPY, &z, 1, &attr);
+}
+
+float *nn_graph_grad_buffer(nn_graph *graph, nn_node *input)
+{
+    const size_t count = nn_tensor_count(&input->value);
+    if (input->has_grad)
+        return nn_arena_alloc(graph->arena, count, sizeof(float));
+    if (input->grad == NULL)
+        input->grad = nn_arena_alloc(graph->arena, count, sizeof(float));
+    return input->grad;
+}
+
+void nn_graph_grad_deliver(nn_node *input, float *buffer)
+{
+    if (input->has_grad)
+        nn_add(input->grad, input->grad, buffer, nn_tensor_count(&input->value));
+    input->has_grad = true;
+}
+
+ddome_status nn_graph_backward(nn_graph *graph, nn_node *loss, float scale)
+{
+    if (graph->status != DDOME_OK)
+        return graph->status;
+    float *seed = nn_graph_grad_buffer(graph, loss);
+    if (seed == NULL) {
+        no_memory(graph, "a gradient");
+        return graph->status;
+    }
+    *seed = scale;
+    nn_graph_grad_deliver(loss, seed);
+    for (nn_node *node = graph->last; node != NULL; node = node->previous) {
+        if (!node->has_grad || node->op == NN_OP_LEAF)
+            continue;
+        ddome_status status = nn_op_table[node->op].backward(graph, node);
+        if (status != DDOME_OK) {
+            fail(graph, status);
+            return status;
+        }
+    }
+    return DDOME_OK;
+}

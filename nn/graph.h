@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* A tape: each call appends one operation and, unless the graph only plans, computes it at once; nn_graph_backward walks the tape
+ * from its end. The first failure sticks in graph->status and later calls do nothing, so a model reads without checks. SPEC 5.16. */
+#ifndef NN_GRAPH_H
+#define NN_GRAPH_H
+
+#include "arena.h"
+#include "conv.h"
+#include "loss.h"
+#include "norm.h"
+#include "tensor.h"
+
+typedef enum nn_op {
+    NN_OP_LEAF, /* an input or a parameter */
+    NN_OP_CONV,
+    NN_OP_LINEAR,
+    NN_OP_BATCH_NORM,
+    NN_OP_GROUP_NORM,
+    NN_OP_RELU,
+    NN_OP_MAX_POOL,
+    NN_OP_AVG_POOL,
+    NN_OP_ADD,
+    NN_OP_MIXTURE,
+    NN_OP_MIXTURE_PROBS,
+    NN_OP_CROSS_ENTROPY,
+    NN_OP_COUNT
+} nn_op;
+
+enum { NN_MAX_INPUTS = NN_MAX_EXPERTS + 1 };
+
+typedef struct nn_node nn_node;
+
+/* What an operation needs besides its inputs; each uses its own members. */
+typedef struct nn_attr {
+    nn_conv_shape window;        /* conv, max-pool */
+    size_t groups;               /* group-norm */
+    float *running_mean, *running_var; /* batch-norm in training; moved by the forward pass */
+    const float *fixed_mean, *fixed_var; /* batch-norm in evaluation */
+    const uint32_t *labels;      /* cross-entropy */
+    nn_mixture_shape mixture;
+} nn_attr;
+
+struct nn_node {
+    nn_op op;
+    nn_tensor value;  /* data NULL while planning */
+    float *grad;      /* NULL until needed; a parameter's points into its flat gradient vector */
+    bool wants_grad;  /* a parameter, or computed from one */
+    bool has_grad;    /* grad holds at least one contribution */
+    size_t input_count;
+    nn_node **inputs;
+    nn_attr attr;
+    nn_norm_saved saved;      /* batch-norm, group-norm */
+    uint32_t *choice;         /* max-pool */
+    nn_node *previous;        /* on the tape */
+};
+
+typedef struct nn_graph {
+    nn_arena *arena; /* nodes, activations, gradients: all given back by rewinding it */
+    ddome_error *error;
+    ddome_status status;
+    bool planning; /* shapes only */
+    bool training; /* batch-norm uses and moves batch statistics */
+    nn_node *last;
+} nn_graph;
+
+/* One line of the op table. Shapes are checked in `shape`, which returns false when they do not fit. */
+typedef struct nn_op_entry {
+    const char *name, *formula;
+    bool (*shape)(nn_node *node);
+    ddome_status (*forward)(nn_graph *graph, nn_node *node);
+    ddome_status (*backward)(nn_graph *graph, nn_node *node);
+} nn_op_entry;
+
+extern const nn_op_entry nn_op_table[NN_OP_COUNT];
+
+/* A leaf over caller's floats. grad NULL: no gradient wanted. value->data may be NULL only while planning. */
+nn_node *nn_graph_leaf(nn_graph *graph, const nn_tensor *value, float *grad);
+
+/* Appends op(inputs) with attr (may be NULL). Returns NULL once graph->status is not DDOME_OK; NULL inputs are passed on. */
+nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_t input_count, const nn_attr *attr);
+
+nn_node *nn_graph_conv(nn_graph *graph, nn_node *x, nn_node *weight, size_t stride, size_t pad, size_t kernel);
+nn_node *nn_graph_linear(nn_graph *graph, nn_node *x, nn_node *weight, nn_node *bias);
+nn_node *nn_graph_relu(nn_graph *graph, nn_node *x);
+nn_node *nn_graph_max_pool(nn_graph *graph, nn_node *x, size_t kernel, size_t stride, size_t pad);
+nn_node *nn_graph_avg_pool(nn_graph *graph, nn_node *x);
+nn_node *nn_graph_add(nn_graph *graph, nn_node *a, nn_node *b);
+
+/* logits[K] are the outputs of the chosen experts, gate the [n,M] gate logits. */
+nn_node *nn_graph_mixture(nn_graph *graph, nn_node *gate, nn_node *const *logits, const uint32_t *chosen, size_t k,
+                          bool probs);
+
+/* Mean loss [1] over the rows of z; labels must live as long as the tape. */
+nn_node *nn_graph_cross_entropy(nn_graph *graph, nn_node *z, const uint32_t *labels);
+
+/* Gradients of scale * loss in every leaf that wants one. Where several gradients meet they are added in the order in which the
+ * tape is walked, later consumer first; the first is stored as it is. */
+DDOME_MUST_CHECK ddome_status nn_graph_backward(nn_graph *graph, nn_node *loss, float scale);
+
+/* For backward functions: where the gradient of input i goes, and its delivery. NULL when out of memory. */
+float *nn_graph_grad_buffer(nn_graph *graph, nn_node *input);
+void nn_graph_grad_deliver(nn_node *input, float *buffer);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocks of NN_BLOCK addends, each a chain from +0; block totals in order to a total from +0. SPEC 2.4. */
+#include "sum.h"
+
+#include <string.h>
+
+float nn_sum(const float *x, size_t count)
+{
+    float total = 0;
+    for (size_t start = 0; start < count; start += NN_BLOCK) {
+        size_t end = nn_min(count, start + NN_BLOCK);
+        float block = 0;
+        for (size_t i = start; i < end; i++)
+            block = block + x[i];
+        total = total + block;
+    }
+    return total;
+}
+
+void nn_sum_columns(float *total, float *block, const float *x, size_t rows, size_t cols)
+{
+    memset(total, 0, cols * sizeof *total);
+    for (size_t start = 0; start < rows; start += NN_BLOCK) {
+        size_t end = nn_min(rows, start + NN_BLOCK);
+        memset(block, 0, cols * sizeof *block);
+        for (size_t i = start; i < end; i++)
+            for (size_t j = 0; j < cols; j++)
+                block[j] = block[j] + x[i * cols + j];
+        for (size_t j = 0; j < cols; j++)
+            total[j] = total[j] + block[j];
+    }
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* A view of floats it does not own. Activations are NHWC: element (n, h, w, c) is data[((n*H + h)*W + w)*C + c]; a matrix [n, c]
+ * has h = w = 1. SPEC 1.3. */
+#ifndef NN_TENSOR_H
+#define NN_TENSOR_H
+
+#include "base.h"
+
+typedef struct nn_tensor {
+    float *data;
+    size_t n, h, w, c;
+} nn_tensor;
+
+static inline size_t nn_tensor_count(const nn_tensor *tensor)
+{
+    return tensor->n * tensor->h * tensor->w * tensor->c;
+}
+
+#endif
