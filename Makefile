@@ -25,7 +25,8 @@ FL = text config config_table config_value model task trainee common gate wire s
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
-TOOL_OBJECTS = $(BUILD)/tools/main.o $(BUILD)/tools/commands.o $(BUILD)/tools/report.o
+TOOLS = main options settings commands partition data report help progress output
+TOOL_OBJECTS = $(TOOLS:%=$(BUILD)/tools/%.o)
 
 all: ddome libddome.a ## build ./ddome and libddome.a (default)
 

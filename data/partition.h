@@ -48,7 +48,8 @@ typedef struct data_partition_source {
     size_t clients, anchors;  /* S (anchors included) and how many of them are anchors */
     size_t unseen, holdout;   /* unseen and held-out clients */
     size_t labels_per_client; /* L */
-    size_t anchor_labels;     /* labels per anchor; 0 = classes / anchors */
+    size_t label_group;       /* labels are drawn in runs of so many consecutive ones; 1: each alone */
+    size_t anchor_labels;     /* labels per anchor; 0 = classes / anchors, rounded down to whole groups */
     size_t samples_per_client; /* 0 = pool size / S */
     size_t unseen_samples;    /* at most so many samples a held-out or unseen client, its first ones by index; 0 = all */
     float alpha;

@@ -12,23 +12,26 @@ typedef struct label_list {
     uint32_t label[MAX_LABELS];
 } label_list;
 
-static void shuffle_classes(uint32_t labels[MAX_LABELS], nn_rng *rng, size_t classes)
+/* Labels are drawn in units of label_group consecutive ones: unit u is labels u*group .. u*group + group - 1 (SPEC 8.2). */
+static label_list expand(const uint32_t *units, size_t count, size_t group)
 {
-    for (size_t k = 0; k < classes; k++)
-        labels[k] = (uint32_t)k;
-    nn_rng_shuffle(rng, labels, classes);
+    label_list list = {0};
+    for (size_t u = 0; u < count; u++)
+        for (size_t i = 0; i < group; i++)
+            list.label[list.count++] = units[u] * (uint32_t)group + (uint32_t)i;
+    data_sort_u32(list.label, list.count);
+    return list;
 }
 
-/* Run number `run` of `count` shuffled labels, ascending (SPEC 8.2, 8.3). */
-static label_list draw_labels(nn_rng rng, size_t classes, size_t run, size_t count)
+/* Run number `run` of `count` labels of the shuffled units, ascending (SPEC 8.2, 8.3). */
+static label_list draw_labels(nn_rng rng, const data_division *division, size_t run, size_t count)
 {
+    const size_t group = division->source->label_group, units = division->set->classes / group;
     uint32_t shuffled[MAX_LABELS];
-    label_list list = {0};
-    shuffle_classes(shuffled, &rng, classes);
-    list.count = count;
-    memcpy(list.label, shuffled + run * count, count * sizeof list.label[0]);
-    data_sort_u32(list.label, count);
-    return list;
+    for (size_t u = 0; u < units; u++)
+        shuffled[u] = (uint32_t)u;
+    nn_rng_shuffle(&rng, shuffled, units);
+    return expand(shuffled + run * (count / group), count / group, group);
 }
 
 static ddome_status check_samples(data_division *division, const data_stock *stock,
@@ -77,6 +80,11 @@ static ddome_status check_labels(data_division *division, size_t anchor_labels)
     if (each < 1 || each > classes)
         return nn_fail(division->error, DDOME_ERR_USAGE, "labels_per_client = %lu: expected 1..%lu",
                        (unsigned long)each, (unsigned long)classes);
+    if (source->label_group == 0 || classes % source->label_group != 0 || each % source->label_group != 0 ||
+        anchor_labels % source->label_group != 0)
+        return nn_fail(division->error, DDOME_ERR_USAGE,
+                       "label_group = %lu: expected a divisor of the %lu classes, of labels_per_client and of anchor_labels",
+                       (unsigned long)source->label_group, (unsigned long)classes);
     if (source->anchors == 0)
         return DDOME_OK;
     if (anchor_labels < 1 || anchor_labels > classes / source->anchors)
@@ -93,7 +101,7 @@ static ddome_status draw_anchor(data_division *division, size_t q, size_t anchor
     uint64_t seed = division->source->seed;
     nn_rng labels = nn_rng_at(seed, NN_STREAM_ANCHOR, 0, 0, 0);
     nn_rng samples = nn_rng_at(seed, NN_STREAM_ANCHOR, 0, 1, (uint32_t)q);
-    label_list list = draw_labels(labels, division->set->classes, q, anchor_labels);
+    label_list list = draw_labels(labels, division, q, anchor_labels);
     return draw_samples(division, samples, q, DATA_ANCHOR, &list);
 }
 
@@ -102,7 +110,7 @@ static ddome_status draw_normal(data_division *division, size_t id)
     const data_partition_source *source = division->source;
     nn_rng labels = nn_rng_at(source->seed, NN_STREAM_NORMAL, 0, 0, (uint32_t)id);
     nn_rng samples = nn_rng_at(source->seed, NN_STREAM_NORMAL, 0, 1, (uint32_t)id);
-    label_list list = draw_labels(labels, division->set->classes, 0, source->labels_per_client);
+    label_list list = draw_labels(labels, division, 0, source->labels_per_client);
     return draw_samples(division, samples, id, DATA_NORMAL, &list);
 }
 
@@ -111,7 +119,7 @@ ddome_status data_labels_training(data_division *division)
     const data_partition_source *source = division->source;
     size_t anchor_labels = source->anchor_labels;
     if (anchor_labels == 0 && source->anchors != 0)
-        anchor_labels = division->set->classes / source->anchors;
+        anchor_labels = division->set->classes / source->anchors / nn_max(1, source->label_group) * source->label_group;
     ddome_status status = check_labels(division, anchor_labels);
     for (size_t id = 0; status == DDOME_OK && id < source->clients; id++)
         status = id < source->anchors ? draw_anchor(division, id, anchor_labels)
@@ -136,17 +144,17 @@ static bool is_free(const label_list *list, const data_label_set *used, size_t u
     return true;
 }
 
-/* The next list of the same length in lexicographic order; false after the last. */
-static bool next_list(label_list *list, size_t classes)
+/* The next combination of `count` out of `units` in lexicographic order; false after the last. */
+static bool next_combination(uint32_t *unit, size_t count, size_t units)
 {
-    size_t k = list->count;
-    while (k > 0 && list->label[k - 1] == classes - list->count + k - 1)
+    size_t k = count;
+    while (k > 0 && unit[k - 1] == units - count + k - 1)
         k--;
     if (k == 0)
         return false;
-    list->label[k - 1]++;
-    for (; k < list->count; k++)
-        list->label[k] = list->label[k - 1] + 1;
+    unit[k - 1]++;
+    for (; k < count; k++)
+        unit[k] = unit[k - 1] + 1;
     return true;
 }
 
@@ -154,14 +162,20 @@ static bool next_list(label_list *list, size_t classes)
 static ddome_status first_free_list(data_division *division, label_list *list,
                                     const data_label_set *used, size_t used_count)
 {
-    for (size_t k = 0; k < list->count; k++)
-        list->label[k] = (uint32_t)k;
-    while (!is_free(list, used, used_count))
-        if (!next_list(list, division->set->classes))
+    const size_t group = division->source->label_group, units = division->set->classes / group;
+    const size_t count = division->source->labels_per_client / group;
+    uint32_t unit[MAX_LABELS];
+    for (size_t k = 0; k < count; k++)
+        unit[k] = (uint32_t)k;
+    *list = expand(unit, count, group);
+    while (!is_free(list, used, used_count)) {
+        if (!next_combination(unit, count, units))
             return nn_fail(division->error, DDOME_ERR_USAGE,
                            "no label set is left: the training clients have every set of %lu out "
                            "of %lu labels; lower clients or change labels_per_client",
                            (unsigned long)list->count, (unsigned long)division->set->classes);
+        *list = expand(unit, count, group);
+    }
     return DDOME_OK;
 }
 
@@ -172,11 +186,10 @@ static ddome_status draw_free_list(data_division *division, label_list *list,
     const data_partition_source *source = division->source;
     for (size_t draw = 0; draw < source->max_draws; draw++) {
         nn_rng rng = nn_rng_at(source->seed, group->stream, 0, (uint32_t)draw, (uint32_t)j);
-        *list = draw_labels(rng, division->set->classes, 0, source->labels_per_client);
+        *list = draw_labels(rng, division, 0, source->labels_per_client);
         if (is_free(list, used, source->clients))
             return DDOME_OK;
     }
-    list->count = source->labels_per_client;
     return first_free_list(division, list, used, source->clients);
 }
 

@@ -385,6 +385,7 @@ data_partition_source fl_config_partition(const fl_config *config)
         .unseen = config->unseen_clients,
         .holdout = config->holdout_clients,
         .labels_per_client = config->labels_per_client,
+        .label_group = config->label_group,
         .anchor_labels = config->anchor_labels,
         .samples_per_client = config->samples_per_client,
         .unseen_samples = config->unseen_samples,

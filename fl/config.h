@@ -45,7 +45,7 @@ typedef struct fl_config {
     int partition; /* data_partition_kind */
     char partition_file[FL_PATH];
     size_t clients, anchor_clients, unseen_clients, holdout_clients;
-    size_t labels_per_client, anchor_labels, samples_per_client, unseen_samples;
+    size_t labels_per_client, label_group, anchor_labels, samples_per_client, unseen_samples;
     fl_decimal alpha;
     int dialect; /* data_dirichlet_dialect */
     size_t min_size, max_draws;

@@ -106,6 +106,7 @@ static const fl_key keys[] = {
     SIZE("partition", unseen_clients, "5", 0, MOST_CLIENTS),
     SIZE("partition", holdout_clients, "5", 0, MOST_CLIENTS),
     SIZE("partition", labels_per_client, "4", 1, 255),
+    SIZE("partition", label_group, "1", 1, 255),
     SIZE("partition", anchor_labels, "0", 0, 255),
     SIZE("partition", samples_per_client, "0", 0, MOST_SAMPLES),
     SIZE("partition", unseen_samples, "0", 0, MOST_SAMPLES),

@@ -8,7 +8,9 @@ bool nn_conv_output(nn_conv_shape *s)
 {
     if (s->n == 0 || s->h == 0 || s->w == 0 || s->c == 0 || s->oc == 0)
         return false;
-    if (s->stride == 0 || s->kh == 0 || s->kw == 0 || s->h + 2 * s->pad < s->kh || s->w + 2 * s->pad < s->kw)
+    if (s->stride == 0 || s->kh == 0 || s->kw == 0)
+        return false;
+    if (s->h + 2 * s->pad < s->kh || s->w + 2 * s->pad < s->kw)
         return false;
     s->oh = (s->h + 2 * s->pad - s->kh) / s->stride + 1;
     s->ow = (s->w + 2 * s->pad - s->kw) / s->stride + 1;

@@ -184,7 +184,8 @@ static ddome_status norm_backward(nn_graph *graph, nn_node *node)
 {
     nn_node *x = node->inputs[0], *gamma = node->inputs[1], *beta = node->inputs[2];
     if (node->saved.mean == NULL)
-        return nn_fail(graph->error, DDOME_ERR_RUNTIME, "batch_norm: no gradient through an evaluation");
+        return nn_fail(graph->error, DDOME_ERR_RUNTIME,
+                       "batch_norm: no gradient through an evaluation");
     float *dx = nn_graph_grad_buffer(graph, x);
     float *dgamma = nn_graph_grad_buffer(graph, gamma), *dbeta = nn_graph_grad_buffer(graph, beta);
     if (dx == NULL || dgamma == NULL || dbeta == NULL)

@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# All tests of one build: tests/all.sh BUILD_DIR. Passes the lines of the unit tests (the runner) and
+# of the command line tests through and ends with one line of totals; exit 1 on any failure.
+set -u
+
+build=${1:-build}
+scratch=$build/test-scratch
+log=$build/test-log
+here=$(dirname "$0")
+
+rm -rf "$scratch"
+mkdir -p "$scratch"
+: > "$log"
+
+# run NAME COMMAND...: a part that ends without its totals has crashed, and that is a failure, too.
+run() {
+    name=$1
+    shift
+    "$@" > "$log.part"
+    status=$?
+    grep -v -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log.part"
+    cat "$log.part" >> "$log"
+    if ! tail -n 1 "$log.part" | grep -q -E '^[0-9]+ passed, [0-9]+ failed'; then
+        echo "FAIL $name ended early with status $status" | tee -a "$log"
+    elif [ "$status" -ne 0 ] && ! grep -q '^FAIL ' "$log.part"; then
+        echo "FAIL $name ended with status $status" | tee -a "$log"
+    fi
+}
+
+DDOME_TEST_DIR=$scratch
+export DDOME_TEST_DIR
+run "unit tests" "$build/tests/runner"
+run "command line tests" sh "$here/cli.sh" ./ddome "$scratch"
+
+passed=$(grep -c '^ok ' "$log")
+failed=$(grep -c '^FAIL ' "$log")
+skipped=$(grep -c '^skipped ' "$log")
+rm -f "$log.part"
+if [ "$skipped" -ne 0 ]; then
+    echo "$passed passed, $failed failed, $skipped skipped"
+else
+    echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ] && [ "$passed" -ne 0 ]

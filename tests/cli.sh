@@ -1,0 +1,422 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Tests of the command line: tests/cli.sh PROGRAM SCRATCH_DIR. One line a case, totals at the end.
+# Every exit code that can be had cheaply, the one-line messages, the streams, repeatability, linking.
+set -u
+
+program=${1:-./ddome}
+scratch=${2:-build/test-scratch}
+case $program in
+/*) ;;
+*) program=$PWD/$program ;;
+esac
+root=$PWD
+work=$scratch/cli
+passed=0
+failed=0
+skipped=0
+unset DDOME_DATA
+
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work" || exit 1
+
+# ---- helpers ----
+
+ok() {
+    passed=$((passed + 1))
+    echo "ok cli $1"
+}
+
+bad() {
+    failed=$((failed + 1))
+    echo "FAIL cli $1"
+    echo "  $2"
+}
+
+skip() {
+    skipped=$((skipped + 1))
+    echo "skipped cli $1: $2"
+}
+
+# verdict NAME WHY: ok when WHY is empty.
+verdict() {
+    if [ -z "$2" ]; then ok "$1"; else bad "$1" "$2"; fi
+}
+
+# call ARGS...: runs the program; status, out, err.
+call() {
+    "$program" "$@" > out 2> err
+    status=$?
+}
+
+# fails NAME STATUS PART ARGS...: that status, one line on standard error that holds PART, nothing on
+# standard output, and no finished run in the folder called run.
+fails() {
+    name=$1
+    want=$2
+    part=$3
+    shift 3
+    call "$@"
+    why=
+    [ "$status" -eq "$want" ] || why="status $status, want $want: $(head -n 1 err)"
+    [ "$(grep -c '^ddome: ' err)" -eq 1 ] || why="$why; no line 'ddome: ...' or several"
+    [ "$(wc -l < err)" -eq 1 ] || why="$why; more than one line on standard error"
+    grep -q -F -e "$part" err || why="$why; the line lacks '$part': $(head -n 1 err)"
+    [ ! -s out ] || why="$why; something on standard output"
+    [ ! -e run/SHA256SUMS ] || why="$why; run/SHA256SUMS was written"
+    verdict "$name" "$why"
+}
+
+# zeros COUNT: so many zero bytes.
+zeros() {
+    dd if=/dev/zero bs="$1" count=1 2> /dev/null
+}
+
+tiny="arch=mlp hidden=8 gate_hidden=8 synth_train=400 synth_test=200 synth_size=8 synth_domains=2
+synth_shapes=3 clients=6 experts=2 top_k=1 labels_per_client=2 unseen_clients=2 holdout_clients=1
+active_anchors=2 active_normal=2 rounds=2 batch=16 pretrain_epochs=1 eval_every=1"
+
+# ---- usage: status 2 ----
+
+fails "no command" 2 "expected a command"
+fails "unknown command names the nearest" 2 "the nearest is train" trian
+fails "unknown second word" 2 "the nearest is partition write" partition wirte
+fails "missing second word" 2 "expected a second word" data
+fails "unknown option names the nearest" 2 "the nearest is --quiet" train --quite --out run
+fails "unknown short option" 2 "unknown option -x" train -x --out run
+fails "option of another command" 2 "takes no --force" config --force
+fails "option without its value" 2 "--out needs a value" train --out
+fails "flag with a value" 2 "--force takes no value" train --force=1 --out run
+fails "missing --out" 2 "needs --out DIR" train
+fails "too few arguments" 2 "usage: ddome report" report
+fails "too many arguments" 2 "usage: ddome selftest" selftest x
+fails "seed list with an empty item" 2 "--seeds: expected numbers" train --seeds 1,,2 --out run
+fails "seed list with a word" 2 "seed: expected a whole number" train --seeds 1,x --out run
+fails "seed twice" 2 "found 1 twice" train --seeds 1,2,1 --out run
+
+# ---- configuration: status 2 ----
+
+fails "unknown key names the nearest" 2 "the nearest is rounds" train rouns=3 --out run
+fails "missing configuration file" 2 "cannot open missing.toml" train missing.toml --out run
+fails "K above M" 2 "top_k = 3: expected at most experts = 2" train $tiny top_k=3 --out run
+fails "value out of range" 2 "batch: expected a whole number 1..65536" train $tiny batch=0 --out run
+fails "--algo of a later version" 2 "not in this version" train --algo fedprox --out run
+printf 'seed = 1\nrouns = 3\n' > bad.toml
+fails "file and line of a bad key" 2 "bad.toml:2: unknown key \"rouns\"; the nearest is rounds" \
+    config bad.toml
+fails "no help on an unknown word" 2 "no help on" help trian
+why=
+[ ! -e run ] || why="the folder run was made"
+verdict "nothing is made by a refused call" "$why"
+
+# ---- data: status 3 ----
+
+cifar="data=cifar10 arch=mlp hidden=8 data_dir=cifar"
+folder=cifar/cifar-10-batches-bin
+fails "no data folder named" 3 "DDOME_DATA" train $tiny data=cifar10 --out run
+fails "missing data folder" 3 "is missing" train $cifar data_dir=nowhere --out run
+fails "data check of an empty folder" 3 "holds no data set" data check .
+
+# whole_batches: 2 records of zeros in each file, label 0.
+whole_batches() {
+    rm -rf cifar
+    mkdir -p "$folder"
+    for file in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+        zeros 6146 > "$folder/$file.bin"
+    done
+}
+
+whole_batches
+call data check cifar
+why=
+[ "$status" -eq 0 ] && grep -q '^ok cifar10$' out || why="status $status: $(cat out err)"
+verdict "data check of whole files" "$why"
+call data info cifar
+why=
+[ "$status" -eq 0 ] && grep -q 'train: 10 records' out || why="status $status: $(cat out err)"
+verdict "data info counts records" "$why"
+DDOME_DATA=cifar "$program" config > out 2> err
+why=
+grep -q '^data_dir = "cifar"$' out || why="$(grep data_dir out)"
+verdict "DDOME_DATA is the default of data_dir" "$why"
+DDOME_DATA=cifar "$program" config data_dir=other > out 2> err
+why=
+grep -q '^data_dir = "other"$' out || why="$(grep data_dir out)"
+verdict "the key data_dir wins over DDOME_DATA" "$why"
+
+rm "$folder/data_batch_3.bin"
+fails "missing data file" 3 "data_batch_3.bin is missing" train $cifar --out run
+fails "data check names a missing file" 3 "data_batch_3.bin is missing" data check cifar
+whole_batches
+zeros 3073 > "$folder/data_batch_2.bin"
+printf 'cut' >> "$folder/data_batch_2.bin"
+fails "size that is no multiple" 3 "data_batch_2.bin" train $cifar --out run
+zeros 3000 > "$folder/data_batch_2.bin"
+fails "truncated batch" 3 "the record is cut" train $cifar --out run
+fails "data check of a truncated batch" 3 "the record is cut" data check cifar
+whole_batches
+{
+    printf '\012'
+    zeros 3072
+} > "$folder/data_batch_5.bin"
+fails "label 10 in CIFAR-10" 3 "expected a label 0..9, found 10" train $cifar --out run
+fails "data check of label 10" 3 "data_batch_5.bin offset 0" data check cifar
+
+# ---- input and output: status 5 ----
+
+echo x > file
+fails "unwritable output folder" 5 "file/run" train $tiny --out file/run
+fails "parent of the output folder is missing" 5 "no/run" train $tiny --out no/run
+fails "unwritable partition file" 5 "file/p.csv" partition write $tiny --out file/p.csv
+if [ -c /dev/full ]; then
+    "$program" version > /dev/full 2> err
+    status=$?
+    why=
+    [ "$status" -eq 5 ] || why="status $status"
+    verdict "standard output that is full" "$why"
+else
+    skip "standard output that is full" "there is no /dev/full"
+fi
+
+# ---- a run ----
+
+call train $tiny --out run
+why=
+[ "$status" -eq 0 ] || why="status $status: $(cat err)"
+grep -q '^root hash  [0-9a-f]*$' out || why="$why; no root hash on standard output"
+grep -q 'round 2/2' err || why="$why; no line a round on standard error"
+grep -q 'round' out && ! grep -q 'in 2 rounds' out && why="$why; progress on standard output"
+grep -q "$(printf '\033')" err && why="$why; terminal codes in a file"
+verdict "train writes results and progress apart" "$why"
+
+if command -v sha256sum > /dev/null 2>&1; then
+    why=$(cd run && sha256sum -c SHA256SUMS 2>&1 | grep -v ': OK$')
+    verdict "sha256sum -c takes SHA256SUMS" "$why"
+    hash=$(sha256sum < run/SHA256SUMS | cut -d ' ' -f 1)
+    why=
+    grep -q "^root hash  $hash\$" out || why="sha256sum gives $hash"
+    verdict "the root hash is that of SHA256SUMS" "$why"
+else
+    skip "sha256sum -c takes SHA256SUMS" "no sha256sum here"
+    skip "the root hash is that of SHA256SUMS" "no sha256sum here"
+fi
+why=
+for name in config.toml manifest.json partition.csv metrics.csv clients.csv experts.csv comm.csv \
+    rounds.jsonl final/gate.safetensors final/expert_0.safetensors final/expert_1.safetensors; do
+    grep -q "  $name\$" run/SHA256SUMS || why="$why $name is not hashed;"
+done
+for name in timing.csv host.json SHA256SUMS; do
+    ! grep -q "  $name\$" run/SHA256SUMS || why="$why $name is hashed;"
+done
+LC_ALL=C sort -k 2 run/SHA256SUMS | cmp -s - run/SHA256SUMS || why="$why not sorted by name"
+verdict "what SHA256SUMS holds" "$why"
+why=
+grep -q "$PWD\|$root" run/config.toml run/manifest.json run/*.csv && why="a path in a hashed file"
+verdict "no path in hashed files" "$why"
+
+call train $tiny --out run
+why=
+[ "$status" -eq 2 ] && grep -q 'holds a run already' err || why="status $status: $(cat err)"
+verdict "a folder that holds a run is refused" "$why"
+cp run/SHA256SUMS before
+call train $tiny --out run --force --quiet
+why=
+[ "$status" -eq 0 ] || why="status $status: $(cat err)"
+[ ! -s err ] || why="$why; --quiet is not silent"
+cmp -s before run/SHA256SUMS || why="$why; other hashes"
+verdict "--force replaces it by the same bytes, --quiet is silent" "$why"
+call train run/config.toml --out again --quiet
+why=
+[ "$status" -eq 0 ] && cmp -s before again/SHA256SUMS || why="status $status: $(cat err)"
+verdict "a run's own config.toml repeats it" "$why"
+call train $tiny --seed=2 --out other --quiet
+why=
+[ "$status" -eq 0 ] || why="status $status: $(cat err)"
+! cmp -s before other/SHA256SUMS || why="$why; the same hashes"
+verdict "another seed gives another run" "$why"
+printf 'rounds = 1\nseed = 5\n' > one.toml
+call config seed=7 one.toml
+why=
+grep -q '^rounds = 1$' out && grep -q '^seed = 7$' out || why="$(cat out err | head -n 3)"
+verdict "command line over file over default" "$why"
+call train $tiny --seeds 1,2 --out seeds --quiet
+why=
+[ "$status" -eq 0 ] && cmp -s before seeds/seed-1/SHA256SUMS || why="status $status: $(cat err)"
+cmp -s other/SHA256SUMS seeds/seed-2/SHA256SUMS || why="$why; seed 2 differs"
+grep -q '^2 seeds    mean 0\.[0-9]*, standard deviation 0\.[0-9]*$' out || why="$why; $(tail -n 1 out)"
+verdict "--seeds runs all and gives mean and deviation" "$why"
+for algo in fedavg common; do
+    call train $tiny --algo $algo --out $algo --quiet
+    why=
+    [ "$status" -eq 0 ] && grep -q "\"algo\": \"$algo\"" $algo/manifest.json || why="$status $(cat err)"
+    verdict "train --algo $algo" "$why"
+done
+why=
+cmp -s run/partition.csv fedavg/partition.csv || why="other bytes"
+verdict "every algorithm has the same partition" "$why"
+
+# ---- the other commands ----
+
+call partition write $tiny
+why=
+[ "$status" -eq 0 ] && cmp -s out run/partition.csv || why="status $status: $(cat err)"
+verdict "partition write gives partition.csv" "$why"
+call partition write $tiny --out p.csv
+why=
+[ "$status" -eq 0 ] && cmp -s p.csv run/partition.csv && [ ! -s out ] || why="status $status: $(cat err)"
+verdict "partition write --out" "$why"
+call train $tiny partition=file partition_file=p.csv --out from_file --quiet
+why=
+[ "$status" -eq 0 ] && cmp -s p.csv from_file/partition.csv || why="status $status: $(cat err)"
+grep -q '^partition_file = "sha256:[0-9a-f]*"$' from_file/config.toml || why="$why; no hash"
+cmp -s run/rounds.jsonl from_file/rounds.jsonl || why="$why; other rounds"
+verdict "a partition that is read back trains the same" "$why"
+call partition describe $tiny
+why=
+[ "$status" -eq 0 ] && grep -q '^anchor  *2 clients' out || why="status $status: $(cat out err)"
+verdict "partition describe" "$why"
+call pretrain $tiny --out common_run --quiet
+why=
+[ "$status" -eq 0 ] && [ -s common_run/common.safetensors ] || why="status $status: $(cat err)"
+verdict "pretrain" "$why"
+call train $tiny common=common_run/common.safetensors --out loaded --quiet
+why=
+[ "$status" -eq 0 ] && cmp -s run/rounds.jsonl loaded/rounds.jsonl || why="status $status: $(cat err)"
+verdict "a common expert that is loaded trains the same" "$why"
+call eval run --quiet
+tail -n +2 run/clients.csv | grep '^2,' > last
+why=
+[ "$status" -eq 0 ] || why="status $status: $(cat err)"
+grep '^2,' out | cmp -s - last || why="$why; not the lines of clients.csv"
+[ ! -s err ] || why="$why; --quiet is not silent"
+verdict "eval repeats the last evaluation" "$why"
+call eval from_file eval_scope=global --quiet
+why=
+[ "$status" -eq 0 ] && grep -q '(1 clients)$' out || why="status $status: $(cat err)"
+verdict "eval in another scope" "$why"
+call report run fedavg common
+why=
+[ "$status" -eq 0 ] || why="status $status: $(cat err)"
+grep -q '^  expert 1 serves' out || why="$why; no expert table"
+grep -q '^fedavg ' out || why="$why; no line of fedavg"
+[ "$(tail -n 1 out | cut -d ' ' -f 3-)" = "root hash of all" ] || why="$why; no root hash of all"
+verdict "report of three runs" "$why"
+if command -v sha256sum > /dev/null 2>&1; then
+    hash=$(for run in run fedavg common; do
+        sha256sum < $run/SHA256SUMS | cut -d ' ' -f 1
+    done | sha256sum | cut -d ' ' -f 1)
+    why=
+    grep -q "^$hash  root hash of all\$" out || why="sha256sum gives $hash"
+    verdict "the root hash of all runs" "$why"
+else
+    skip "the root hash of all runs" "no sha256sum here"
+fi
+mkdir cut
+cp run/manifest.json run/SHA256SUMS run/metrics.csv cut
+echo 'round,expert,label,routed,correct' > cut/experts.csv
+echo '1,0,x,1,1' >> cut/experts.csv
+mv run run.kept
+fails "eval of no run" 2 "no/config.toml" eval no
+fails "eval takes one run" 2 "found other" eval other other
+fails "report of a damaged table" 3 "cut/experts.csv: expected" report cut
+fails "report of no run" 3 "manifest.json" report nowhere
+mv run.kept run
+
+# ---- help and JSON ----
+
+for command in train pretrain eval partition data config report selftest version help \
+    "partition write" "partition describe" "data check" "data info"; do
+    call $command --help
+    why=
+    [ "$status" -eq 0 ] && grep -q "^usage: ddome $command" out && [ ! -s err ] ||
+        why="status $status: $(cat err)"
+    verdict "$command --help" "$why"
+done
+for word in --help -h --version version help "help train" "help keys" selftest; do
+    call $word
+    why=
+    [ "$status" -eq 0 ] && [ -s out ] && [ ! -s err ] || why="status $status: $(cat err)"
+    verdict "$word" "$why"
+done
+
+# json NAME STATUS EXPRESSION ARGS...: one JSON object d on standard output for which it holds.
+json() {
+    name=$1
+    want=$2
+    expression=$3
+    shift 3
+    call "$@"
+    why=
+    [ "$status" -eq "$want" ] || why="status $status: $(cat err)"
+    python3 -c "import json, sys
+d = json.loads(sys.stdin.read())
+sys.exit(0 if $expression else 1)" < out 2> err || why="$why; not so: $(head -c 200 out) $(tail -n 1 err)"
+    verdict "--json: $name" "$why"
+}
+
+if python3 -c 'import json' > /dev/null 2>&1; then
+    json "version" 0 "d['success'] and d['specification'] >= 1" version --json
+    json "failure" 2 "d['success'] is False and d['status'] == 2 and 'rounds' in d['error']" \
+        config rouns=1 --json
+    json "failure of the parser" 2 "d['success'] is False" trian --json
+    json "a path that is no text" 2 "d['success'] is False" config "$(printf 'a"\\\377.toml')" --json
+    json "train" 0 "d['rounds'] == 2 and len(d['root_hash']) == 64 and 0 <= d['accuracy_mean'] <= 1" \
+        train $tiny --out js --json --quiet
+    json "train --seeds" 0 "[r['seed'] for r in d['runs']] == [3, 4] and d['std'] >= 0" \
+        train $tiny --seeds 3,4 --out jss --json --quiet
+    json "report" 0 "len(d['runs']) == 2 and len(d['runs'][0]['labels_of_expert']) == 2" \
+        report run fedavg --json
+    json "partition write" 0 "d['partition_csv'].startswith('index,client,role')" \
+        partition write $tiny --json
+    json "partition describe" 0 "d['anchor']['clients'] == 2" partition describe $tiny --json
+    json "config" 0 "'seed = 1' in d['config']" config --json
+    json "eval" 0 "d['clients'] == 2" eval run --json --quiet
+    json "pretrain" 0 "len(d['root_hash']) == 64" pretrain $tiny --out jsp --json --quiet
+    json "selftest" 0 "d == {'success': True}" selftest --json
+    json "help" 0 "'usage' in d['text']" train --help --json
+    whole_batches
+    json "data check" 0 "d['cifar10'] == 'ok'" data check cifar --json
+else
+    skip "--json" "no python3 here"
+fi
+
+# ---- the keys and the specification ----
+
+if [ -f "$root/SPEC.md" ]; then
+    call help keys
+    why=
+    for key in $(grep -v '^#' out | cut -d ' ' -f 1); do
+        grep -q "^| \`$key\` |" "$root/SPEC.md" || why="$why $key"
+    done
+    verdict "SPEC 16.3 has every key" "$why"
+else
+    skip "SPEC 16.3 has every key" "no SPEC.md here"
+fi
+
+# ---- linking ----
+
+# links NAME COMPILER SOURCE: outside the tree, with ddome.h and libddome.a only.
+links() {
+    rm -rf "link$3"
+    mkdir "link$3"
+    cp "$root/ddome.h" "$root/libddome.a" "$root/tests/link/$3" "link$3"
+    why=
+    (cd "link$3" && $2 -o user "$3" -I. libddome.a -lm ${CFLAGS_EXTRA:-} && ./user out > hash) > err 2>&1 ||
+        why="$(head -n 3 err)"
+    [ -n "$why" ] || call train $tiny --out "link$3/cli" --quiet
+    [ -n "$why" ] || grep -q "^root hash  $(cat "link$3/hash")\$" out || why="another root hash"
+    verdict "$1" "$why"
+}
+
+# The library of a sanitized build needs the sanitizer's flags here, too; make hands them down.
+links "a C program links and gives the same hash" "${CC:-cc} -std=c99 -pedantic -Wall -Werror" user.c
+if ${CXX:-c++} --version > /dev/null 2>&1; then
+    links "a C++ program links and gives the same hash" \
+        "${CXX:-c++} -std=c++11 -pedantic -Wall -Werror" user.cc
+else
+    skip "a C++ program links and gives the same hash" "no C++ compiler here"
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

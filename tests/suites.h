@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The suites of the runner, in the order in which they run; suite NAME is t_NAME of t_NAME.c. */
+#ifndef SUITES_H
+#define SUITES_H
+
+#define TEST_SUITES(T)                                                                             \
+    T(base)                                                                                        \
+    T(arena)                                                                                       \
+    T(os)                                                                                          \
+    T(selftest)                                                                                    \
+    T(fmath)                                                                                       \
+    T(hash)                                                                                        \
+    T(rng)                                                                                         \
+    T(json)                                                                                        \
+    T(json_limits)                                                                                 \
+    T(safetensors)                                                                                 \
+    T(safetensors_write)                                                                           \
+    T(text)                                                                                        \
+    T(config)                                                                                      \
+    T(config_decimal)                                                                              \
+    T(config_file)                                                                                 \
+    T(rundir)                                                                                      \
+    T(dataset)                                                                                     \
+    T(cifar)                                                                                       \
+    T(synth)                                                                                       \
+    T(batch)                                                                                       \
+    T(partition)                                                                                   \
+    T(partition_file)                                                                              \
+    T(sum)                                                                                         \
+    T(chain)                                                                                       \
+    T(gemm)                                                                                        \
+    T(linear)                                                                                      \
+    T(conv)                                                                                        \
+    T(exhaustive)                                                                                  \
+    T(norm)                                                                                        \
+    T(pool)                                                                                        \
+    T(act)                                                                                         \
+    T(loss)                                                                                        \
+    T(mixture)                                                                                     \
+    T(graph)                                                                                       \
+    T(gradients)                                                                                   \
+    T(optim)                                                                                       \
+    T(param)                                                                                       \
+    T(mlp)                                                                                         \
+    T(resnet)                                                                                      \
+    T(train_step)                                                                                  \
+    T(gate)                                                                                        \
+    T(server)                                                                                      \
+    T(round)
+
+#endif

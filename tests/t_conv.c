@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* Convolution in three directions against both oracles: real layer shapes, block and tile borders,
+ * patterns. Small shapes are t_exhaustive's. SPEC 5.3 to 5.5. */
+#include "fixture.h"
+#include "oracle_bits.h"
+
+#include "../nn/conv.h"
+
+typedef struct tensors {
+    size_t x_count, w_count, y_count;
+    float *x, *w, *dy;
+    nn_conv_shape s;
+    oracle_window o;
+} tensors;
+
+static tensors make(const oracle_window *o, fill_pattern pattern, test_random *random)
+{
+    tensors t = {o->n * o->h * o->w * o->c,
+                 o->oc * o->c * o->kh * o->kw,
+                 o->n * o->oh * o->ow * o->oc,
+                 NULL,
+                 NULL,
+                 NULL,
+                 {o->n, o->h, o->w, o->c, o->oc, o->kh, o->kw, o->stride, o->pad, 0, 0},
+                 *o};
+    t.x = test_floats(t.x_count);
+    t.w = test_floats(t.w_count);
+    t.dy = test_floats(t.y_count);
+    test_fill(t.x, t.x_count, pattern, random);
+    test_fill(t.w, t.w_count, pattern, random);
+    test_fill(t.dy, t.y_count, pattern, random);
+    return t;
+}
+
+typedef ddome_status (*conv_direction)(ddome_error *error, nn_arena *scratch, float *out,
+                                       const float *a, const float *b, const nn_conv_shape *s);
+typedef void (*bits_direction)(float *out, const float *a, const float *b, const oracle_window *s);
+typedef void (*double_direction)(double *out, const double *a, const double *b,
+                                 const oracle_window *s);
+
+/* One direction: out = f(a, b); `terms` bounds the products of one sum. */
+typedef struct direction {
+    const char *name;
+    conv_direction nn;
+    bits_direction bits;
+    double_direction wide;
+} direction;
+
+static const direction directions[3] = {
+    {"forward", nn_conv_forward, bits_conv_forward, oracle_conv},
+    {"input gradient", nn_conv_backward_input, bits_conv_backward_input, oracle_conv_input},
+    {"weight gradient", nn_conv_backward_weight, bits_conv_backward_weight, oracle_conv_weight},
+};
+
+typedef struct call {
+    const float *a, *b;
+    size_t a_count, b_count, out_count, terms;
+} call;
+
+static call call_of(const tensors *t, int which)
+{
+    const call forward = {t->x, t->w, t->x_count, t->w_count, t->y_count, t->w_count / t->o.oc};
+    const call input = {t->dy, t->w, t->y_count, t->w_count, t->x_count, t->w_count / t->o.c};
+    const call weight = {t->dy, t->x, t->y_count, t->x_count, t->w_count, t->y_count / t->o.oc};
+    return which == 0 ? forward : which == 1 ? input : weight;
+}
+
+static bool near_double(const direction *d, const call *c, const oracle_window *o, const float *got)
+{
+    double *want = test_doubles(c->out_count), *bound = test_doubles(c->out_count);
+    d->wide(want, test_widened(c->a, c->a_count), test_widened(c->b, c->b_count), o);
+    d->wide(bound, test_magnitudes(c->a, c->a_count), test_magnitudes(c->b, c->b_count), o);
+    for (size_t i = 0; i < c->out_count; i++)
+        bound[i] = oracle_sum_bound(c->terms, bound[i]);
+    return test_close("against double", got, want, c->out_count, bound);
+}
+
+static bool check_direction(const tensors *t, int which)
+{
+    const direction *d = &directions[which];
+    const call c = call_of(t, which);
+    float *got = test_floats(c.out_count), *want = test_floats(c.out_count);
+    nn_arena scratch = {0};
+    ddome_error error = {DDOME_OK, ""};
+    bool good = CHECK(d->nn(&error, &scratch, got, c.a, c.b, &t->s) == DDOME_OK);
+    good = CHECK(scratch.used == 0) && good;
+    nn_arena_free(&scratch);
+    d->bits(want, c.a, c.b, &t->o);
+    return good && test_same_floats(d->name, got, want, c.out_count) &&
+           near_double(d, &c, &t->o, got);
+}
+
+static bool check_window(oracle_window o, fill_pattern pattern, test_random *random)
+{
+    oracle_place(&o);
+    tensors t = make(&o, pattern, random);
+    bool good = CHECK(nn_conv_output(&t.s)) && test_same_u64("oh", t.s.oh, o.oh) &&
+                test_same_u64("ow", t.s.ow, o.ow) && check_direction(&t, 0) &&
+                check_direction(&t, 1) && check_direction(&t, 2);
+    test_release();
+    return test_check(good, __FILE__, __LINE__,
+                      "n %lu, %lux%lux%lu -> %lu, window %lux%lu stride %lu pad %lu, %s",
+                      (unsigned long)o.n, (unsigned long)o.h, (unsigned long)o.w,
+                      (unsigned long)o.c, (unsigned long)o.oc, (unsigned long)o.kh,
+                      (unsigned long)o.kw, (unsigned long)o.stride, (unsigned long)o.pad,
+                      test_fill_name(pattern));
+}
+
+static void check_windows(const char *name, const oracle_window *windows, size_t count)
+{
+    test_random random = test_random_start(61);
+    test_case("conv: %s", name);
+    for (size_t i = 0; i < count; i++)
+        if (!check_window(windows[i], FILL_RANDOM, &random))
+            return;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void check_layers(void)
+{
+    static const oracle_window layers[] = {
+        {2, 12, 12, 3, 16, 3, 3, 1, 1, 0, 0}, {1, 17, 17, 3, 8, 7, 7, 2, 3, 0, 0},
+        {2, 8, 8, 16, 17, 3, 3, 2, 1, 0, 0},  {2, 8, 8, 16, 32, 1, 1, 2, 0, 0, 0},
+        {3, 5, 7, 9, 15, 3, 3, 1, 1, 0, 0},   {2, 1, 1, 64, 64, 3, 3, 1, 1, 0, 0},
+        {2, 2, 2, 33, 31, 3, 3, 1, 1, 0, 0},  {1, 6, 9, 5, 4, 2, 5, 1, 2, 0, 0},
+        {1, 9, 6, 4, 5, 5, 1, 3, 0, 0, 0},
+    };
+    check_windows("shapes of layers", layers, COUNT(layers));
+}
+
+/* 9 taps of 28, 29, 57 channels reach 252, 261, 513 products; a skipped tap may end a block. */
+static void check_block_borders(void)
+{
+    static const oracle_window borders[] = {
+        {1, 3, 3, 28, 2, 3, 3, 1, 1, 0, 0},  {1, 3, 3, 29, 3, 3, 3, 1, 1, 0, 0},
+        {1, 2, 3, 57, 2, 3, 3, 1, 1, 0, 0},  {1, 3, 3, 128, 2, 3, 3, 1, 1, 0, 0},
+        {1, 3, 3, 2, 128, 3, 3, 1, 1, 0, 0}, {1, 3, 3, 3, 57, 3, 3, 2, 1, 0, 0},
+        {1, 2, 2, 256, 2, 3, 3, 1, 1, 0, 0}, {1, 2, 2, 2, 256, 3, 3, 1, 1, 0, 0},
+        {1, 2, 1, 255, 3, 1, 1, 1, 0, 0, 0}, {1, 1, 2, 257, 3, 1, 1, 1, 0, 0, 0},
+        {1, 1, 1, 511, 2, 1, 1, 1, 0, 0, 0}, {1, 1, 1, 512, 2, 1, 1, 1, 0, 0, 0},
+        {1, 1, 1, 513, 2, 1, 1, 1, 0, 0, 0}, {1, 1, 1, 2, 513, 1, 1, 1, 0, 0, 0},
+        {1, 16, 16, 2, 3, 3, 3, 1, 1, 0, 0}, {2, 16, 16, 2, 3, 3, 3, 1, 1, 0, 0},
+        {1, 15, 17, 2, 3, 3, 3, 1, 1, 0, 0}, {257, 1, 1, 2, 3, 3, 3, 1, 1, 0, 0},
+        {3, 1, 171, 1, 2, 1, 3, 1, 1, 0, 0}, {2, 23, 23, 2, 2, 3, 3, 2, 1, 0, 0},
+    };
+    check_windows("sums that end around blocks of 256", borders, COUNT(borders));
+}
+
+/* Tiles hold at most 512 columns and 4096 accumulators. */
+static void check_tile_borders(void)
+{
+    static const oracle_window tiles[] = {
+        {1, 1, 20, 2, 512, 1, 3, 1, 1, 0, 0}, {1, 2, 11, 2, 515, 1, 3, 1, 1, 0, 0},
+        {1, 1, 20, 515, 2, 1, 3, 1, 1, 0, 0}, {1, 1, 43, 3, 200, 1, 3, 1, 1, 0, 0},
+        {1, 1, 43, 200, 3, 1, 3, 2, 1, 0, 0}, {1, 1, 3, 520, 513, 1, 1, 1, 0, 0, 0},
+    };
+    check_windows("tile borders", tiles, COUNT(tiles));
+}
+
+static void check_patterns(void)
+{
+    static const oracle_window windows[] = {{2, 5, 5, 33, 17, 3, 3, 1, 1, 0, 0},
+                                            {3, 9, 9, 5, 29, 3, 3, 2, 1, 0, 0}};
+    test_random random = test_random_start(62);
+    test_case("conv: patterns");
+    for (int p = 0; p < FILL_COUNT; p++)
+        for (size_t i = 0; i < COUNT(windows); i++)
+            check_window(windows[i], (fill_pattern)p, &random);
+}
+
+static void refuse(const char *what, nn_conv_shape s)
+{
+    test_check(!nn_conv_output(&s), __FILE__, __LINE__, "%s is accepted", what);
+}
+
+static void check_refusals(void)
+{
+    test_case("conv: windows that do not fit");
+    refuse("no image", (nn_conv_shape){0, 4, 4, 1, 1, 3, 3, 1, 1, 0, 0});
+    refuse("height 0", (nn_conv_shape){1, 0, 4, 1, 1, 2, 2, 1, 1, 0, 0});
+    refuse("width 0", (nn_conv_shape){1, 4, 0, 1, 1, 2, 2, 1, 1, 0, 0});
+    refuse("no channel", (nn_conv_shape){1, 4, 4, 0, 1, 3, 3, 1, 1, 0, 0});
+    refuse("no output channel", (nn_conv_shape){1, 4, 4, 1, 0, 3, 3, 1, 1, 0, 0});
+    refuse("kernel height 0", (nn_conv_shape){1, 4, 4, 1, 1, 0, 3, 1, 1, 0, 0});
+    refuse("kernel width 0", (nn_conv_shape){1, 4, 4, 1, 1, 3, 0, 1, 1, 0, 0});
+    refuse("stride 0", (nn_conv_shape){1, 4, 4, 1, 1, 3, 3, 0, 1, 0, 0});
+    refuse("window too high", (nn_conv_shape){1, 2, 4, 1, 1, 3, 3, 1, 0, 0, 0});
+    refuse("window too wide", (nn_conv_shape){1, 4, 2, 1, 1, 3, 3, 1, 0, 0, 0});
+}
+
+static void check_memory(void)
+{
+    const float one[1] = {1}, kept = 7;
+    const nn_conv_shape s = {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1};
+    test_case("conv without memory");
+    for (int i = 0; i < 3; i++) {
+        float out = 7;
+        nn_arena scratch = {0};
+        ddome_error error = {DDOME_OK, ""};
+        scratch.fail_after = 1;
+        test_status(directions[i].name, directions[i].nn(&error, &scratch, &out, one, one, &s),
+                    DDOME_ERR_MEMORY, &error, "out of memory");
+        test_same_floats("output untouched", &out, &kept, 1);
+        nn_arena_free(&scratch);
+    }
+}
+
+void t_conv(void);
+
+void t_conv(void)
+{
+    check_layers();
+    check_block_borders();
+    check_tile_borders();
+    check_patterns();
+    check_refusals();
+    check_memory();
+}

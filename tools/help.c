@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands with their usage and help; the list of keys. SPEC 18.3. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "../fl/config_table.h"
+#include "tool.h"
+
+#define CONFIG "[FILE...] [key=value...] [--seed N] [--algo A]"
+
+static const tool_command commands[] = {
+    {"train", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_SEEDS | TOOL_QUIET, 0, SIZE_MAX,
+     tool_train, "ddome train " CONFIG " [--seeds 1,2,3] --out DIR [--force] [--quiet]",
+     "Trains (algo = ddome, fedavg or common), evaluates, and writes the run into DIR.\n"
+     "With --seeds each seed N runs into DIR/seed-N; mean and population standard deviation "
+     "follow.\n"
+     "A DIR that holds a run is refused without --force.\n"},
+    {"pretrain", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_QUIET, 0, SIZE_MAX, tool_pretrain,
+     "ddome pretrain " CONFIG " --out DIR [--force] [--quiet]",
+     "Trains the common expert alone and writes it into DIR; give it to other runs by the key "
+     "common.\n"},
+    {"eval", NULL, TOOL_QUIET, 1, SIZE_MAX, tool_eval, "ddome eval RUN [key=value...] [--quiet]",
+     "Evaluates the final models of RUN with RUN/config.toml, for example with eval_scope=global.\n"
+     "data_dir (or DDOME_DATA) and exclude name files that are not in RUN: give them where "
+     "needed.\n"},
+    {"partition", "write", TOOL_OUT | TOOL_KEYS, 0, SIZE_MAX, tool_partition_write,
+     "ddome partition write " CONFIG " [--out FILE]",
+     "Writes partition.csv, to standard output without --out.\n"},
+    {"partition", "describe", TOOL_KEYS, 0, SIZE_MAX, tool_partition_describe,
+     "ddome partition describe " CONFIG, "Counts clients, samples and label sets of each role.\n"},
+    {"data", "check", 0, 1, SIZE_MAX, tool_data_check, "ddome data check DIR [key=value...]",
+     "Reads every data set it knows under DIR strictly; exit 3 when one is damaged or none is "
+     "there.\n"},
+    {"data", "info", 0, 1, SIZE_MAX, tool_data_info, "ddome data info DIR [key=value...]",
+     "The same, and prints records, classes and hashes.\n"},
+    {"config", NULL, TOOL_KEYS, 0, SIZE_MAX, tool_config, "ddome config " CONFIG,
+     "Prints the resolved configuration.\n"},
+    {"report", NULL, 0, 1, SIZE_MAX, tool_report, "ddome report RUN...",
+     "Prints accuracy, traffic, which expert serves which labels, and the root hashes.\n"
+     "The last hash is the SHA-256 over the lines of the root hashes in the order given.\n"},
+    {"selftest", NULL, 0, 0, 0, tool_selftest, "ddome selftest",
+     "Does the arithmetic of this platform keep the specification? Exit 4 when it does not.\n"},
+    {"version", NULL, 0, 0, 0, tool_version, "ddome version", "Prints the version.\n"},
+    {"help", NULL, 0, 0, 1, tool_help, "ddome help [COMMAND | keys]",
+     "Prints help on all commands, on one, or the table of configuration keys.\n"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const char general[] =
+    "Configuration: `key = value` files, then key=value words; `ddome help keys` lists the keys.\n"
+    "Every command takes --json (one object on standard output) and --help.\n"
+    "DDOME_DATA is the default of data_dir.\n"
+    "Exit: 0 ok, 1 internal, 2 usage or configuration, 3 data, 4 verification, 5 I/O, 6 memory,\n"
+    "7 non-finite value, 8 saved state does not fit.\n";
+
+const tool_command *tool_commands(size_t *count)
+{
+    *count = COMMANDS;
+    return commands;
+}
+
+static void add_all(tool *t)
+{
+    fl_text_add(&t->text, "ddome %s: the golden reference of DDOME\n\n", DDOME_VERSION);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fl_text_add(&t->text, "  %s\n", commands[i].usage);
+    fl_text_add(&t->text, "\n%s", general);
+}
+
+/* All commands that share the name, so that `ddome data --help` tells of both. */
+static bool add_named(tool *t, const char *name)
+{
+    bool found = false;
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) != 0)
+            continue;
+        fl_text_add(&t->text, "%susage: %s\n%s", found ? "\n" : "", commands[i].usage,
+                    commands[i].help);
+        found = true;
+    }
+    return found;
+}
+
+static void as_json(tool *t)
+{
+    if (t->text.data != NULL)
+        tool_json_string(t, "text", t->text.data);
+}
+
+void tool_print_help(tool *t)
+{
+    add_named(t, t->command->name);
+    as_json(t);
+}
+
+static void add_keys(tool *t)
+{
+    size_t count;
+    const fl_key *keys = fl_config_keys(&count);
+    const char *section = "";
+    for (size_t i = 0; i < count; i++) {
+        const fl_key *key = &keys[i];
+        char expected[FL_EXPECTED];
+        fl_key_expected(expected, key);
+        if (strcmp(section, key->section) != 0)
+            fl_text_add(&t->text, "%s# %s\n", i == 0 ? "" : "\n", key->section);
+        section = key->section;
+        const char *otherwise = key->otherwise != NULL ? key->otherwise : key->choice[0];
+        fl_text_add(&t->text, "%-22s %-10s %s\n", key->name,
+                    otherwise[0] == '\0' ? "\"\"" : otherwise, expected);
+    }
+}
+
+ddome_status tool_help(ddome_error *error, tool *t)
+{
+    if (t->word_count == 0)
+        add_all(t);
+    else if (strcmp(t->words[0], "keys") == 0)
+        add_keys(t);
+    else if (!add_named(t, t->words[0]))
+        return nn_fail(error, DDOME_ERR_USAGE, "no help on \"%.60s\"; see ddome --help",
+                       t->words[0]);
+    as_json(t);
+    return DDOME_OK;
+}
+
+ddome_status tool_version(ddome_error *error, tool *t)
+{
+    (void)error;
+    fl_text_add(&t->text, "ddome %s (specification %d)\n", DDOME_VERSION, DDOME_SPEC_VERSION);
+    tool_json_string(t, "version", DDOME_VERSION);
+    tool_json_u64(t, "specification", DDOME_SPEC_VERSION);
+    return DDOME_OK;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The configuration of a command: defaults, DDOME_DATA, files, words. SPEC 16.1, 18.3. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+static size_t key_length(const char *word)
+{
+    return strcspn(word, "=./\\");
+}
+
+bool tool_is_setting(const char *word)
+{
+    size_t length = key_length(word);
+    return length > 0 && word[length] == '=';
+}
+
+ddome_status tool_set(ddome_error *error, tool *t, ddome_config *config, const char *word)
+{
+    char *key = nn_arena_string(&t->arena, word);
+    if (key == NULL)
+        return nn_arena_fail(error, &t->arena, "arguments");
+    size_t length = key_length(word);
+    key[length] = '\0';
+    return ddome_config_set(error, config, key, word + length + 1);
+}
+
+/* The command line wins over files wherever it stands, so files come first. */
+static ddome_status fill(ddome_error *error, ddome_config *config, tool *t, size_t first)
+{
+    const char *dir = getenv("DDOME_DATA");
+    ddome_status status = DDOME_OK;
+    if (dir != NULL && dir[0] != '\0')
+        status = ddome_config_set(error, config, "data_dir", dir);
+    for (size_t i = first; status == DDOME_OK && i < t->word_count; i++)
+        if (!tool_is_setting(t->words[i]))
+            status = ddome_config_load(error, config, t->words[i]);
+    for (size_t i = first; status == DDOME_OK && i < t->word_count; i++)
+        if (tool_is_setting(t->words[i]))
+            status = tool_set(error, t, config, t->words[i]);
+    return status;
+}
+
+ddome_status tool_new_config(ddome_error *error, ddome_config **config, tool *t, size_t first)
+{
+    ddome_config *made = NULL;
+    ddome_status status = ddome_config_new(error, &made);
+    if (status == DDOME_OK)
+        status = fill(error, made, t, first);
+    if (status == DDOME_OK)
+        *config = made;
+    else
+        ddome_config_free(made);
+    return status;
+}

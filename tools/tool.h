@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the command line share: the parsed arguments, the two forms of output. SPEC 18.
+ */
+#ifndef TOOLS_TOOL_H
+#define TOOLS_TOOL_H
+
+#include "../fl/text.h"
+
+typedef struct tool_command tool_command;
+
+/* One call of ddome. Results are gathered in `text` for people and in `json` for --json, as members
+ * that each begin with ", "; main prints one of them at the end, so that a failure prints neither.
+ */
+typedef struct tool {
+    const tool_command *command;
+    const char **words; /* what is neither command nor option; --seed 3 has become seed=3 */
+    size_t word_count;
+    const char *out, *seeds; /* NULL when not given */
+    bool force, quiet, as_json, help;
+    nn_arena arena;
+    fl_text text, json;
+} tool;
+
+enum {
+    TOOL_OUT = 1,
+    TOOL_FORCE = 2,
+    TOOL_KEYS = 4, /* --seed, --algo */
+    TOOL_SEEDS = 8,
+    TOOL_QUIET = 16
+};
+
+struct tool_command {
+    const char *name, *sub; /* sub NULL: the command is one word */
+    unsigned options;       /* those it takes beside --json and --help */
+    size_t least, most;     /* words */
+    ddome_status (*run)(ddome_error *error, tool *t);
+    const char *usage, *help;
+};
+
+/* options.c */
+DDOME_MUST_CHECK ddome_status tool_parse(ddome_error *error, tool *t, int argc, char **argv);
+
+/* commands.c, data.c, partition.c, report.c, help.c: the commands */
+ddome_status tool_train(ddome_error *error, tool *t);
+ddome_status tool_pretrain(ddome_error *error, tool *t);
+ddome_status tool_eval(ddome_error *error, tool *t);
+ddome_status tool_config(ddome_error *error, tool *t);
+ddome_status tool_selftest(ddome_error *error, tool *t);
+ddome_status tool_partition_write(ddome_error *error, tool *t);
+ddome_status tool_partition_describe(ddome_error *error, tool *t);
+ddome_status tool_data_check(ddome_error *error, tool *t);
+ddome_status tool_data_info(ddome_error *error, tool *t);
+ddome_status tool_report(ddome_error *error, tool *t);
+ddome_status tool_version(ddome_error *error, tool *t);
+ddome_status tool_help(ddome_error *error, tool *t);
+
+/* help.c: all commands; the help of t->command, or of all of them when it is NULL. */
+const tool_command *tool_commands(size_t *count);
+void tool_print_help(tool *t);
+
+/* settings.c: defaults, DDOME_DATA, then `files` in order, then the key=value words from `first` on
+ * in order. A word with a key name before its first = is key=value, any other a file. */
+bool tool_is_setting(const char *word);
+DDOME_MUST_CHECK ddome_status tool_new_config(ddome_error *error, ddome_config **config, tool *t,
+                                              size_t first);
+DDOME_MUST_CHECK ddome_status tool_set(ddome_error *error, tool *t, ddome_config *config,
+                                       const char *word);
+
+/* progress.c: lines or a bar on standard error. */
+typedef struct tool_progress {
+    const char *label;   /* before each line, such as "seed 3: "; may be "" */
+    bool terminal, open; /* open: the bar's line is not ended yet */
+    ddome_phase phase;
+    double phase_start, last;
+} tool_progress;
+
+ddome_progress tool_progress_begin(tool_progress *progress, const tool *t, const char *label);
+void tool_progress_end(tool_progress *progress);
+
+/* output.c: members of the JSON object, each with ", " before it; texts for people. */
+void tool_json_string(tool *t, const char *name, const char *value);
+void tool_json_u64(tool *t, const char *name, uint64_t value);
+void tool_json_fixed6(tool *t, const char *name, double value);
+void tool_json_quoted(fl_text *json, const char *value);
+void tool_megabytes(fl_text *text, uint64_t bytes);
+DDOME_MUST_CHECK ddome_status tool_finish(tool *t, const ddome_error *error, ddome_status status);
+
+#endif
