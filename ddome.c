@@ -5,8 +5,9 @@
 
 /* ---- one round (SPEC 11) ---- */
 
-/* The part of one participant: the gate goes down and scores its embeddings, the K best experts follow (an anchor gets its own), it
- * trains them locally, and its copies come back into the sums. */
+/* The part of one participant: the gate goes down and scores its embeddings, the K best experts
+ * follow (an anchor gets its own), it trains them locally, and its copies come back into the sums.
+ */
 static ddome_status one_client(fl_run *run, uint32_t round, size_t i)
 {
     ddome_status status = fl_run_choose(run, round, i);
@@ -15,7 +16,8 @@ static ddome_status one_client(fl_run *run, uint32_t round, size_t i)
     return status;
 }
 
-/* Participants are drawn, each works in ascending order of its id, the server averages gate and experts. */
+/* Participants are drawn, each works in ascending order of its id, the server averages gate and
+ * experts. */
 static ddome_status one_round(fl_run *run, uint32_t round)
 {
     ddome_status status = fl_run_open_round(run, round);
@@ -30,7 +32,8 @@ static ddome_status one_round(fl_run *run, uint32_t round)
 
 /* ---- the whole (SPEC 9 to 13) ---- */
 
-/* The common expert is trained or loaded and embeds every client's samples once; experts and gate get their start. */
+/* The common expert is trained or loaded and embeds every client's samples once; experts and gate
+ * get their start. */
 static ddome_status set_up(fl_run *run)
 {
     ddome_status status = DDOME_OK;
@@ -48,15 +51,16 @@ static ddome_status algorithm_1(fl_run *run, ddome_summary *summary)
     ddome_status status = set_up(run);
     if (status == DDOME_OK && !run->algorithm->rounds)
         status = fl_run_evaluate(run, 0);
-    for (uint32_t round = 1; run->algorithm->rounds && round <= run->config.rounds && status == DDOME_OK; round++)
+    for (uint32_t round = 1;
+         run->algorithm->rounds && round <= run->config.rounds && status == DDOME_OK; round++)
         status = one_round(run, round);
     if (status == DDOME_OK)
         status = fl_run_finish(run, summary);
     return status;
 }
 
-ddome_status ddome_train(ddome_error *error, ddome_summary *summary, const ddome_config *config, const char *out_dir,
-                         const ddome_progress *progress, int force)
+ddome_status ddome_train(ddome_error *error, ddome_summary *summary, const ddome_config *config,
+                         const char *out_dir, const ddome_progress *progress, int force)
 {
     fl_run run;
     ddome_status status = fl_run_init(error, &run, fl_config_of(config), progress);
@@ -68,8 +72,8 @@ ddome_status ddome_train(ddome_error *error, ddome_summary *summary, const ddome
     return status;
 }
 
-ddome_status ddome_pretrain(ddome_error *error, ddome_summary *summary, const ddome_config *config, const char *out_dir,
-                            const ddome_progress *progress, int force)
+ddome_status ddome_pretrain(ddome_error *error, ddome_summary *summary, const ddome_config *config,
+                            const char *out_dir, const ddome_progress *progress, int force)
 {
     fl_run run;
     ddome_status status = fl_run_init(error, &run, fl_config_of(config), progress);

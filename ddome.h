@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* ddome: the golden reference of DDOME (arXiv 2306.08586). The public words: status codes, errors, entry points.
+/* ddome: the golden reference of DDOME (arXiv 2306.08586). The public words: status codes, errors,
+ * entry points.
  *
  * Argument rules, everywhere in the project:
- *  - order: context (error, arena, graph), then outputs, then in-outs, then const inputs, then scalars;
- *  - an array's length follows the array; `const` marks every input; the caller owns all memory it passes;
- *  - a function that can fail returns ddome_status and leaves its outputs untouched when it does; the reason
- *    stands in `error` as one line (what, where, expected, found, the mend);
- *  - strings are NUL-terminated bytes; sizes are size_t and count elements unless the name says bytes.
- * SPEC.md numbers every clause; code cites them as "SPEC 5.3".
+ *  - order: context (error, arena, graph), then outputs, then in-outs, then const inputs, then
+ * scalars;
+ *  - an array's length follows the array; `const` marks every input; the caller owns all memory it
+ * passes;
+ *  - a function that can fail returns ddome_status and leaves its outputs untouched when it does;
+ * the reason stands in `error` as one line (what, where, expected, found, the mend);
+ *  - strings are NUL-terminated bytes; sizes are size_t and count elements unless the name says
+ * bytes. SPEC.md numbers every clause; code cites them as "SPEC 5.3".
  */
 #ifndef DDOME_H
 #define DDOME_H
@@ -56,66 +59,81 @@ typedef struct ddome_config ddome_config;
 /* A configuration with every default. DDOME_ERR_MEMORY. */
 DDOME_MUST_CHECK ddome_status ddome_config_new(ddome_error *error, ddome_config **config);
 
-/* Reads `key = value` lines over what is there. DDOME_ERR_USAGE: no such file, an unknown key (the nearest one is named), a value
- * out of range, with file and line. */
-DDOME_MUST_CHECK ddome_status ddome_config_load(ddome_error *error, ddome_config *config, const char *path);
+/* Reads `key = value` lines over what is there. DDOME_ERR_USAGE: no such file, an unknown key (the
+ * nearest one is named), a value out of range, with file and line. */
+DDOME_MUST_CHECK ddome_status ddome_config_load(ddome_error *error, ddome_config *config,
+                                                const char *path);
 
 /* Sets one key from text, as on the command line. DDOME_ERR_USAGE. */
-DDOME_MUST_CHECK ddome_status ddome_config_set(ddome_error *error, ddome_config *config, const char *key, const char *value);
+DDOME_MUST_CHECK ddome_status ddome_config_set(ddome_error *error, ddome_config *config,
+                                               const char *key, const char *value);
 
 void ddome_config_free(ddome_config *config);
 
 /* ---- runs ---- */
 
 typedef enum ddome_phase {
-    DDOME_PHASE_PRETRAIN, /* one epoch of the common expert; value = accuracy on the held-out part */
+    DDOME_PHASE_PRETRAIN, /* one epoch of the common expert; value = accuracy on the held-out part
+                           */
     DDOME_PHASE_EMBED,    /* samples embedded */
     DDOME_PHASE_ROUND,    /* one round; value = mean training loss of its clients */
     DDOME_PHASE_EVALUATE  /* value = mean accuracy over the clients of eval_scope */
 } ddome_phase;
 
-/* Progress, for people only: nothing of it enters a hashed file. `user` is passed back. May be NULL everywhere. */
+/* Progress, for people only: nothing of it enters a hashed file. `user` is passed back. May be NULL
+ * everywhere. */
 typedef struct ddome_progress {
     void (*report)(void *user, ddome_phase phase, uint64_t done, uint64_t of, double value);
     void *user;
 } ddome_progress;
 
-/* What a run ends with; accuracies in [0, 1], bytes of all rounds and the common expert's distribution. */
+/* What a run ends with; accuracies in [0, 1], bytes of all rounds and the common expert's
+ * distribution. */
 typedef struct ddome_summary {
-    uint64_t rounds, clients;        /* rounds done; clients evaluated */
-    double mean_accuracy;            /* plain mean over the clients */
-    double worst_accuracy;           /* the worst client */
+    uint64_t rounds, clients; /* rounds done; clients evaluated */
+    double mean_accuracy;     /* plain mean over the clients */
+    double worst_accuracy;    /* the worst client */
     uint64_t bytes_down, bytes_up;
-    char root_hash[65];              /* SHA-256 of SHA256SUMS, hex */
+    char root_hash[65]; /* SHA-256 of SHA256SUMS, hex */
 } ddome_summary;
 
-/* Trains by Algorithm 1 (algo = ddome), or the baseline that the key `algo` names, evaluates, and writes the run directory
- * (SPEC 17). out_dir: its parent exists; one that holds a run is refused with DDOME_ERR_USAGE unless force. */
-DDOME_MUST_CHECK ddome_status ddome_train(ddome_error *error, ddome_summary *summary, const ddome_config *config,
-                                          const char *out_dir, const ddome_progress *progress, int force);
+/* Trains by Algorithm 1 (algo = ddome), or the baseline that the key `algo` names, evaluates, and
+ * writes the run directory (SPEC 17). out_dir: its parent exists; one that holds a run is refused
+ * with DDOME_ERR_USAGE unless force. */
+DDOME_MUST_CHECK ddome_status ddome_train(ddome_error *error, ddome_summary *summary,
+                                          const ddome_config *config, const char *out_dir,
+                                          const ddome_progress *progress, int force);
 
-/* Trains the common expert alone and writes out_dir/common.safetensors (SPEC 9); mean_accuracy is that on the held-out part. */
-DDOME_MUST_CHECK ddome_status ddome_pretrain(ddome_error *error, ddome_summary *summary, const ddome_config *config,
-                                             const char *out_dir, const ddome_progress *progress, int force);
+/* Trains the common expert alone and writes out_dir/common.safetensors (SPEC 9); mean_accuracy is
+ * that on the held-out part. */
+DDOME_MUST_CHECK ddome_status ddome_pretrain(ddome_error *error, ddome_summary *summary,
+                                             const ddome_config *config, const char *out_dir,
+                                             const ddome_progress *progress, int force);
 
-/* Evaluates the final models of run_dir on the clients of eval_scope; config is that of the run, with data_dir where needed.
- * Writes nothing. *report gets the text of clients.csv, to be freed by ddome_text_free. */
+/* Evaluates the final models of run_dir on the clients of eval_scope; config is that of the run,
+ * with data_dir where needed. Writes nothing. *report gets the text of clients.csv, to be freed by
+ * ddome_text_free. */
 DDOME_MUST_CHECK ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **report,
-                                         const ddome_config *config, const char *run_dir, const ddome_progress *progress);
+                                         const ddome_config *config, const char *run_dir,
+                                         const ddome_progress *progress);
 
 /* The text of partition.csv (SPEC 8.8) for a configuration; free it with ddome_text_free. */
-DDOME_MUST_CHECK ddome_status ddome_partition(ddome_error *error, char **text, const ddome_config *config);
+DDOME_MUST_CHECK ddome_status ddome_partition(ddome_error *error, char **text,
+                                              const ddome_config *config);
 
-/* A few lines about the data set of a configuration: records, classes, counts per class, hashes; free with ddome_text_free. */
-DDOME_MUST_CHECK ddome_status ddome_data_info(ddome_error *error, char **text, const ddome_config *config);
+/* A few lines about the data set of a configuration: records, classes, counts per class, hashes;
+ * free with ddome_text_free. */
+DDOME_MUST_CHECK ddome_status ddome_data_info(ddome_error *error, char **text,
+                                              const ddome_config *config);
 
 /* The resolved configuration as config.toml is written; free with ddome_text_free. */
-DDOME_MUST_CHECK ddome_status ddome_config_text(ddome_error *error, char **text, const ddome_config *config);
+DDOME_MUST_CHECK ddome_status ddome_config_text(ddome_error *error, char **text,
+                                                const ddome_config *config);
 
 void ddome_text_free(char *text);
 
-/* Does this platform's arithmetic keep SPEC 2? DDOME_ERR_VERIFY names the first witness that fails (SPEC 3.7). Every run does it
- * first. */
+/* Does this platform's arithmetic keep SPEC 2? DDOME_ERR_VERIFY names the first witness that fails
+ * (SPEC 3.7). Every run does it first. */
 DDOME_MUST_CHECK ddome_status ddome_selftest(ddome_error *error);
 
 #ifdef __cplusplus

@@ -7,13 +7,14 @@
 
 /* Which files and records to read. */
 typedef struct data_cifar_source {
-    const char *dir;      /* the folder that holds cifar-10-batches-bin or cifar-100-binary, or that folder itself */
-    const char *exclude;  /* file of record indices to leave out, or NULL (SPEC 7.2) */
-    unsigned batches;     /* CIFAR-10: bit i set = data_batch_<i+1>.bin is used */
+    const char *dir;     /* the folder that holds cifar-10-batches-bin or cifar-100-binary, or that
+                            folder itself */
+    const char *exclude; /* file of record indices to leave out, or NULL (SPEC 7.2) */
+    unsigned batches;    /* CIFAR-10: bit i set = data_batch_<i+1>.bin is used */
 } data_cifar_source;
 
-/* Reads both splits. A missing file, a size that is not a multiple of the record, a label out of range: DDOME_ERR_DATA with
- * file, offset, expected and found. */
+/* Reads both splits. A missing file, a size that is not a multiple of the record, a label out of
+ * range: DDOME_ERR_DATA with file, offset, expected and found. */
 DDOME_MUST_CHECK ddome_status data_cifar10_load(ddome_error *error, nn_arena *arena, data_set *set,
                                                 const data_cifar_source *source);
 

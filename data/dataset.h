@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A labelled image data set in memory: bytes NHWC, one label an image, the table that turns bytes into floats. SPEC 7. */
+/* A labelled image data set in memory: bytes NHWC, one label an image, the table that turns bytes
+ * into floats. SPEC 7. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
@@ -23,10 +24,12 @@ typedef struct data_set {
     float value[DATA_MAX_CHANNELS][256]; /* normalised value of a byte (SPEC 7.3) */
 } data_set;
 
-/* Fills set->value: ((byte/255) - mean[c]) / deviation[c], each step rounded to float (SPEC 7.3). */
+/* Fills set->value: ((byte/255) - mean[c]) / deviation[c], each step rounded to float (SPEC 7.3).
+ */
 void data_set_normalize(data_set *set, const float *mean, const float *deviation);
 
-/* Hash of a split: for each record in index order the label byte, then the pixels NHWC (SPEC 7.5). */
+/* Hash of a split: for each record in index order the label byte, then the pixels NHWC (SPEC 7.5).
+ */
 nn_digest data_split_hash(const data_split *split, size_t bytes_per_image);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A strict JSON reader (RFC 8259) over bytes in memory: a pull parser that allocates only decoded strings. */
+/* A strict JSON reader (RFC 8259) over bytes in memory: a pull parser that allocates only decoded
+ * strings. */
 #ifndef DATA_JSON_H
 #define DATA_JSON_H
 
@@ -23,20 +24,24 @@ struct data_json_value {
     bool boolean;
     const char *text; /* NUMBER, STRING */
     size_t length;    /* bytes of text; elements of an ARRAY or OBJECT */
-    const char *name; /* member name when the parent is an object, NUL-terminated, and its true length */
+    const char
+        *name; /* member name when the parent is an object, NUL-terminated, and its true length */
     size_t name_length;
     const data_json_value *child; /* first element or member */
     const data_json_value *next;  /* next sibling */
 };
 
-/* Parses exactly one value that fills all bytes but white space. DDOME_ERR_DATA names the byte offset: bad UTF-8, lone
- * surrogates, duplicate member names, depth over DATA_JSON_MAX_DEPTH, anything RFC 8259 does not allow. */
-DDOME_MUST_CHECK ddome_status data_json_parse(ddome_error *error, nn_arena *arena, const data_json_value **value,
-                                              const char *bytes, size_t count);
+/* Parses exactly one value that fills all bytes but white space. DDOME_ERR_DATA names the byte
+ * offset: bad UTF-8, lone surrogates, duplicate member names, depth over DATA_JSON_MAX_DEPTH,
+ * anything RFC 8259 does not allow. */
+DDOME_MUST_CHECK ddome_status data_json_parse(ddome_error *error, nn_arena *arena,
+                                              const data_json_value **value, const char *bytes,
+                                              size_t count);
 
 const data_json_value *data_json_member(const data_json_value *object, const char *name);
 
-/* True and *out set for a NUMBER that is a plain non-negative integer (no sign, dot, exponent, leading zero) <= 2^64-1. */
+/* True and *out set for a NUMBER that is a plain non-negative integer (no sign, dot, exponent,
+ * leading zero) <= 2^64-1. */
 bool data_json_u64(uint64_t *out, const data_json_value *value);
 
 #endif

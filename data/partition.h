@@ -13,10 +13,12 @@ typedef enum data_role {
 } data_role;
 
 typedef struct data_client {
-    uint32_t id;             /* number in the partition: training clients 0.., then held-out, then unseen clients */
+    uint32_t
+        id; /* number in the partition: training clients 0.., then held-out, then unseen clients */
     data_role role;
     size_t count;
-    const uint32_t *samples; /* indices into the train split (anchor, normal, holdout) or the test split (unseen) */
+    const uint32_t *samples; /* indices into the train split (anchor, normal, holdout) or the test
+                                split (unseen) */
 } data_client;
 
 typedef enum data_partition_kind {
@@ -28,13 +30,14 @@ typedef enum data_partition_kind {
 
 typedef struct data_partition {
     data_partition_kind kind;
-    size_t training, anchors, holdout, unseen; /* numbers of clients; anchors are the first of the training clients */
-    size_t draws;                              /* dirichlet: draws taken, 0 otherwise */
-    bool repaired;                             /* dirichlet: max_draws was not enough (D24) */
-    const data_client *clients;                /* [training + holdout + unseen] */
-    size_t pool_count;                         /* the 90 % of the train split that may train, ascending */
+    size_t training, anchors, holdout,
+        unseen;    /* numbers of clients; anchors are the first of the training clients */
+    size_t draws;  /* dirichlet: draws taken, 0 otherwise */
+    bool repaired; /* dirichlet: max_draws was not enough (D24) */
+    const data_client *clients; /* [training + holdout + unseen] */
+    size_t pool_count;          /* the 90 % of the train split that may train, ascending */
     const uint32_t *pool;
-    size_t held_count;                         /* the other 10 %, ascending */
+    size_t held_count; /* the other 10 %, ascending */
     const uint32_t *held;
 } data_partition;
 
@@ -48,30 +51,36 @@ typedef struct data_partition_source {
     size_t clients, anchors;  /* S (anchors included) and how many of them are anchors */
     size_t unseen, holdout;   /* unseen and held-out clients */
     size_t labels_per_client; /* L */
-    size_t label_group;       /* labels are drawn in runs of so many consecutive ones; 1: each alone */
-    size_t anchor_labels;     /* labels per anchor; 0 = classes / anchors, rounded down to whole groups */
+    size_t label_group; /* labels are drawn in runs of so many consecutive ones; 1: each alone */
+    size_t
+        anchor_labels; /* labels per anchor; 0 = classes / anchors, rounded down to whole groups */
     size_t samples_per_client; /* 0 = pool size / S */
-    size_t unseen_samples;    /* at most so many samples a held-out or unseen client, its first ones by index; 0 = all */
+    size_t unseen_samples; /* at most so many samples a held-out or unseen client, its first ones by
+                              index; 0 = all */
     float alpha;
     data_dirichlet_dialect dialect;
     size_t min_size, max_draws;
-    const char *file;         /* kind FILE: a partition.csv */
+    const char *file; /* kind FILE: a partition.csv */
     uint64_t seed;
 } data_partition_source;
 
-/* Draws or reads the partition and checks that nothing leaks. DDOME_ERR_USAGE for a request that cannot be met (more anchor
- * labels than classes, no label set left for an unseen client), DDOME_ERR_DATA for a damaged file. */
-DDOME_MUST_CHECK ddome_status data_partition_make(ddome_error *error, nn_arena *arena, data_partition *partition,
-                                                  const data_set *set, const data_partition_source *source);
+/* Draws or reads the partition and checks that nothing leaks. DDOME_ERR_USAGE for a request that
+ * cannot be met (more anchor labels than classes, no label set left for an unseen client),
+ * DDOME_ERR_DATA for a damaged file. */
+DDOME_MUST_CHECK ddome_status data_partition_make(ddome_error *error, nn_arena *arena,
+                                                  data_partition *partition, const data_set *set,
+                                                  const data_partition_source *source);
 
-/* No sample index of a held-out client is in the training pool, every index is in range, roles are in order, anchors first;
- * with kind LABELS no unseen label set equals a training client's. DDOME_ERR_RUNTIME names client and index. */
-DDOME_MUST_CHECK ddome_status data_partition_check(ddome_error *error, nn_arena *scratch, const data_partition *partition,
+/* No sample index of a held-out client is in the training pool, every index is in range, roles are
+ * in order, anchors first; with kind LABELS no unseen label set equals a training client's.
+ * DDOME_ERR_RUNTIME names client and index. */
+DDOME_MUST_CHECK ddome_status data_partition_check(ddome_error *error, nn_arena *scratch,
+                                                   const data_partition *partition,
                                                    const data_set *set);
 
 /* The text of partition.csv (SPEC 8.8) in the arena. */
-DDOME_MUST_CHECK ddome_status data_partition_text(ddome_error *error, nn_arena *arena, char **text, size_t *length,
-                                                  const data_partition *partition);
+DDOME_MUST_CHECK ddome_status data_partition_text(ddome_error *error, nn_arena *arena, char **text,
+                                                  size_t *length, const data_partition *partition);
 
 const char *data_role_name(data_role role);
 

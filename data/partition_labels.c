@@ -12,7 +12,8 @@ typedef struct label_list {
     uint32_t label[MAX_LABELS];
 } label_list;
 
-/* Labels are drawn in units of label_group consecutive ones: unit u is labels u*group .. u*group + group - 1 (SPEC 8.2). */
+/* Labels are drawn in units of label_group consecutive ones: unit u is labels u*group .. u*group +
+ * group - 1 (SPEC 8.2). */
 static label_list expand(const uint32_t *units, size_t count, size_t group)
 {
     label_list list = {0};
@@ -80,10 +81,11 @@ static ddome_status check_labels(data_division *division, size_t anchor_labels)
     if (each < 1 || each > classes)
         return nn_fail(division->error, DDOME_ERR_USAGE, "labels_per_client = %lu: expected 1..%lu",
                        (unsigned long)each, (unsigned long)classes);
-    if (source->label_group == 0 || classes % source->label_group != 0 || each % source->label_group != 0 ||
-        anchor_labels % source->label_group != 0)
+    if (source->label_group == 0 || classes % source->label_group != 0 ||
+        each % source->label_group != 0 || anchor_labels % source->label_group != 0)
         return nn_fail(division->error, DDOME_ERR_USAGE,
-                       "label_group = %lu: expected a divisor of the %lu classes, of labels_per_client and of anchor_labels",
+                       "label_group = %lu: expected a divisor of the %lu classes, of "
+                       "labels_per_client and of anchor_labels",
                        (unsigned long)source->label_group, (unsigned long)classes);
     if (source->anchors == 0)
         return DDOME_OK;
@@ -119,7 +121,8 @@ ddome_status data_labels_training(data_division *division)
     const data_partition_source *source = division->source;
     size_t anchor_labels = source->anchor_labels;
     if (anchor_labels == 0 && source->anchors != 0)
-        anchor_labels = division->set->classes / source->anchors / nn_max(1, source->label_group) * source->label_group;
+        anchor_labels = division->set->classes / source->anchors / nn_max(1, source->label_group) *
+                        source->label_group;
     ddome_status status = check_labels(division, anchor_labels);
     for (size_t id = 0; status == DDOME_OK && id < source->clients; id++)
         status = id < source->anchors ? draw_anchor(division, id, anchor_labels)

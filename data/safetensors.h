@@ -22,14 +22,19 @@ typedef struct data_safetensors {
     size_t count;
 } data_safetensors;
 
-/* Parses a whole file in memory; the tensors point into bytes. DDOME_ERR_DATA says which rule of SPEC 17.4 was broken. */
-DDOME_MUST_CHECK ddome_status data_safetensors_parse(ddome_error *error, nn_arena *arena, data_safetensors *out,
+/* Parses a whole file in memory; the tensors point into bytes. DDOME_ERR_DATA says which rule of
+ * SPEC 17.4 was broken. */
+DDOME_MUST_CHECK ddome_status data_safetensors_parse(ddome_error *error, nn_arena *arena,
+                                                     data_safetensors *out,
                                                      const unsigned char *bytes, size_t count);
 
 const data_safetensor *data_safetensors_find(const data_safetensors *file, const char *name);
 
-/* The bytes of a file: names sorted by bytes, no metadata, header padded with spaces to a multiple of 8. */
-DDOME_MUST_CHECK ddome_status data_safetensors_format(ddome_error *error, nn_arena *arena, unsigned char **bytes,
-                                                      size_t *count, const data_safetensor *tensors, size_t tensor_count);
+/* The bytes of a file: names sorted by bytes, no metadata, header padded with spaces to a multiple
+ * of 8. */
+DDOME_MUST_CHECK ddome_status data_safetensors_format(ddome_error *error, nn_arena *arena,
+                                                      unsigned char **bytes, size_t *count,
+                                                      const data_safetensor *tensors,
+                                                      size_t tensor_count);
 
 #endif

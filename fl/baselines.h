@@ -7,9 +7,9 @@
 
 typedef struct fl_algorithm {
     const char *name;
-    bool gate;       /* a gate routes; needs the embeddings of the common expert */
-    bool one_model;  /* a single model instead of M experts */
-    bool rounds;     /* false: evaluated as it starts */
+    bool gate;        /* a gate routes; needs the embeddings of the common expert */
+    bool one_model;   /* a single model instead of M experts */
+    bool rounds;      /* false: evaluated as it starts */
     bool from_common; /* starts from the common expert whatever `init` says */
 } fl_algorithm;
 

@@ -34,21 +34,26 @@ static uint32_t load_u32(const unsigned char *bytes)
 
 /* ---- writing ---- */
 
-static bool slice_tensor(nn_arena *arena, data_safetensor *tensor, const nn_slice *slice, const float *values)
+static bool slice_tensor(nn_arena *arena, data_safetensor *tensor, const nn_slice *slice,
+                         const float *values)
 {
     unsigned char *bytes = nn_arena_alloc(arena, slice->count, 4);
     if (bytes == NULL)
         return false;
     for (size_t i = 0; i < slice->count; i++)
         store_u32(bytes + 4 * i, nn_float_bits(values[slice->offset + i]));
-    *tensor = (data_safetensor){.name = slice->name, .dtype = "F32", .rank = slice->rank, .bytes = bytes,
+    *tensor = (data_safetensor){.name = slice->name,
+                                .dtype = "F32",
+                                .rank = slice->rank,
+                                .bytes = bytes,
                                 .byte_count = 4 * slice->count};
     for (size_t i = 0; i < slice->rank; i++)
         tensor->shape[i] = slice->shape[i];
     return true;
 }
 
-static bool counter_tensor(nn_arena *arena, data_safetensor *tensor, const char *name, uint64_t batches)
+static bool counter_tensor(nn_arena *arena, data_safetensor *tensor, const char *name,
+                           uint64_t batches)
 {
     unsigned char *bytes = nn_arena_alloc(arena, 8, 1);
     const char *copy = nn_arena_string(arena, name);
@@ -56,17 +61,20 @@ static bool counter_tensor(nn_arena *arena, data_safetensor *tensor, const char 
         return false;
     store_u32(bytes, (uint32_t)batches);
     store_u32(bytes + 4, (uint32_t)(batches >> 32));
-    *tensor = (data_safetensor){.name = copy, .dtype = "I64", .rank = 0, .bytes = bytes, .byte_count = 8};
+    *tensor =
+        (data_safetensor){.name = copy, .dtype = "I64", .rank = 0, .bytes = bytes, .byte_count = 8};
     return true;
 }
 
-ddome_status fl_checkpoint_format(ddome_error *error, nn_arena *arena, unsigned char **bytes, size_t *size,
-                                  const fl_model *model, const float *values, uint64_t batches)
+ddome_status fl_checkpoint_format(ddome_error *error, nn_arena *arena, unsigned char **bytes,
+                                  size_t *size, const fl_model *model, const float *values,
+                                  uint64_t batches)
 {
     const nn_layout *layout = &model->layout;
     char name[COUNTER_NAME];
     size_t count = 0;
-    data_safetensor *tensors = nn_arena_alloc(arena, layout->count + layout->batch_norms, sizeof *tensors);
+    data_safetensor *tensors =
+        nn_arena_alloc(arena, layout->count + layout->batch_norms, sizeof *tensors);
     bool ok = tensors != NULL;
     for (size_t s = 0; s < layout->count && ok; s++) {
         ok = slice_tensor(arena, &tensors[count++], &layout->slices[s], values);
@@ -88,40 +96,48 @@ static bool same_shape(const data_safetensor *tensor, const nn_slice *slice)
     return same;
 }
 
-static ddome_status check_slice(ddome_error *error, const data_safetensors *file, const nn_slice *slice, const char *path)
+static ddome_status check_slice(ddome_error *error, const data_safetensors *file,
+                                const nn_slice *slice, const char *path)
 {
     const data_safetensor *tensor = data_safetensors_find(file, slice->name);
     char name[COUNTER_NAME];
     if (tensor == NULL)
-        return nn_fail(error, DDOME_ERR_DATA, "%s: tensor %s is missing: the file is of another architecture", path,
+        return nn_fail(error, DDOME_ERR_DATA,
+                       "%s: tensor %s is missing: the file is of another architecture", path,
                        slice->name);
     if (!same_shape(tensor, slice))
         return nn_fail(error, DDOME_ERR_DATA,
-                       "%s: tensor %s: expected F32 of rank %lu with %lu values, found %s of rank %lu with %lu bytes; "
+                       "%s: tensor %s: expected F32 of rank %lu with %lu values, found %s of rank "
+                       "%lu with %lu bytes; "
                        "are width, classes and stem the same?",
-                       path, slice->name, (unsigned long)slice->rank, (unsigned long)slice->count, tensor->dtype,
-                       (unsigned long)tensor->rank, (unsigned long)tensor->byte_count);
+                       path, slice->name, (unsigned long)slice->rank, (unsigned long)slice->count,
+                       tensor->dtype, (unsigned long)tensor->rank,
+                       (unsigned long)tensor->byte_count);
     if (!counter_name(name, slice))
         return DDOME_OK;
     tensor = data_safetensors_find(file, name);
     if (tensor == NULL || strcmp(tensor->dtype, "I64") != 0 || tensor->byte_count != 8)
-        return nn_fail(error, DDOME_ERR_DATA, "%s: tensor %s: expected one I64, found %s", path, name,
-                       tensor == NULL ? "none" : tensor->dtype);
+        return nn_fail(error, DDOME_ERR_DATA, "%s: tensor %s: expected one I64, found %s", path,
+                       name, tensor == NULL ? "none" : tensor->dtype);
     return DDOME_OK;
 }
 
-static ddome_status check_file(ddome_error *error, const data_safetensors *file, const nn_layout *layout, const char *path)
+static ddome_status check_file(ddome_error *error, const data_safetensors *file,
+                               const nn_layout *layout, const char *path)
 {
     ddome_status status = DDOME_OK;
     if (file->count != layout->count + layout->batch_norms)
-        return nn_fail(error, DDOME_ERR_DATA, "%s: expected %lu tensors, found %lu: the file is of another architecture",
-                       path, (unsigned long)(layout->count + layout->batch_norms), (unsigned long)file->count);
+        return nn_fail(error, DDOME_ERR_DATA,
+                       "%s: expected %lu tensors, found %lu: the file is of another architecture",
+                       path, (unsigned long)(layout->count + layout->batch_norms),
+                       (unsigned long)file->count);
     for (size_t s = 0; s < layout->count && status == DDOME_OK; s++)
         status = check_slice(error, file, &layout->slices[s], path);
     return status;
 }
 
-static void copy_file(float *values, uint64_t *batches, const data_safetensors *file, const nn_layout *layout)
+static void copy_file(float *values, uint64_t *batches, const data_safetensors *file,
+                      const nn_layout *layout)
 {
     char name[COUNTER_NAME];
     *batches = 0;
@@ -137,8 +153,8 @@ static void copy_file(float *values, uint64_t *batches, const data_safetensors *
     }
 }
 
-ddome_status fl_checkpoint_load(ddome_error *error, nn_arena *scratch, float *values, uint64_t *batches,
-                                const fl_model *model, const char *path)
+ddome_status fl_checkpoint_load(ddome_error *error, nn_arena *scratch, float *values,
+                                uint64_t *batches, const fl_model *model, const char *path)
 {
     unsigned char *bytes;
     size_t size;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Local training: normal clients train gate and chosen experts jointly, anchors train both apart. SPEC 11.3, 11.4. */
+/* Local training: normal clients train gate and chosen experts jointly, anchors train both apart.
+ * SPEC 11.3, 11.4. */
 #include "client.h"
 
 #include <string.h>
@@ -69,8 +70,10 @@ static ddome_status fetch(work *w, batch *b, const uint32_t *samples, size_t cou
 static ddome_status learn_alone(work *w, const batch *b)
 {
     nn_graph graph = {.arena = w->scratch, .error = w->error, .training = true};
-    nn_node *logits = fl_trainee_build(&w->expert[0], &graph, nn_graph_leaf(&graph, &b->images, NULL));
-    return fl_trainee_backward(&w->losses[w->steps], &graph, nn_graph_cross_entropy(&graph, logits, b->labels), 1.0f);
+    nn_node *logits =
+        fl_trainee_build(&w->expert[0], &graph, nn_graph_leaf(&graph, &b->images, NULL));
+    return fl_trainee_backward(&w->losses[w->steps], &graph,
+                               nn_graph_cross_entropy(&graph, logits, b->labels), 1.0f);
 }
 
 /* The gate's cross-entropy towards the anchor's expert, weighted. */
@@ -78,7 +81,8 @@ static ddome_status learn_anchor_gate(work *w, const batch *b)
 {
     float loss;
     nn_graph graph = {.arena = w->scratch, .error = w->error, .training = true};
-    nn_node *logits = fl_trainee_build(&w->gate, &graph, nn_graph_leaf(&graph, &b->embeddings, NULL));
+    nn_node *logits =
+        fl_trainee_build(&w->gate, &graph, nn_graph_leaf(&graph, &b->embeddings, NULL));
     return fl_trainee_backward(&loss, &graph, nn_graph_cross_entropy(&graph, logits, b->anchor),
                                w->world->config->anchor_gate_weight.value);
 }
@@ -95,7 +99,8 @@ static ddome_status learn_jointly(work *w, const batch *b)
         outputs[i] = fl_trainee_build(&w->expert[i], &graph, images);
     nn_node *mixed = nn_graph_mixture(&graph, gate, outputs, visit->chosen, visit->k,
                                       w->world->config->mix == FL_MIX_PROBS);
-    return fl_trainee_backward(&w->losses[w->steps], &graph, nn_graph_cross_entropy(&graph, mixed, b->labels), 1.0f);
+    return fl_trainee_backward(&w->losses[w->steps], &graph,
+                               nn_graph_cross_entropy(&graph, mixed, b->labels), 1.0f);
 }
 
 static ddome_status learn(work *w, const batch *b)
@@ -133,7 +138,8 @@ static ddome_status epoch(work *w, uint32_t *order, uint32_t number)
 {
     const fl_config *config = w->world->config;
     const data_client *client = w->visit->client;
-    nn_rng shuffle = nn_rng_at(config->seed, NN_STREAM_SHUFFLE, number, w->visit->round, client->id);
+    nn_rng shuffle =
+        nn_rng_at(config->seed, NN_STREAM_SHUFFLE, number, w->visit->round, client->id);
     w->augment = nn_rng_at(config->seed, NN_STREAM_AUGMENT, number, w->visit->round, client->id);
     memcpy(order, client->samples, client->count * sizeof *order);
     nn_rng_shuffle(&shuffle, order, client->count);
@@ -147,21 +153,25 @@ static ddome_status prepare(work *w)
 {
     const fl_config *config = w->world->config;
     const fl_visit *visit = w->visit;
-    const nn_sgd expert_sgd = {config->lr.value, config->momentum.value, config->weight_decay.value};
+    const nn_sgd expert_sgd = {config->lr.value, config->momentum.value,
+                               config->weight_decay.value};
     const nn_sgd gate_sgd = {config->gate_lr.value, config->gate_momentum.value, 0};
     const size_t batches = (visit->client->count + config->batch - 1) / config->batch;
     ddome_status status = DDOME_OK;
     if (visit->gate != NULL)
-        status = fl_trainee_init(w->error, w->scratch, &w->gate, w->world->gate, visit->gate, &gate_sgd);
+        status =
+            fl_trainee_init(w->error, w->scratch, &w->gate, w->world->gate, visit->gate, &gate_sgd);
     for (size_t i = 0; i < visit->k && status == DDOME_OK; i++)
-        status = fl_trainee_init(w->error, w->scratch, &w->expert[i], w->world->expert, visit->expert[i], &expert_sgd);
+        status = fl_trainee_init(w->error, w->scratch, &w->expert[i], w->world->expert,
+                                 visit->expert[i], &expert_sgd);
     w->losses = nn_arena_alloc(w->scratch, batches * config->epochs, sizeof *w->losses);
     if (status == DDOME_OK && w->losses == NULL)
         status = nn_arena_fail(w->error, w->scratch, "losses");
     return status;
 }
 
-ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *visit, const fl_client_world *world)
+ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                             const fl_client_world *world)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     work *w = nn_arena_zero(scratch, 1, sizeof *w);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One client's part of a round: a pure function of what it was sent, its samples, the configuration and the seed. SPEC 11.3, 11.4. */
+/* One client's part of a round: a pure function of what it was sent, its samples, the configuration
+ * and the seed. SPEC 11.3, 11.4. */
 #ifndef FL_CLIENT_H
 #define FL_CLIENT_H
 
@@ -29,10 +30,10 @@ typedef struct fl_visit {
 /* Is this client trained as an anchor: its expert alone, the gate towards its index? */
 bool fl_client_is_anchor(const fl_client_world *world, const data_client *client);
 
-/* config->epochs epochs over the client's samples. Normal clients: cross-entropy of the mixture, jointly through the gate and
- * the chosen experts. Anchors: the expert's own cross-entropy, and the gate's towards the one-hot of the anchor. Without a gate:
- * the model's own cross-entropy. */
-DDOME_MUST_CHECK ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *visit,
-                                              const fl_client_world *world);
+/* config->epochs epochs over the client's samples. Normal clients: cross-entropy of the mixture,
+ * jointly through the gate and the chosen experts. Anchors: the expert's own cross-entropy, and the
+ * gate's towards the one-hot of the anchor. Without a gate: the model's own cross-entropy. */
+DDOME_MUST_CHECK ddome_status fl_client_train(ddome_error *error, nn_arena *scratch,
+                                              fl_visit *visit, const fl_client_world *world);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "trainee.h"
 
-void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of, double value)
+void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of,
+               double value)
 {
     if (progress != NULL && progress->report != NULL)
         progress->report(progress->user, phase, done, of, value);
@@ -45,7 +46,8 @@ static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size
     data_batch_fill(&x, labels, set, &set->train, samples, count);
     nn_node *logits = fl_trainee_build(&p->trainee, &graph, nn_graph_leaf(&graph, &x, NULL));
     float loss;
-    ddome_status status = fl_trainee_backward(&loss, &graph, nn_graph_cross_entropy(&graph, logits, labels), 1.0f);
+    ddome_status status =
+        fl_trainee_backward(&loss, &graph, nn_graph_cross_entropy(&graph, logits, labels), 1.0f);
     p->trainee.sgd.lr = decayed(p->config->pretrain_lr.value, p->step, p->steps);
     if (status == DDOME_OK)
         fl_trainee_step(&p->trainee);
@@ -73,15 +75,18 @@ static ddome_status held_out_accuracy(pretraining *p, fl_common *common)
     const data_split *train = &p->task->set.train;
     const fl_model *model = p->trainee.model;
     nn_arena_mark mark = nn_arena_get_mark(p->scratch);
-    float *logits = nn_arena_alloc(p->scratch, partition->held_count * model->outputs, sizeof *logits);
+    float *logits =
+        nn_arena_alloc(p->scratch, partition->held_count * model->outputs, sizeof *logits);
     if (logits == NULL)
         return nn_arena_fail(p->error, p->scratch, "logits of the held-out part");
-    ddome_status status = fl_model_predict(p->error, p->scratch, logits, NULL, model, p->trainee.values, &p->task->set,
-                                           train, partition->held, partition->held_count);
+    ddome_status status =
+        fl_model_predict(p->error, p->scratch, logits, NULL, model, p->trainee.values,
+                         &p->task->set, train, partition->held, partition->held_count);
     common->correct = 0;
     common->total = partition->held_count;
     for (size_t i = 0; i < partition->held_count && status == DDOME_OK; i++)
-        common->correct += fl_argmax(logits + i * model->outputs, model->outputs) == train->labels[partition->held[i]];
+        common->correct += fl_argmax(logits + i * model->outputs, model->outputs) ==
+                           train->labels[partition->held[i]];
     nn_arena_rewind(p->scratch, mark);
     return status;
 }
@@ -93,7 +98,8 @@ static bool reached(const fl_common *common, float target)
     return accuracy >= target;
 }
 
-static ddome_status pretrain_epochs(pretraining *p, fl_common *common, const ddome_progress *progress)
+static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
+                                    const ddome_progress *progress)
 {
     const size_t epochs = p->config->pretrain_epochs;
     ddome_status status = DDOME_OK;
@@ -104,7 +110,8 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common, const ddo
         if (status != DDOME_OK)
             break;
         common->epochs = epoch + 1;
-        fl_report(progress, DDOME_PHASE_PRETRAIN, epoch + 1, epochs, (double)common->correct / (double)common->total);
+        fl_report(progress, DDOME_PHASE_PRETRAIN, epoch + 1, epochs,
+                  (double)common->correct / (double)common->total);
         if (reached(common, p->config->pretrain_target.value))
             break;
     }
@@ -112,11 +119,12 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common, const ddo
     return status;
 }
 
-ddome_status fl_common_pretrain(ddome_error *error, nn_arena *arena, nn_arena *scratch, fl_common *common,
-                                const fl_model *model, const fl_config *config, const fl_task *task,
-                                const ddome_progress *progress)
+ddome_status fl_common_pretrain(ddome_error *error, nn_arena *arena, nn_arena *scratch,
+                                fl_common *common, const fl_model *model, const fl_config *config,
+                                const fl_task *task, const ddome_progress *progress)
 {
-    const nn_sgd sgd = {config->pretrain_lr.value, config->pretrain_momentum.value, config->pretrain_weight_decay.value};
+    const nn_sgd sgd = {config->pretrain_lr.value, config->pretrain_momentum.value,
+                        config->pretrain_weight_decay.value};
     const size_t pool = task->partition.pool_count, batch = config->pretrain_batch;
     pretraining p = {.error = error, .scratch = scratch, .config = config, .task = task};
     memset(common, 0, sizeof *common);
@@ -139,8 +147,8 @@ ddome_status fl_common_pretrain(ddome_error *error, nn_arena *arena, nn_arena *s
 /* ---- embeddings ---- */
 
 /* Gives each sample some client holds a slot, in order of first use; fills samples[slot]. */
-static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const fl_task *task, const data_split *split,
-                           const data_client *clients, size_t count)
+static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const fl_task *task,
+                           const data_split *split, const data_client *clients, size_t count)
 {
     size_t used = 0;
     memset(embeddings->slot, 0xff, split->count * sizeof *embeddings->slot);
@@ -155,9 +163,10 @@ static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const f
     return used;
 }
 
-ddome_status fl_common_embed(ddome_error *error, nn_arena *arena, nn_arena *scratch, fl_embeddings *embeddings,
-                             const fl_common *common, const fl_model *model, const fl_task *task,
-                             const data_split *split, const data_client *clients, size_t count)
+ddome_status fl_common_embed(ddome_error *error, nn_arena *arena, nn_arena *scratch,
+                             fl_embeddings *embeddings, const fl_common *common,
+                             const fl_model *model, const fl_task *task, const data_split *split,
+                             const data_client *clients, size_t count)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     uint32_t *samples = nn_arena_alloc(scratch, split->count, sizeof *samples);
@@ -169,15 +178,17 @@ ddome_status fl_common_embed(ddome_error *error, nn_arena *arena, nn_arena *scra
     embeddings->rows = nn_arena_alloc(arena, used * model->features, sizeof *embeddings->rows);
     if (embeddings->rows == NULL)
         return nn_arena_fail(error, arena, "embeddings");
-    ddome_status status = fl_model_predict(error, scratch, NULL, embeddings->rows, model, common->values, &task->set,
-                                           split, samples, used);
+    ddome_status status = fl_model_predict(error, scratch, NULL, embeddings->rows, model,
+                                           common->values, &task->set, split, samples, used);
     nn_arena_rewind(scratch, mark);
     return status;
 }
 
-void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uint32_t *samples, size_t count)
+void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uint32_t *samples,
+                        size_t count)
 {
     const size_t width = embeddings->features;
     for (size_t i = 0; i < count; i++)
-        memcpy(x->data + i * width, embeddings->rows + embeddings->slot[samples[i]] * width, width * sizeof *x->data);
+        memcpy(x->data + i * width, embeddings->rows + embeddings->slot[samples[i]] * width,
+               width * sizeof *x->data);
 }

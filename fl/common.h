@@ -7,10 +7,10 @@
 #include "task.h"
 
 typedef struct fl_common {
-    float *values;          /* flat vector of the expert's layout */
-    uint64_t batches;       /* num_batches_tracked */
-    size_t epochs;          /* trained here; 0 when loaded */
-    size_t correct, total;  /* on the held-out part after the last epoch; 0, 0 when loaded */
+    float *values;         /* flat vector of the expert's layout */
+    uint64_t batches;      /* num_batches_tracked */
+    size_t epochs;         /* trained here; 0 when loaded */
+    size_t correct, total; /* on the held-out part after the last epoch; 0, 0 when loaded */
 } fl_common;
 
 /* Embeddings of the samples of one split that some client holds. */
@@ -20,21 +20,27 @@ typedef struct fl_embeddings {
     float *rows;    /* [slots, features] */
 } fl_embeddings;
 
-/* SGD with linear decay on the training pool until the held-out accuracy reaches pretrain_target or pretrain_epochs are over. */
-DDOME_MUST_CHECK ddome_status fl_common_pretrain(ddome_error *error, nn_arena *arena, nn_arena *scratch,
-                                                 fl_common *common, const fl_model *model, const fl_config *config,
-                                                 const fl_task *task, const ddome_progress *progress);
+/* SGD with linear decay on the training pool until the held-out accuracy reaches pretrain_target or
+ * pretrain_epochs are over. */
+DDOME_MUST_CHECK ddome_status fl_common_pretrain(ddome_error *error, nn_arena *arena,
+                                                 nn_arena *scratch, fl_common *common,
+                                                 const fl_model *model, const fl_config *config,
+                                                 const fl_task *task,
+                                                 const ddome_progress *progress);
 
 /* Embeds once every sample of `split` that one of the clients holds (those whose split it is). */
-DDOME_MUST_CHECK ddome_status fl_common_embed(ddome_error *error, nn_arena *arena, nn_arena *scratch,
-                                              fl_embeddings *embeddings, const fl_common *common,
-                                              const fl_model *model, const fl_task *task, const data_split *split,
+DDOME_MUST_CHECK ddome_status fl_common_embed(ddome_error *error, nn_arena *arena,
+                                              nn_arena *scratch, fl_embeddings *embeddings,
+                                              const fl_common *common, const fl_model *model,
+                                              const fl_task *task, const data_split *split,
                                               const data_client *clients, size_t count);
 
 /* x[i] = embedding of samples[i]. */
-void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uint32_t *samples, size_t count);
+void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uint32_t *samples,
+                        size_t count);
 
 /* Tells the caller, if it wants to know. */
-void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of, double value);
+void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of,
+               double value);
 
 #endif

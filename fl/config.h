@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every key of a run, validated once and constant afterwards. The table of keys with defaults and ranges is SPEC 16. */
+/* Every key of a run, validated once and constant afterwards. The table of keys with defaults and
+ * ranges is SPEC 16. */
 #ifndef FL_CONFIG_H
 #define FL_CONFIG_H
 
@@ -25,13 +26,15 @@ typedef enum fl_sampling { FL_SAMPLING_STRATA, FL_SAMPLING_UNIFORM } fl_sampling
 typedef enum fl_scope { FL_SCOPE_UNSEEN, FL_SCOPE_HOLDOUT, FL_SCOPE_GLOBAL } fl_scope;
 typedef enum fl_arith { FL_ARITH_MA } fl_arith;
 
-/* A decimal as it was written, canonical (no trailing zeros, no exponent), and its float (SPEC 16.2). */
+/* A decimal as it was written, canonical (no trailing zeros, no exponent), and its float
+ * (SPEC 16.2). */
 typedef struct fl_decimal {
     float value;
     char text[FL_DECIMAL];
 } fl_decimal;
 
-/* Choices are kept as int so that the table can set them; each holds a value of the enum named beside it. */
+/* Choices are kept as int so that the table can set them; each holds a value of the enum named
+ * beside it. */
 typedef struct fl_config {
     uint64_t seed;
     int algo;  /* fl_algo */
@@ -67,29 +70,35 @@ typedef struct fl_config {
     int sampling; /* fl_sampling */
     size_t active_anchors, active_normal;
     fl_decimal lr, momentum, weight_decay;
-    int augment; /* 0 or 1 */
+    int augment;             /* 0 or 1 */
     int aggregate, bn_stats; /* fl_aggregate, fl_bn_stats */
 
     size_t eval_every;
     int eval_scope; /* fl_scope */
 } fl_config;
 
-/* Every default; data_dir from the environment variable DDOME_DATA is the caller's (tools/) business. */
+/* Every default; data_dir from the environment variable DDOME_DATA is the caller's (tools/)
+ * business. */
 void fl_config_defaults(fl_config *config);
 
-/* Reads a file over what is there; sets one key. DDOME_ERR_USAGE with file and line, expected and found, nearest key. */
-DDOME_MUST_CHECK ddome_status fl_config_load(ddome_error *error, fl_config *config, const char *path);
-DDOME_MUST_CHECK ddome_status fl_config_set(ddome_error *error, fl_config *config, const char *key, const char *value);
+/* Reads a file over what is there; sets one key. DDOME_ERR_USAGE with file and line, expected and
+ * found, nearest key. */
+DDOME_MUST_CHECK ddome_status fl_config_load(ddome_error *error, fl_config *config,
+                                             const char *path);
+DDOME_MUST_CHECK ddome_status fl_config_set(ddome_error *error, fl_config *config, const char *key,
+                                            const char *value);
 
 /* Resolves `auto` values and checks all keys against one another. Call it once, before use. */
 DDOME_MUST_CHECK ddome_status fl_config_check(ddome_error *error, fl_config *config);
 
 /* What stands in place of each path in the text: content hashes, or "" where unused. */
 typedef struct fl_config_hashes {
-    char data[NN_HEX_BYTES], exclude[NN_HEX_BYTES], partition_file[NN_HEX_BYTES], common[NN_HEX_BYTES];
+    char data[NN_HEX_BYTES], exclude[NN_HEX_BYTES], partition_file[NN_HEX_BYTES],
+        common[NN_HEX_BYTES];
 } fl_config_hashes;
 
-/* config.toml: one `key = value` line a key in table order; only keys that affect bits. hashes NULL: paths as given. */
+/* config.toml: one `key = value` line a key in table order; only keys that affect bits. hashes
+ * NULL: paths as given. */
 void fl_config_write(fl_text *text, const fl_config *config, const fl_config_hashes *hashes);
 
 /* The partition the keys ask for. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of configuration keys, and the text of one value in both directions. SPEC 16.2, 16.3. */
+/* The table of configuration keys, and the text of one value in both directions. SPEC 16.2, 16.3.
+ */
 #ifndef FL_CONFIG_TABLE_H
 #define FL_CONFIG_TABLE_H
 

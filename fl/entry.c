@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The public functions that are not the algorithm: configuration, texts about data and partition, evaluation of a finished run. */
+/* The public functions that are not the algorithm: configuration, texts about data and partition,
+ * evaluation of a finished run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,8 @@ ddome_status ddome_config_load(ddome_error *error, ddome_config *config, const c
     return fl_config_load(error, &config->keys, path);
 }
 
-ddome_status ddome_config_set(ddome_error *error, ddome_config *config, const char *key, const char *value)
+ddome_status ddome_config_set(ddome_error *error, ddome_config *config, const char *key,
+                              const char *value)
 {
     return fl_config_set(error, &config->keys, key, value);
 }
@@ -55,7 +57,8 @@ static ddome_status hand_over(ddome_error *error, char **out, const char *text, 
 {
     char *copy = malloc(length + 1);
     if (copy == NULL)
-        return nn_fail(error, DDOME_ERR_MEMORY, "out of memory: a text of %lu bytes", (unsigned long)length);
+        return nn_fail(error, DDOME_ERR_MEMORY, "out of memory: a text of %lu bytes",
+                       (unsigned long)length);
     memcpy(copy, text, length);
     copy[length] = '\0';
     *out = copy;
@@ -125,8 +128,8 @@ ddome_status ddome_data_info(ddome_error *error, char **text, const ddome_config
     data_set set;
     ddome_status status = fl_task_load_data(error, &arena, &set, &config->keys);
     if (status == DDOME_OK) {
-        fl_text_add(&out, "%s: %lu x %lu x %lu, %lu classes\n", set.name, (unsigned long)set.h, (unsigned long)set.w,
-                    (unsigned long)set.c, (unsigned long)set.classes);
+        fl_text_add(&out, "%s: %lu x %lu x %lu, %lu classes\n", set.name, (unsigned long)set.h,
+                    (unsigned long)set.w, (unsigned long)set.c, (unsigned long)set.classes);
         describe_split(&out, "train", &set.train, set.classes);
         describe_split(&out, "test", &set.test, set.classes);
         status = hand_over_text(error, text, &out);
@@ -149,7 +152,8 @@ static ddome_status load_slot(fl_run *run, fl_slot *slot, const char *run_dir, c
 {
     char path[FL_PATH + 64];
     snprintf(path, sizeof path, "%s/final/%s.safetensors", run_dir, name);
-    return fl_checkpoint_load(run->error, &run->scratch, slot->values, &slot->batches, slot->model, path);
+    return fl_checkpoint_load(run->error, &run->scratch, slot->values, &slot->batches, slot->model,
+                              path);
 }
 
 static ddome_status load_models(fl_run *run, const char *run_dir)
@@ -170,8 +174,8 @@ static ddome_status report_clients(fl_run *run, ddome_summary *summary, char **r
     fl_evaluation evaluation;
     fl_metrics metrics;
     fl_text text = {.arena = &run->arena};
-    ddome_status status =
-        fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation, &run->evaluator, &run->server);
+    ddome_status status = fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation,
+                                      &run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_metrics_of(run->error, &run->scratch, &metrics, &evaluation);
     if (status != DDOME_OK)
@@ -189,8 +193,9 @@ static ddome_status report_clients(fl_run *run, ddome_summary *summary, char **r
     return DDOME_OK;
 }
 
-ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **report, const ddome_config *config,
-                        const char *run_dir, const ddome_progress *progress)
+ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **report,
+                        const ddome_config *config, const char *run_dir,
+                        const ddome_progress *progress)
 {
     fl_run run;
     fl_config keys = config->keys;

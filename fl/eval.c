@@ -19,7 +19,8 @@ typedef struct subject {
     float *loss;
 } subject;
 
-static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *s, const fl_evaluator *e, size_t experts)
+static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *s,
+                                const fl_evaluator *e, size_t experts)
 {
     const size_t count = s->client->count;
     s->split = fl_task_split(e->task, s->client);
@@ -36,7 +37,8 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
 
 /* ---- routing ---- */
 
-/* -sum p log p over the entries ascending; an entry of 0 adds +0. count <= NN_MAX_EXPERTS: one block. */
+/* -sum p log p over the entries ascending; an entry of 0 adds +0. count <= NN_MAX_EXPERTS: one
+ * block. */
 static float entropy(const float *p, size_t count)
 {
     float sum = 0;
@@ -47,8 +49,8 @@ static float entropy(const float *p, size_t count)
     return 0.0f - sum;
 }
 
-static ddome_status entropies(ddome_error *error, nn_arena *scratch, fl_client_result *result, const subject *s,
-                              const float *score, size_t experts)
+static ddome_status entropies(ddome_error *error, nn_arena *scratch, fl_client_result *result,
+                              const subject *s, const float *score, size_t experts)
 {
     float row[NN_MAX_EXPERTS];
     nn_arena_mark mark = nn_arena_get_mark(scratch);
@@ -75,14 +77,15 @@ static uint32_t best_of(const float *logits, const uint32_t *chosen, size_t k)
     return best;
 }
 
-static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_result *result, subject *s,
-                          const fl_evaluator *e, const fl_server *server)
+static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_result *result,
+                          subject *s, const fl_evaluator *e, const fl_server *server)
 {
     const size_t experts = server->experts;
     const fl_embeddings *embeddings = s->client->role == DATA_UNSEEN ? e->test : e->train;
     float score[NN_MAX_EXPERTS];
-    ddome_status status = fl_gate_logits(error, scratch, s->gate_logits, e->gate, server->gate.values, embeddings,
-                                         s->client->samples, s->client->count);
+    ddome_status status =
+        fl_gate_logits(error, scratch, s->gate_logits, e->gate, server->gate.values, embeddings,
+                       s->client->samples, s->client->count);
     if (status == DDOME_OK)
         status = fl_gate_score(error, scratch, score, s->gate_logits, s->client->count, experts);
     if (status == DDOME_OK)
@@ -98,8 +101,9 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
 
 /* ---- prediction ---- */
 
-static ddome_status predict(ddome_error *error, nn_arena *scratch, fl_evaluation *out, fl_client_result *result,
-                            subject *s, const fl_evaluator *e, const fl_server *server, uint32_t expert)
+static ddome_status predict(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
+                            fl_client_result *result, subject *s, const fl_evaluator *e,
+                            const fl_server *server, uint32_t expert)
 {
     const size_t classes = e->expert->outputs;
     size_t count = 0;
@@ -108,8 +112,9 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, fl_evaluation
             s->mine[count] = s->client->samples[i];
             s->position[count++] = (uint32_t)i;
         }
-    ddome_status status = fl_model_predict(error, scratch, s->logits, NULL, e->expert, server->expert[expert].values,
-                                           &e->task->set, s->split, s->mine, count);
+    ddome_status status =
+        fl_model_predict(error, scratch, s->logits, NULL, e->expert, server->expert[expert].values,
+                         &e->task->set, s->split, s->mine, count);
     for (size_t i = 0; i < count && status == DDOME_OK; i++) {
         const uint32_t label = s->split->labels[s->mine[i]];
         const float *logits = s->logits + i * classes;
@@ -123,12 +128,13 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, fl_evaluation
 }
 
 static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
-                                    fl_client_result *result, const data_client *client, const fl_evaluator *e,
-                                    const fl_server *server)
+                                    fl_client_result *result, const data_client *client,
+                                    const fl_evaluator *e, const fl_server *server)
 {
     subject s = {.client = client};
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    *result = (fl_client_result){.client = client->id, .role = client->role, .count = client->count, .k = 1};
+    *result = (fl_client_result){
+        .client = client->id, .role = client->role, .count = client->count, .k = 1};
     ddome_status status = new_subject(error, scratch, &s, e, server->experts);
     if (status == DDOME_OK && e->gate != NULL)
         status = route(error, scratch, result, &s, e, server);
@@ -143,8 +149,8 @@ static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, fl_ev
 /* ---- anchors ---- */
 
 /* How many samples of each anchor does the gate send to the anchor's own expert, out of all M? */
-static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_evaluation *out, const fl_evaluator *e,
-                                  const fl_server *server)
+static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
+                                  const fl_evaluator *e, const fl_server *server)
 {
     const data_partition *partition = &e->task->partition;
     ddome_status status = DDOME_OK;
@@ -154,10 +160,11 @@ static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_eval
         float *logits = nn_arena_alloc(scratch, anchor->count * server->experts, sizeof *logits);
         if (logits == NULL)
             return nn_arena_fail(error, scratch, "gate logits of an anchor");
-        status = fl_gate_logits(error, scratch, logits, e->gate, server->gate.values, e->train, anchor->samples,
-                                anchor->count);
+        status = fl_gate_logits(error, scratch, logits, e->gate, server->gate.values, e->train,
+                                anchor->samples, anchor->count);
         for (size_t i = 0; i < anchor->count && status == DDOME_OK; i++)
-            out->anchor_own += fl_argmax(logits + i * server->experts, server->experts) == anchor->id;
+            out->anchor_own +=
+                fl_argmax(logits + i * server->experts, server->experts) == anchor->id;
         out->anchor_total += anchor->count;
         nn_arena_rewind(scratch, mark);
     }

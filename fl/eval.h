@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Zero-shot evaluation: the gate picks K experts from unlabelled samples, each sample goes to its best-scored one. SPEC 13. */
+/* Zero-shot evaluation: the gate picks K experts from unlabelled samples, each sample goes to its
+ * best-scored one. SPEC 13. */
 #ifndef FL_EVAL_H
 #define FL_EVAL_H
 
@@ -13,23 +14,26 @@ typedef struct fl_client_result {
     float loss; /* mean cross-entropy of the predicting expert */
     size_t k;
     uint32_t chosen[NN_MAX_EXPERTS]; /* ascending */
-    float score_entropy, mean_entropy; /* of the mean score; mean over the samples; in nats; 0 without a gate */
+    float score_entropy,
+        mean_entropy; /* of the mean score; mean over the samples; in nats; 0 without a gate */
 } fl_client_result;
 
 typedef struct fl_evaluation {
     size_t clients, experts, classes;
-    fl_client_result *client;          /* [clients] */
-    uint64_t *routed, *correct;        /* [experts * classes]: samples of that label sent to that expert, and right ones */
-    uint64_t anchor_total, anchor_own; /* anchor samples, and those whose best of all experts is their own */
+    fl_client_result *client;   /* [clients] */
+    uint64_t *routed, *correct; /* [experts * classes]: samples of that label sent to that expert,
+                                   and right ones */
+    uint64_t anchor_total,
+        anchor_own; /* anchor samples, and those whose best of all experts is their own */
 } fl_evaluation;
 
 /* What is evaluated, and with what. */
 typedef struct fl_evaluator {
     const fl_config *config;
     const fl_task *task;
-    const fl_model *expert, *gate;           /* gate NULL: expert 0 predicts all */
-    const fl_embeddings *train, *test;       /* NULL without gate */
-    const data_client *clients;              /* those of the scope */
+    const fl_model *expert, *gate;     /* gate NULL: expert 0 predicts all */
+    const fl_embeddings *train, *test; /* NULL without gate */
+    const data_client *clients;        /* those of the scope */
     size_t client_count;
 } fl_evaluator;
 

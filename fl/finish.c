@@ -13,16 +13,19 @@
 static ddome_status write_text(fl_run *run, const char *name, const fl_text *text)
 {
     ddome_status status = fl_text_status(run->error, text);
-    return status == DDOME_OK ? fl_rundir_write(run->error, &run->dir, name, text->data, text->length) : status;
+    return status == DDOME_OK
+               ? fl_rundir_write(run->error, &run->dir, name, text->data, text->length)
+               : status;
 }
 
-static ddome_status write_model(fl_run *run, const char *name, const fl_model *model, const float *values,
-                                uint64_t batches)
+static ddome_status write_model(fl_run *run, const char *name, const fl_model *model,
+                                const float *values, uint64_t batches)
 {
     unsigned char *bytes;
     size_t size;
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    ddome_status status = fl_checkpoint_format(run->error, &run->scratch, &bytes, &size, model, values, batches);
+    ddome_status status =
+        fl_checkpoint_format(run->error, &run->scratch, &bytes, &size, model, values, batches);
     if (status == DDOME_OK)
         status = fl_rundir_write(run->error, &run->dir, name, bytes, size);
     nn_arena_rewind(&run->scratch, mark);
@@ -35,12 +38,14 @@ static ddome_status write_models(fl_run *run)
     char name[64];
     ddome_status status = DDOME_OK;
     if (run->common.values != NULL)
-        status = write_model(run, "final/common.safetensors", &run->expert, run->common.values, run->common.batches);
+        status = write_model(run, "final/common.safetensors", &run->expert, run->common.values,
+                             run->common.batches);
     if (status == DDOME_OK && server->gate.model != NULL)
         status = write_model(run, "final/gate.safetensors", &run->gate, server->gate.values, 0);
     for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
         snprintf(name, sizeof name, "final/expert_%lu.safetensors", (unsigned long)i);
-        status = write_model(run, name, &run->expert, server->expert[i].values, server->expert[i].batches);
+        status = write_model(run, name, &run->expert, server->expert[i].values,
+                             server->expert[i].batches);
     }
     return status;
 }
@@ -50,7 +55,8 @@ static ddome_status write_partition(fl_run *run, nn_digest *hash)
     char *text;
     size_t length;
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    ddome_status status = data_partition_text(run->error, &run->scratch, &text, &length, &run->task.partition);
+    ddome_status status =
+        data_partition_text(run->error, &run->scratch, &text, &length, &run->task.partition);
     if (status == DDOME_OK) {
         *hash = nn_sha256_of(text, length);
         status = fl_rundir_write(run->error, &run->dir, "partition.csv", text, length);
@@ -70,7 +76,8 @@ static ddome_status hash_file(fl_run *run, char out[NN_HEX_BYTES], const char *p
     if (path[0] == '\0')
         return DDOME_OK;
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    ddome_status status = nn_os_read_file(run->error, &run->scratch, &bytes, &size, path, DDOME_ERR_DATA);
+    ddome_status status =
+        nn_os_read_file(run->error, &run->scratch, &bytes, &size, path, DDOME_ERR_DATA);
     if (status == DDOME_OK) {
         const nn_digest digest = nn_sha256_of(bytes, size);
         nn_digest_hex(out, &digest);
@@ -115,14 +122,15 @@ static void add_decimal(fl_text *text, const char *name, double value)
 static void add_data(fl_text *text, const fl_run *run, const nn_digest *partition)
 {
     const data_set *set = &run->task.set;
-    fl_text_add(text, ",\n  \"data\": \"%s\",\n  \"train_records\": %lu,\n  \"test_records\": %lu", set->name,
-                (unsigned long)set->train.count, (unsigned long)set->test.count);
+    fl_text_add(text, ",\n  \"data\": \"%s\",\n  \"train_records\": %lu,\n  \"test_records\": %lu",
+                set->name, (unsigned long)set->train.count, (unsigned long)set->test.count);
     add_digest(text, "train_sha256", &set->train.hash);
     add_digest(text, "test_sha256", &set->test.hash);
     if (partition != NULL)
         add_digest(text, "partition_sha256", partition);
     fl_text_add(text, ",\n  \"dirichlet_draws\": %lu,\n  \"dirichlet_repaired\": %s",
-                (unsigned long)run->task.partition.draws, run->task.partition.repaired ? "true" : "false");
+                (unsigned long)run->task.partition.draws,
+                run->task.partition.repaired ? "true" : "false");
 }
 
 static void add_common(fl_text *text, const fl_run *run)
@@ -132,31 +140,38 @@ static void add_common(fl_text *text, const fl_run *run)
         return;
     const nn_digest hash = nn_layout_hash(&run->expert.layout, common->values);
     add_digest(text, "common_sha256", &hash);
-    fl_text_add(text, ",\n  \"common_epochs\": %lu,\n  \"common_holdout_correct\": %lu,\n  \"common_holdout_total\": %lu",
-                (unsigned long)common->epochs, (unsigned long)common->correct, (unsigned long)common->total);
+    fl_text_add(text,
+                ",\n  \"common_epochs\": %lu,\n  \"common_holdout_correct\": %lu,\n  "
+                "\"common_holdout_total\": %lu",
+                (unsigned long)common->epochs, (unsigned long)common->correct,
+                (unsigned long)common->total);
 }
 
 static void add_models(fl_text *text, const fl_run *run)
 {
-    fl_text_add(text, ",\n  \"experts\": %lu,\n  \"expert_parameters\": %lu,\n  \"expert_bytes\": %llu",
+    fl_text_add(text,
+                ",\n  \"experts\": %lu,\n  \"expert_parameters\": %lu,\n  \"expert_bytes\": %llu",
                 (unsigned long)run->server.experts, (unsigned long)run->expert.layout.trained,
                 (unsigned long long)nn_layout_bytes(&run->expert.layout));
     fl_text_add(text, ",\n  \"gate_parameters\": %lu,\n  \"gate_bytes\": %llu",
-                (unsigned long)run->gate.layout.trained, (unsigned long long)nn_layout_bytes(&run->gate.layout));
+                (unsigned long)run->gate.layout.trained,
+                (unsigned long long)nn_layout_bytes(&run->gate.layout));
 }
 
 static void open_manifest(fl_text *text, const fl_run *run, const char *algo)
 {
-    fl_text_add(text, "{\n  \"ddome\": \"%s\",\n  \"specification\": %d,\n  \"algo\": \"%s\"", DDOME_VERSION,
-                DDOME_SPEC_VERSION, algo);
-    fl_text_add(text, ",\n  \"arith\": \"ma\",\n  \"seed\": \"%llu\"", (unsigned long long)run->config.seed);
+    fl_text_add(text, "{\n  \"ddome\": \"%s\",\n  \"specification\": %d,\n  \"algo\": \"%s\"",
+                DDOME_VERSION, DDOME_SPEC_VERSION, algo);
+    fl_text_add(text, ",\n  \"arith\": \"ma\",\n  \"seed\": \"%llu\"",
+                (unsigned long long)run->config.seed);
 }
 
 static ddome_status write_manifest(fl_run *run, const nn_digest *partition)
 {
     fl_text text = {.arena = &run->arena};
     open_manifest(&text, run, run->algorithm->name);
-    fl_text_add(&text, ",\n  \"rounds\": %lu", (unsigned long)(run->algorithm->rounds ? run->config.rounds : 0));
+    fl_text_add(&text, ",\n  \"rounds\": %lu",
+                (unsigned long)(run->algorithm->rounds ? run->config.rounds : 0));
     add_data(&text, run, partition);
     add_common(&text, run);
     add_models(&text, run);
@@ -165,7 +180,8 @@ static ddome_status write_manifest(fl_run *run, const nn_digest *partition)
     add_decimal(&text, "accuracy_mean_maximum_optimistic", fl_record_maximum(&run->record));
     add_decimal(&text, "accuracy_worst", run->record.last.min);
     fl_text_add(&text, ",\n  \"bytes_down\": %llu,\n  \"bytes_up\": %llu\n}\n",
-                (unsigned long long)run->record.total.down, (unsigned long long)run->record.total.up);
+                (unsigned long long)run->record.total.down,
+                (unsigned long long)run->record.total.up);
     return write_text(run, "manifest.json", &text);
 }
 
@@ -178,11 +194,13 @@ static ddome_status write_host(fl_run *run)
 #else
     fl_text_add(&text, "{\"compiler\": \"unknown\", ");
 #endif
-    fl_text_add(&text, "\"pointer_bits\": %lu, \"milliseconds\": %lu}\n", (unsigned long)(8 * sizeof(void *)),
+    fl_text_add(&text, "\"pointer_bits\": %lu, \"milliseconds\": %lu}\n",
+                (unsigned long)(8 * sizeof(void *)),
                 (unsigned long)(1000 * (nn_os_seconds() - run->started)));
     ddome_status status = fl_text_status(run->error, &text);
     if (status == DDOME_OK)
-        status = fl_rundir_write_unhashed(run->error, &run->dir, "host.json", text.data, text.length);
+        status =
+            fl_rundir_write_unhashed(run->error, &run->dir, "host.json", text.data, text.length);
     return status;
 }
 
@@ -221,7 +239,8 @@ static ddome_status write_common_manifest(fl_run *run)
     open_manifest(&text, run, "pretrain");
     add_data(&text, run, NULL);
     add_common(&text, run);
-    fl_text_add(&text, ",\n  \"expert_parameters\": %lu\n}\n", (unsigned long)run->expert.layout.trained);
+    fl_text_add(&text, ",\n  \"expert_parameters\": %lu\n}\n",
+                (unsigned long)run->expert.layout.trained);
     return write_text(run, "manifest.json", &text);
 }
 
@@ -229,7 +248,8 @@ ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary)
 {
     const fl_common *common = &run->common;
     char root[NN_HEX_BYTES];
-    ddome_status status = write_model(run, "common.safetensors", &run->expert, common->values, common->batches);
+    ddome_status status =
+        write_model(run, "common.safetensors", &run->expert, common->values, common->batches);
     if (status == DDOME_OK)
         status = write_config(run);
     if (status == DDOME_OK)

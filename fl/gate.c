@@ -4,8 +4,9 @@
 
 #include "../nn/sum.h"
 
-ddome_status fl_gate_logits(ddome_error *error, nn_arena *scratch, float *logits, const fl_model *gate,
-                            const float *values, const fl_embeddings *embeddings, const uint32_t *samples, size_t count)
+ddome_status fl_gate_logits(ddome_error *error, nn_arena *scratch, float *logits,
+                            const fl_model *gate, const float *values,
+                            const fl_embeddings *embeddings, const uint32_t *samples, size_t count)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     nn_graph graph = {.arena = scratch, .error = error};
@@ -22,8 +23,8 @@ ddome_status fl_gate_logits(ddome_error *error, nn_arena *scratch, float *logits
     return graph.status;
 }
 
-ddome_status fl_gate_score(ddome_error *error, nn_arena *scratch, float *score, const float *logits, size_t count,
-                           size_t experts)
+ddome_status fl_gate_score(ddome_error *error, nn_arena *scratch, float *score, const float *logits,
+                           size_t count, size_t experts)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *rows = nn_arena_alloc(scratch, count * experts, sizeof *rows);

@@ -36,7 +36,8 @@ static double mean_of(const double *values, size_t count)
 }
 
 /* Sum over clients of samples * (accuracy - centre)^2 / total, or of plain squares / clients. */
-static double deviation(const fl_evaluation *e, const double *accuracy, double centre, bool weighted)
+static double deviation(const fl_evaluation *e, const double *accuracy, double centre,
+                        bool weighted)
 {
     double sum = 0, weight = 0;
     for (size_t i = 0; i < e->clients; i++) {
@@ -68,7 +69,8 @@ static void add_up(fl_metrics *m, const fl_evaluation *e)
     m->mean_entropy = mean / (double)e->clients;
 }
 
-ddome_status fl_metrics_of(ddome_error *error, nn_arena *scratch, fl_metrics *m, const fl_evaluation *e)
+ddome_status fl_metrics_of(ddome_error *error, nn_arena *scratch, fl_metrics *m,
+                           const fl_evaluation *e)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     double *accuracy = nn_arena_alloc(scratch, e->clients, sizeof *accuracy);

@@ -27,8 +27,8 @@ static ddome_status declare(ddome_error *error, nn_arena *arena, fl_model *model
     return DDOME_OK;
 }
 
-ddome_status fl_model_expert(ddome_error *error, nn_arena *arena, fl_model *model, const fl_config *config,
-                             const data_set *set)
+ddome_status fl_model_expert(ddome_error *error, nn_arena *arena, fl_model *model,
+                             const fl_config *config, const data_set *set)
 {
     memset(model, 0, sizeof *model);
     model->arch = config->arch;
@@ -36,13 +36,15 @@ ddome_status fl_model_expert(ddome_error *error, nn_arena *arena, fl_model *mode
     model->w = set->w;
     model->c = set->c;
     model->mlp = (nn_mlp){config->hidden, set->classes};
-    model->resnet = (nn_resnet){config->width, set->classes, config->stem == FL_STEM_7X7,
+    model->resnet = (nn_resnet){config->width,
+                                set->classes,
+                                config->stem == FL_STEM_7X7,
                                 {config->norm == FL_NORM_GROUP, config->gn_channels}};
     return declare(error, arena, model);
 }
 
-ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model, size_t features, size_t hidden,
-                           size_t experts)
+ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model, size_t features,
+                           size_t hidden, size_t experts)
 {
     memset(model, 0, sizeof *model);
     model->arch = FL_ARCH_MLP;
@@ -52,8 +54,9 @@ ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model,
     return declare(error, arena, model);
 }
 
-static ddome_status predict_batch(ddome_error *error, nn_arena *scratch, float *logits, float *features,
-                                  const fl_model *model, const float *values, const nn_tensor *x)
+static ddome_status predict_batch(ddome_error *error, nn_arena *scratch, float *logits,
+                                  float *features, const fl_model *model, const float *values,
+                                  const nn_tensor *x)
 {
     nn_graph graph = {.arena = scratch, .error = error};
     nn_net net = {.graph = &graph, .layout = &model->layout, .values = values};
@@ -69,8 +72,8 @@ static ddome_status predict_batch(ddome_error *error, nn_arena *scratch, float *
 }
 
 ddome_status fl_model_predict(ddome_error *error, nn_arena *scratch, float *logits, float *features,
-                              const fl_model *model, const float *values, const data_set *set, const data_split *split,
-                              const uint32_t *samples, size_t count)
+                              const fl_model *model, const float *values, const data_set *set,
+                              const data_split *split, const uint32_t *samples, size_t count)
 {
     ddome_status status = DDOME_OK;
     for (size_t start = 0; start < count && status == DDOME_OK; start += PREDICT_BATCH) {
@@ -81,8 +84,9 @@ ddome_status fl_model_predict(ddome_error *error, nn_arena *scratch, float *logi
         if (x.data == NULL)
             return nn_arena_fail(error, scratch, "a batch of images");
         data_batch_fill(&x, labels, set, split, samples + start, x.n);
-        status = predict_batch(error, scratch, logits == NULL ? NULL : logits + start * model->outputs,
-                               features == NULL ? NULL : features + start * model->features, model, values, &x);
+        status = predict_batch(
+            error, scratch, logits == NULL ? NULL : logits + start * model->outputs,
+            features == NULL ? NULL : features + start * model->features, model, values, &x);
         nn_arena_rewind(scratch, mark);
     }
     return status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One architecture with its layout: the expert (also that of the common expert) and the gate. SPEC 6.2 to 6.5. */
+/* One architecture with its layout: the expert (also that of the common expert) and the gate.
+ * SPEC 6.2 to 6.5. */
 #ifndef FL_MODEL_H
 #define FL_MODEL_H
 
@@ -22,17 +23,19 @@ DDOME_MUST_CHECK ddome_status fl_model_expert(ddome_error *error, nn_arena *aren
                                               const fl_config *config, const data_set *set);
 
 /* The gate: linear(features, hidden), ReLU, linear(hidden, experts). */
-DDOME_MUST_CHECK ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model, size_t features,
-                                            size_t hidden, size_t experts);
+DDOME_MUST_CHECK ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model,
+                                            size_t features, size_t hidden, size_t experts);
 
 /* Appends the model to the net's tape: logits, and *features if not NULL. */
 nn_node *fl_model_build(nn_net *net, nn_node **features, nn_node *x, const fl_model *model);
 
-/* Evaluation mode over samples of a split: logits[count, outputs] and features[count, features], either may be NULL. A sample's
- * bits do not depend on the others (SPEC 5.7). */
-DDOME_MUST_CHECK ddome_status fl_model_predict(ddome_error *error, nn_arena *scratch, float *logits, float *features,
-                                               const fl_model *model, const float *values, const data_set *set,
-                                               const data_split *split, const uint32_t *samples, size_t count);
+/* Evaluation mode over samples of a split: logits[count, outputs] and features[count, features],
+ * either may be NULL. A sample's bits do not depend on the others (SPEC 5.7). */
+DDOME_MUST_CHECK ddome_status fl_model_predict(ddome_error *error, nn_arena *scratch, float *logits,
+                                               float *features, const fl_model *model,
+                                               const float *values, const data_set *set,
+                                               const data_split *split, const uint32_t *samples,
+                                               size_t count);
 
 /* Index of the largest entry, the lowest among equals. */
 size_t fl_argmax(const float *values, size_t count);

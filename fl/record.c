@@ -4,9 +4,11 @@
 
 #include <string.h>
 
-const char fl_record_clients_header[] = "round,client,role,labels,experts,correct,total,accuracy,loss\n";
+const char fl_record_clients_header[] =
+    "round,client,role,labels,experts,correct,total,accuracy,loss\n";
 
-ddome_status fl_record_init(ddome_error *error, nn_arena *arena, fl_record *record, size_t evaluations)
+ddome_status fl_record_init(ddome_error *error, nn_arena *arena, fl_record *record,
+                            size_t evaluations)
 {
     memset(record, 0, sizeof *record);
     record->metrics.arena = record->clients.arena = record->experts.arena = arena;
@@ -14,13 +16,16 @@ ddome_status fl_record_init(ddome_error *error, nn_arena *arena, fl_record *reco
     record->means = nn_arena_alloc(arena, evaluations, sizeof *record->means);
     if (record->means == NULL)
         return nn_arena_fail(error, arena, "the list of evaluations");
-    fl_text_add(&record->metrics,
-                "round,scope,clients,correct,total,accuracy,mean,weighted_std,std,min,p10,p50,p90,max,worst10,loss,"
-                "gate_entropy_mean_score,gate_mean_entropy,anchor_routed,anchor_total,expert_usage_clients,"
-                "expert_usage_samples,bytes_down,bytes_up\n");
+    fl_text_add(
+        &record->metrics,
+        "round,scope,clients,correct,total,accuracy,mean,weighted_std,std,min,p10,p50,p90,max,"
+        "worst10,loss,"
+        "gate_entropy_mean_score,gate_mean_entropy,anchor_routed,anchor_total,expert_usage_clients,"
+        "expert_usage_samples,bytes_down,bytes_up\n");
     fl_text_add(&record->clients, "%s", fl_record_clients_header);
     fl_text_add(&record->experts, "round,expert,label,routed,correct\n");
-    fl_text_add(&record->comm, "round,messages,round_trips,bytes_down,bytes_up,total_down,total_up\n");
+    fl_text_add(&record->comm,
+                "round,messages,round_trips,bytes_down,bytes_up,total_down,total_up\n");
     fl_text_add(&record->timing, "round,milliseconds\n");
     return DDOME_OK;
 }
@@ -30,8 +35,9 @@ ddome_status fl_record_init(ddome_error *error, nn_arena *arena, fl_record *reco
 static void add_traffic(fl_record *record, uint32_t round, const fl_traffic *t)
 {
     fl_traffic_add(&record->total, t);
-    fl_text_add(&record->comm, "%u,%llu,%llu,%llu,%llu,%llu,%llu\n", (unsigned)round, (unsigned long long)t->messages,
-                (unsigned long long)t->round_trips, (unsigned long long)t->down, (unsigned long long)t->up,
+    fl_text_add(&record->comm, "%u,%llu,%llu,%llu,%llu,%llu,%llu\n", (unsigned)round,
+                (unsigned long long)t->messages, (unsigned long long)t->round_trips,
+                (unsigned long long)t->down, (unsigned long long)t->up,
                 (unsigned long long)record->total.down, (unsigned long long)record->total.up);
 }
 
@@ -73,8 +79,8 @@ static void add_hash(fl_text *text, const nn_digest *hash)
     fl_text_add(text, "\"");
 }
 
-void fl_record_round(fl_record *record, uint32_t round, const fl_visit *visits, size_t count, const fl_traffic *traffic,
-                     const fl_server *server)
+void fl_record_round(fl_record *record, uint32_t round, const fl_visit *visits, size_t count,
+                     const fl_traffic *traffic, const fl_server *server)
 {
     fl_text *text = &record->rounds;
     add_traffic(record, round, traffic);
@@ -116,15 +122,18 @@ static void add_labels(fl_text *text, const data_client *client, const fl_evalua
         }
 }
 
-void fl_record_clients(fl_text *text, uint32_t round, const fl_evaluation *evaluation, const fl_evaluator *evaluator)
+void fl_record_clients(fl_text *text, uint32_t round, const fl_evaluation *evaluation,
+                       const fl_evaluator *evaluator)
 {
     for (size_t i = 0; i < evaluation->clients; i++) {
         const fl_client_result *r = &evaluation->client[i];
-        fl_text_add(text, "%u,%u,%s,", (unsigned)round, (unsigned)r->client, data_role_name(r->role));
+        fl_text_add(text, "%u,%u,%s,", (unsigned)round, (unsigned)r->client,
+                    data_role_name(r->role));
         add_labels(text, &evaluator->clients[i], evaluator);
         for (size_t j = 0; j < r->k; j++)
             fl_text_add(text, "%s%u", j == 0 ? "," : " ", (unsigned)r->chosen[j]);
-        fl_text_add(text, ",%llu,%llu,", (unsigned long long)r->correct, (unsigned long long)r->count);
+        fl_text_add(text, ",%llu,%llu,", (unsigned long long)r->correct,
+                    (unsigned long long)r->count);
         fl_text_fixed6(text, (double)r->correct / (double)r->count);
         fl_text_add(text, ",");
         fl_text_fixed6(text, (double)r->loss);
@@ -136,8 +145,8 @@ static void add_experts(fl_text *text, uint32_t round, const fl_evaluation *e)
 {
     for (size_t i = 0; i < e->experts; i++)
         for (size_t label = 0; label < e->classes; label++)
-            fl_text_add(text, "%u,%lu,%lu,%llu,%llu\n", (unsigned)round, (unsigned long)i, (unsigned long)label,
-                        (unsigned long long)e->routed[i * e->classes + label],
+            fl_text_add(text, "%u,%lu,%lu,%llu,%llu\n", (unsigned)round, (unsigned long)i,
+                        (unsigned long)label, (unsigned long long)e->routed[i * e->classes + label],
                         (unsigned long long)e->correct[i * e->classes + label]);
 }
 
@@ -159,25 +168,31 @@ static void add_usage(fl_text *text, const fl_evaluation *e)
     }
 }
 
-static void add_metrics(fl_record *record, uint32_t round, const fl_evaluation *e, const fl_evaluator *evaluator)
+static void add_metrics(fl_record *record, uint32_t round, const fl_evaluation *e,
+                        const fl_evaluator *evaluator)
 {
     const fl_metrics *m = &record->last;
-    const double values[] = {m->accuracy, m->mean, m->weighted_std, m->std,  m->min,           m->p10,         m->p50,
-                             m->p90,      m->max,  m->worst10,      m->loss, m->score_entropy, m->mean_entropy};
+    const double values[] = {m->accuracy, m->mean,          m->weighted_std, m->std, m->min,
+                             m->p10,      m->p50,           m->p90,          m->max, m->worst10,
+                             m->loss,     m->score_entropy, m->mean_entropy};
     fl_text *text = &record->metrics;
-    fl_text_add(text, "%u,%s,%lu,%llu,%llu", (unsigned)round, scope_name(evaluator), (unsigned long)e->clients,
-                (unsigned long long)m->correct, (unsigned long long)m->total);
+    fl_text_add(text, "%u,%s,%lu,%llu,%llu", (unsigned)round, scope_name(evaluator),
+                (unsigned long)e->clients, (unsigned long long)m->correct,
+                (unsigned long long)m->total);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         fl_text_add(text, ",");
         fl_text_fixed6(text, values[i]);
     }
-    fl_text_add(text, ",%llu,%llu", (unsigned long long)e->anchor_own, (unsigned long long)e->anchor_total);
+    fl_text_add(text, ",%llu,%llu", (unsigned long long)e->anchor_own,
+                (unsigned long long)e->anchor_total);
     add_usage(text, e);
-    fl_text_add(text, ",%llu,%llu\n", (unsigned long long)record->total.down, (unsigned long long)record->total.up);
+    fl_text_add(text, ",%llu,%llu\n", (unsigned long long)record->total.down,
+                (unsigned long long)record->total.up);
 }
 
-ddome_status fl_record_evaluation(ddome_error *error, nn_arena *scratch, fl_record *record, uint32_t round,
-                                  const fl_evaluation *evaluation, const fl_evaluator *evaluator)
+ddome_status fl_record_evaluation(ddome_error *error, nn_arena *scratch, fl_record *record,
+                                  uint32_t round, const fl_evaluation *evaluation,
+                                  const fl_evaluator *evaluator)
 {
     ddome_status status = fl_metrics_of(error, scratch, &record->last, evaluation);
     if (status != DDOME_OK)
@@ -213,16 +228,21 @@ ddome_status fl_record_write(ddome_error *error, fl_rundir *dir, const fl_record
     const struct {
         const char *name;
         const fl_text *text;
-    } files[] = {{"metrics.csv", &record->metrics}, {"clients.csv", &record->clients}, {"experts.csv", &record->experts},
-                 {"comm.csv", &record->comm},       {"rounds.jsonl", &record->rounds}};
+    } files[] = {{"metrics.csv", &record->metrics},
+                 {"clients.csv", &record->clients},
+                 {"experts.csv", &record->experts},
+                 {"comm.csv", &record->comm},
+                 {"rounds.jsonl", &record->rounds}};
     ddome_status status = DDOME_OK;
     for (size_t i = 0; i < sizeof files / sizeof *files && status == DDOME_OK; i++) {
         status = fl_text_status(error, files[i].text);
         if (status == DDOME_OK)
-            status = fl_rundir_write(error, dir, files[i].name, files[i].text->length == 0 ? "" : files[i].text->data,
+            status = fl_rundir_write(error, dir, files[i].name,
+                                     files[i].text->length == 0 ? "" : files[i].text->data,
                                      files[i].text->length);
     }
     if (status == DDOME_OK)
-        status = fl_rundir_write_unhashed(error, dir, "timing.csv", record->timing.data, record->timing.length);
+        status = fl_rundir_write_unhashed(error, dir, "timing.csv", record->timing.data,
+                                          record->timing.length);
     return status;
 }

@@ -14,10 +14,11 @@
 static ddome_status init_models(fl_run *run)
 {
     const fl_config *config = &run->config;
-    ddome_status status = fl_model_expert(run->error, &run->arena, &run->expert, config, &run->task.set);
+    ddome_status status =
+        fl_model_expert(run->error, &run->arena, &run->expert, config, &run->task.set);
     if (status == DDOME_OK && run->algorithm->gate)
-        status = fl_model_gate(run->error, &run->arena, &run->gate, run->expert.features, config->gate_hidden,
-                               config->experts);
+        status = fl_model_gate(run->error, &run->arena, &run->gate, run->expert.features,
+                               config->gate_hidden, config->experts);
     return status;
 }
 
@@ -28,10 +29,12 @@ static ddome_status init_round_arrays(fl_run *run)
     run->visits = nn_arena_zero(&run->arena, run->active, sizeof *run->visits);
     if (run->participants == NULL || run->visits == NULL)
         return nn_arena_fail(run->error, &run->arena, "the participants of a round");
-    return fl_record_init(run->error, &run->arena, &run->record, run->config.rounds / run->config.eval_every + 2);
+    return fl_record_init(run->error, &run->arena, &run->record,
+                          run->config.rounds / run->config.eval_every + 2);
 }
 
-ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config, const ddome_progress *progress)
+ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
+                         const ddome_progress *progress)
 {
     memset(run, 0, sizeof *run);
     run->error = error;
@@ -46,8 +49,9 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
     run->algorithm = fl_algorithm_of(&run->config);
     status = fl_task_load(error, &run->arena, &run->task, &run->config);
     if (status == DDOME_OK)
-        status = fl_task_scope(error, &run->arena, &run->evaluator.clients, &run->evaluator.client_count, &run->whole,
-                               &run->task, run->config.eval_scope);
+        status =
+            fl_task_scope(error, &run->arena, &run->evaluator.clients, &run->evaluator.client_count,
+                          &run->whole, &run->task, run->config.eval_scope);
     if (status == DDOME_OK)
         status = init_models(run);
     if (status == DDOME_OK)
@@ -74,8 +78,8 @@ static ddome_status load_common(fl_run *run)
     common->values = nn_arena_alloc(&run->arena, run->expert.layout.total, sizeof *common->values);
     if (common->values == NULL)
         return nn_arena_fail(run->error, &run->arena, "the common expert");
-    return fl_checkpoint_load(run->error, &run->scratch, common->values, &common->batches, &run->expert,
-                              run->config.common);
+    return fl_checkpoint_load(run->error, &run->scratch, common->values, &common->batches,
+                              &run->expert, run->config.common);
 }
 
 ddome_status fl_run_common(fl_run *run)
@@ -85,8 +89,8 @@ ddome_status fl_run_common(fl_run *run)
 
 ddome_status fl_run_pretrain(fl_run *run)
 {
-    return fl_common_pretrain(run->error, &run->arena, &run->scratch, &run->common, &run->expert, &run->config,
-                              &run->task, run->progress);
+    return fl_common_pretrain(run->error, &run->arena, &run->scratch, &run->common, &run->expert,
+                              &run->config, &run->task, run->progress);
 }
 
 /* The common expert goes once to every training client. */
@@ -94,7 +98,9 @@ static void send_common(fl_run *run)
 {
     fl_traffic traffic = {0, 0, 0, 0};
     for (size_t i = 0; i < run->task.partition.training; i++) {
-        const fl_message message = {.client = (uint32_t)i, .expert_model = &run->expert, .expert_count = 1,
+        const fl_message message = {.client = (uint32_t)i,
+                                    .expert_model = &run->expert,
+                                    .expert_count = 1,
                                     .experts = &run->common.values};
         fl_traffic_down(&traffic, &message);
     }
@@ -108,12 +114,15 @@ ddome_status fl_run_embed(fl_run *run)
         return DDOME_OK;
     send_common(run);
     /* held-out clients are embedded only when they are evaluated */
-    const size_t count = run->config.eval_scope == FL_SCOPE_HOLDOUT ? p->training + p->holdout : p->training;
-    ddome_status status = fl_common_embed(run->error, &run->arena, &run->scratch, &run->train, &run->common,
-                                          &run->expert, &run->task, &run->task.set.train, p->clients, count);
+    const size_t count =
+        run->config.eval_scope == FL_SCOPE_HOLDOUT ? p->training + p->holdout : p->training;
+    ddome_status status =
+        fl_common_embed(run->error, &run->arena, &run->scratch, &run->train, &run->common,
+                        &run->expert, &run->task, &run->task.set.train, p->clients, count);
     if (status == DDOME_OK && run->config.eval_scope != FL_SCOPE_HOLDOUT)
-        status = fl_common_embed(run->error, &run->arena, &run->scratch, &run->test, &run->common, &run->expert,
-                                 &run->task, &run->task.set.test, run->evaluator.clients, run->evaluator.client_count);
+        status = fl_common_embed(run->error, &run->arena, &run->scratch, &run->test, &run->common,
+                                 &run->expert, &run->task, &run->task.set.test,
+                                 run->evaluator.clients, run->evaluator.client_count);
     if (status == DDOME_OK)
         fl_report(run->progress, DDOME_PHASE_EMBED, count, count, 0);
     return status;
@@ -123,7 +132,8 @@ ddome_status fl_run_server(fl_run *run)
 {
     const bool from_common = run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
     const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
-    run->world = (fl_client_world){&run->config, &run->task, &run->expert, gate, gate == NULL ? NULL : &run->train};
+    run->world = (fl_client_world){&run->config, &run->task, &run->expert, gate,
+                                   gate == NULL ? NULL : &run->train};
     run->evaluator.config = &run->config;
     run->evaluator.task = &run->task;
     run->evaluator.expert = &run->expert;
@@ -140,8 +150,8 @@ ddome_status fl_run_open_round(fl_run *run, uint32_t round)
 {
     memset(&run->traffic, 0, sizeof run->traffic);
     fl_server_open_round(&run->server);
-    return fl_sample_participants(run->error, &run->scratch, run->participants, &run->config, &run->task.partition,
-                                  round);
+    return fl_sample_participants(run->error, &run->scratch, run->participants, &run->config,
+                                  &run->task.partition, round);
 }
 
 /* The client's own choice: top K of the mean score over its samples. */
@@ -153,8 +163,9 @@ static ddome_status choose_by_gate(fl_run *run, fl_visit *visit)
     float *logits = nn_arena_alloc(&run->scratch, count * experts, sizeof *logits);
     if (logits == NULL)
         return nn_arena_fail(run->error, &run->scratch, "gate logits of a client");
-    ddome_status status = fl_gate_logits(run->error, &run->scratch, logits, &run->gate, run->server.gate.values,
-                                         &run->train, visit->client->samples, count);
+    ddome_status status =
+        fl_gate_logits(run->error, &run->scratch, logits, &run->gate, run->server.gate.values,
+                       &run->train, visit->client->samples, count);
     if (status == DDOME_OK)
         status = fl_gate_score(run->error, &run->scratch, score, logits, count, experts);
     visit->k = run->config.top_k;
@@ -167,8 +178,10 @@ static ddome_status choose_by_gate(fl_run *run, fl_visit *visit)
 /* Gate down, indices up. */
 static void send_choice(fl_run *run, const fl_visit *visit)
 {
-    const fl_message down = {.client = visit->client->id, .gate_model = &run->gate, .gate = run->server.gate.values};
-    const fl_message up = {.client = visit->client->id, .index_count = visit->k, .indices = visit->chosen};
+    const fl_message down = {
+        .client = visit->client->id, .gate_model = &run->gate, .gate = run->server.gate.values};
+    const fl_message up = {
+        .client = visit->client->id, .index_count = visit->k, .indices = visit->chosen};
     fl_traffic_down(&run->traffic, &down);
     fl_traffic_up(&run->traffic, &up);
 }
@@ -192,12 +205,16 @@ ddome_status fl_run_choose(fl_run *run, uint32_t round, size_t i)
     return status;
 }
 
-/* Experts down and copies up; the gate goes down here only for an anchor, which needs no choice first. */
+/* Experts down and copies up; the gate goes down here only for an anchor, which needs no choice
+ * first. */
 static void send_experts(fl_run *run, const fl_visit *visit)
 {
     const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
-    fl_message message = {.client = visit->client->id, .expert_model = &run->expert, .expert_count = visit->k,
-                          .experts = visit->expert, .gate = visit->gate};
+    fl_message message = {.client = visit->client->id,
+                          .expert_model = &run->expert,
+                          .expert_count = visit->k,
+                          .experts = visit->expert,
+                          .gate = visit->gate};
     message.gate_model = fl_client_is_anchor(&run->world, visit->client) ? gate : NULL;
     fl_traffic_down(&run->traffic, &message);
     message.gate_model = gate;
@@ -250,14 +267,16 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
 {
     fl_evaluation evaluation;
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    ddome_status status =
-        fl_evaluate(run->error, &run->scratch, &run->scratch, &evaluation, &run->evaluator, &run->server);
+    ddome_status status = fl_evaluate(run->error, &run->scratch, &run->scratch, &evaluation,
+                                      &run->evaluator, &run->server);
     if (status == DDOME_OK)
-        status = fl_record_evaluation(run->error, &run->scratch, &run->record, round, &evaluation, &run->evaluator);
+        status = fl_record_evaluation(run->error, &run->scratch, &run->record, round, &evaluation,
+                                      &run->evaluator);
     nn_arena_rewind(&run->scratch, mark);
     if (status == DDOME_OK)
         status = fl_record_write(run->error, &run->dir, &run->record);
     if (status == DDOME_OK)
-        fl_report(run->progress, DDOME_PHASE_EVALUATE, round, run->config.rounds, run->record.last.mean);
+        fl_report(run->progress, DDOME_PHASE_EVALUATE, round, run->config.rounds,
+                  run->record.last.mean);
     return status;
 }

@@ -32,7 +32,8 @@ typedef struct fl_run {
 /* The keys behind the public handle. */
 const fl_config *fl_config_of(const ddome_config *config);
 
-/* Checks configuration and platform, loads data and partition, declares the models. Nothing is written or trained yet. */
+/* Checks configuration and platform, loads data and partition, declares the models. Nothing is
+ * written or trained yet. */
 DDOME_MUST_CHECK ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
                                           const ddome_progress *progress);
 
@@ -56,7 +57,8 @@ DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);
 /* Step 1 of a round: who takes part; the sums are empty. */
 DDOME_MUST_CHECK ddome_status fl_run_open_round(fl_run *run, uint32_t round);
 
-/* Steps 2 and 3 for participant i: the gate goes down, the client's choice comes up (an anchor's is fixed). */
+/* Steps 2 and 3 for participant i: the gate goes down, the client's choice comes up (an anchor's is
+ * fixed). */
 DDOME_MUST_CHECK ddome_status fl_run_choose(fl_run *run, uint32_t round, size_t i);
 
 /* Steps 3 to 5 for participant i: experts down, local training, copies up and into the sums. */

@@ -23,8 +23,8 @@ static void sort_ids(uint32_t *ids, size_t count)
         }
 }
 
-static ddome_status draw(ddome_error *error, nn_arena *scratch, uint32_t *ids, const stratum *s, uint64_t seed,
-                         uint32_t round)
+static ddome_status draw(ddome_error *error, nn_arena *scratch, uint32_t *ids, const stratum *s,
+                         uint64_t seed, uint32_t round)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     nn_rng rng = nn_rng_at(seed, NN_STREAM_PARTICIPANTS, 0, round, s->draw);
@@ -41,13 +41,15 @@ static ddome_status draw(ddome_error *error, nn_arena *scratch, uint32_t *ids, c
     return DDOME_OK;
 }
 
-ddome_status fl_sample_participants(ddome_error *error, nn_arena *scratch, uint32_t *ids, const fl_config *config,
-                                    const data_partition *partition, uint32_t round)
+ddome_status fl_sample_participants(ddome_error *error, nn_arena *scratch, uint32_t *ids,
+                                    const fl_config *config, const data_partition *partition,
+                                    uint32_t round)
 {
     const size_t anchors = config->active_anchors, normal = config->active_normal;
     const stratum all = {DRAW_UNIFORM, 0, partition->training, anchors + normal};
     const stratum tied = {DRAW_ANCHORS, 0, partition->anchors, anchors};
-    const stratum free_ones = {DRAW_NORMAL, (uint32_t)partition->anchors, partition->training - partition->anchors, normal};
+    const stratum free_ones = {DRAW_NORMAL, (uint32_t)partition->anchors,
+                               partition->training - partition->anchors, normal};
     if (config->sampling == FL_SAMPLING_UNIFORM)
         return draw(error, scratch, ids, &all, config->seed, round);
     ddome_status status = draw(error, scratch, ids, &tied, config->seed, round);

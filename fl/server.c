@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* acc += (double)n_k * (double)w_k in ascending client id; w = (float)(acc / sum of n_k). SPEC 11.5. */
+/* acc += (double)n_k * (double)w_k in ascending client id; w = (float)(acc / sum of n_k).
+ * SPEC 11.5. */
 #include "server.h"
 
 #include <string.h>
 
 /* ---- start ---- */
 
-static ddome_status init_slot(ddome_error *error, nn_arena *arena, fl_slot *slot, const fl_model *model)
+static ddome_status init_slot(ddome_error *error, nn_arena *arena, fl_slot *slot,
+                              const fl_model *model)
 {
     memset(slot, 0, sizeof *slot);
     slot->model = model;
@@ -29,20 +31,23 @@ static void start_expert(fl_slot *slot, const fl_common *common, uint64_t seed, 
     slot->hash = nn_layout_hash(layout, slot->values);
 }
 
-static ddome_status init_gate(ddome_error *error, nn_arena *arena, fl_server *server, const fl_model *gate)
+static ddome_status init_gate(ddome_error *error, nn_arena *arena, fl_server *server,
+                              const fl_model *gate)
 {
     if (gate == NULL)
         return DDOME_OK;
     ddome_status status = init_slot(error, arena, &server->gate, gate);
     if (status != DDOME_OK)
         return status;
-    nn_layout_init(server->gate.values, &gate->layout, server->config->seed, NN_STREAM_INIT_GATE, 0);
+    nn_layout_init(server->gate.values, &gate->layout, server->config->seed, NN_STREAM_INIT_GATE,
+                   0);
     server->gate.hash = nn_layout_hash(&gate->layout, server->gate.values);
     return DDOME_OK;
 }
 
-ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *server, const fl_config *config,
-                            const fl_model *expert, const fl_model *gate, const fl_common *common, size_t experts)
+ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *server,
+                            const fl_config *config, const fl_model *expert, const fl_model *gate,
+                            const fl_common *common, size_t experts)
 {
     memset(server, 0, sizeof *server);
     server->config = config;
@@ -72,10 +77,12 @@ static void copy_statistics(float *to, const float *from, const nn_layout *layou
 {
     for (size_t s = 0; s < layout->count; s++)
         if (layout->slices[s].kind == NN_SLICE_STATISTIC)
-            memcpy(to + layout->slices[s].offset, from + layout->slices[s].offset, layout->slices[s].count * sizeof *to);
+            memcpy(to + layout->slices[s].offset, from + layout->slices[s].offset,
+                   layout->slices[s].count * sizeof *to);
 }
 
-static ddome_status keep_statistics(ddome_error *error, nn_arena *arena, fl_server *server, const fl_visit *visit)
+static ddome_status keep_statistics(ddome_error *error, nn_arena *arena, fl_server *server,
+                                    const fl_visit *visit)
 {
     const nn_layout *layout = &server->expert[0].model->layout;
     for (size_t i = 0; i < visit->k; i++) {
@@ -115,7 +122,8 @@ static float *copy_of(nn_arena *scratch, const fl_slot *slot)
     return copy;
 }
 
-ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *visit, const fl_server *server)
+ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                            const fl_server *server)
 {
     visit->gate = server->gate.model == NULL ? NULL : copy_of(scratch, &server->gate);
     if (server->gate.model != NULL && visit->gate == NULL)
@@ -153,7 +161,8 @@ static void add_slice(double *sum, const float *values, size_t count, double wei
     }
 }
 
-static void take_slot(fl_slot *slot, const float *values, uint64_t batches, double weight, const fl_config *config)
+static void take_slot(fl_slot *slot, const float *values, uint64_t batches, double weight,
+                      const fl_config *config)
 {
     const nn_layout *layout = &slot->model->layout;
     for (size_t s = 0; s < layout->count; s++) {
@@ -169,15 +178,19 @@ static void take_slot(fl_slot *slot, const float *values, uint64_t batches, doub
     slot->returned++;
 }
 
-ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *server, const fl_visit *visit)
+ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *server,
+                            const fl_visit *visit)
 {
     const fl_config *config = server->config;
-    const double weight = config->aggregate == FL_AGGREGATE_UNIFORM ? 1.0 : (double)visit->client->count;
+    const double weight =
+        config->aggregate == FL_AGGREGATE_UNIFORM ? 1.0 : (double)visit->client->count;
     if (visit->gate != NULL)
         take_slot(&server->gate, visit->gate, 0, weight, config);
     for (size_t i = 0; i < visit->k; i++)
-        take_slot(&server->expert[visit->chosen[i]], visit->expert[i], visit->batches[i], weight, config);
-    return config->bn_stats == FL_BN_LOCAL ? keep_statistics(error, arena, server, visit) : DDOME_OK;
+        take_slot(&server->expert[visit->chosen[i]], visit->expert[i], visit->batches[i], weight,
+                  config);
+    return config->bn_stats == FL_BN_LOCAL ? keep_statistics(error, arena, server, visit)
+                                           : DDOME_OK;
 }
 
 static void average_slot(fl_slot *slot, const fl_config *config)
@@ -198,14 +211,16 @@ static void average_slot(fl_slot *slot, const fl_config *config)
     slot->hash = nn_layout_hash(layout, slot->values);
 }
 
-static ddome_status check_finite(ddome_error *error, const fl_slot *slot, const char *what, size_t index)
+static ddome_status check_finite(ddome_error *error, const fl_slot *slot, const char *what,
+                                 size_t index)
 {
     const nn_layout *layout = &slot->model->layout;
     const size_t at = nn_layout_nonfinite(layout, slot->values);
     if (at == layout->total)
         return DDOME_OK;
     return nn_fail(error, DDOME_ERR_NONFINITE,
-                   "%s %lu is not finite after averaging: parameter %s, element %lu of the flat vector; lower the "
+                   "%s %lu is not finite after averaging: parameter %s, element %lu of the flat "
+                   "vector; lower the "
                    "learning rate",
                    what, (unsigned long)index, nn_layout_name_at(layout, at), (unsigned long)at);
 }

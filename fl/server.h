@@ -9,12 +9,12 @@
 typedef struct fl_slot {
     const fl_model *model;
     float *values;
-    uint64_t batches;  /* num_batches_tracked */
-    double *sum;       /* sum of n_k * w_k */
-    double weight;     /* sum of n_k */
-    uint64_t most;     /* highest counter returned */
-    size_t returned;   /* copies so far this round */
-    nn_digest hash;    /* of values */
+    uint64_t batches; /* num_batches_tracked */
+    double *sum;      /* sum of n_k * w_k */
+    double weight;    /* sum of n_k */
+    uint64_t most;    /* highest counter returned */
+    size_t returned;  /* copies so far this round */
+    nn_digest hash;   /* of values */
 } fl_slot;
 
 typedef struct fl_server {
@@ -22,17 +22,21 @@ typedef struct fl_server {
     size_t experts;
     fl_slot *expert; /* [experts] */
     fl_slot gate;    /* model NULL: none */
-    float **local;   /* bn_stats = local: [clients * experts] running statistics of a client, NULL before its first round */
+    float **local;   /* bn_stats = local: [clients * experts] running statistics of a client, NULL
+                        before its first round */
 } fl_server;
 
-/* Experts from the common expert or drawn (`init`), the gate drawn. gate NULL: none. common NULL unless it is the start. */
+/* Experts from the common expert or drawn (`init`), the gate drawn. gate NULL: none. common NULL
+ * unless it is the start. */
 DDOME_MUST_CHECK ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *server,
-                                             const fl_config *config, const fl_model *expert, const fl_model *gate,
-                                             const fl_common *common, size_t experts);
+                                             const fl_config *config, const fl_model *expert,
+                                             const fl_model *gate, const fl_common *common,
+                                             size_t experts);
 
 void fl_server_open_round(fl_server *server);
 
-/* Copies what the visit works on into its arrays (allocated here), its own statistics included when they are local. */
+/* Copies what the visit works on into its arrays (allocated here), its own statistics included when
+ * they are local. */
 DDOME_MUST_CHECK ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *visit,
                                              const fl_server *server);
 
@@ -40,7 +44,8 @@ DDOME_MUST_CHECK ddome_status fl_server_send(ddome_error *error, nn_arena *scrat
 DDOME_MUST_CHECK ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *server,
                                              const fl_visit *visit);
 
-/* Forms the averages; an expert nobody trained stays. DDOME_ERR_NONFINITE names the first parameter that is not finite. */
+/* Forms the averages; an expert nobody trained stays. DDOME_ERR_NONFINITE names the first parameter
+ * that is not finite. */
 DDOME_MUST_CHECK ddome_status fl_server_average(ddome_error *error, fl_server *server);
 
 #endif

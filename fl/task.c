@@ -5,30 +5,35 @@
 #include "../data/cifar.h"
 #include "../data/synth.h"
 
-static ddome_status load_synth(ddome_error *error, nn_arena *arena, data_set *set, const fl_config *config)
+static ddome_status load_synth(ddome_error *error, nn_arena *arena, data_set *set,
+                               const fl_config *config)
 {
-    const data_synth_source source = {config->synth_train,   config->synth_test,   config->synth_size,
-                                      config->synth_domains, config->synth_shapes, config->synth_noise,
-                                      config->seed};
+    const data_synth_source source = {
+        config->synth_train,  config->synth_test,  config->synth_size, config->synth_domains,
+        config->synth_shapes, config->synth_noise, config->seed};
     return data_synth_load(error, arena, set, &source);
 }
 
-ddome_status fl_task_load_data(ddome_error *error, nn_arena *arena, data_set *set, const fl_config *config)
+ddome_status fl_task_load_data(ddome_error *error, nn_arena *arena, data_set *set,
+                               const fl_config *config)
 {
-    const data_cifar_source source = {config->data_dir, config->exclude[0] == '\0' ? NULL : config->exclude,
+    const data_cifar_source source = {config->data_dir,
+                                      config->exclude[0] == '\0' ? NULL : config->exclude,
                                       config->cifar10_batches};
     if (config->data == FL_DATA_SYNTH)
         return load_synth(error, arena, set, config);
     if (config->data_dir[0] == '\0')
         return nn_fail(error, DDOME_ERR_DATA,
-                       "no data folder: expected data_dir=DIR or the environment variable DDOME_DATA to name the folder "
+                       "no data folder: expected data_dir=DIR or the environment variable "
+                       "DDOME_DATA to name the folder "
                        "that holds the CIFAR binary files");
     if (config->data == FL_DATA_CIFAR10)
         return data_cifar10_load(error, arena, set, &source);
     return data_cifar100_load(error, arena, set, &source);
 }
 
-ddome_status fl_task_load(ddome_error *error, nn_arena *arena, fl_task *task, const fl_config *config)
+ddome_status fl_task_load(ddome_error *error, nn_arena *arena, fl_task *task,
+                          const fl_config *config)
 {
     const data_partition_source source = fl_config_partition(config);
     ddome_status status = fl_task_load_data(error, arena, &task->set, config);
@@ -42,7 +47,8 @@ const data_split *fl_task_split(const fl_task *task, const data_client *client)
     return client->role == DATA_UNSEEN ? &task->set.test : &task->set.train;
 }
 
-static ddome_status whole_test(ddome_error *error, nn_arena *arena, data_client *whole, const data_split *test)
+static ddome_status whole_test(ddome_error *error, nn_arena *arena, data_client *whole,
+                               const data_split *test)
 {
     uint32_t *samples = nn_arena_alloc(arena, test->count, sizeof *samples);
     if (samples == NULL)
@@ -53,8 +59,8 @@ static ddome_status whole_test(ddome_error *error, nn_arena *arena, data_client 
     return DDOME_OK;
 }
 
-ddome_status fl_task_scope(ddome_error *error, nn_arena *arena, const data_client **clients, size_t *count,
-                           data_client *whole, const fl_task *task, int scope)
+ddome_status fl_task_scope(ddome_error *error, nn_arena *arena, const data_client **clients,
+                           size_t *count, data_client *whole, const fl_task *task, int scope)
 {
     const data_partition *p = &task->partition;
     if (scope == FL_SCOPE_GLOBAL) {

@@ -14,14 +14,16 @@ DDOME_MUST_CHECK ddome_status fl_task_load_data(ddome_error *error, nn_arena *ar
                                                 const fl_config *config);
 
 /* Data set and partition. */
-DDOME_MUST_CHECK ddome_status fl_task_load(ddome_error *error, nn_arena *arena, fl_task *task, const fl_config *config);
+DDOME_MUST_CHECK ddome_status fl_task_load(ddome_error *error, nn_arena *arena, fl_task *task,
+                                           const fl_config *config);
 
 /* The split that a client's sample indices point into. */
 const data_split *fl_task_split(const fl_task *task, const data_client *client);
 
-/* The clients of an evaluation scope (SPEC 13.1); `whole` is room for the one client of the global scope, whose samples are
- * allocated. */
-DDOME_MUST_CHECK ddome_status fl_task_scope(ddome_error *error, nn_arena *arena, const data_client **clients,
-                                            size_t *count, data_client *whole, const fl_task *task, int scope);
+/* The clients of an evaluation scope (SPEC 13.1); `whole` is room for the one client of the global
+ * scope, whose samples are allocated. */
+DDOME_MUST_CHECK ddome_status fl_task_scope(ddome_error *error, nn_arena *arena,
+                                            const data_client **clients, size_t *count,
+                                            data_client *whole, const fl_task *task, int scope);
 
 #endif

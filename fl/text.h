@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Growing text in an arena, for hashed files: integers, strings and six-place decimals, never printf of a float. SPEC 2.8. */
+/* Growing text in an arena, for hashed files: integers, strings and six-place decimals, never
+ * printf of a float. SPEC 2.8. */
 #ifndef FL_TEXT_H
 #define FL_TEXT_H
 
 #include "../nn/arena.h"
 #include "../nn/hash.h"
 
-/* Zero-initialise with the arena set. A failure sticks: later calls do nothing, fl_text_status tells. */
+/* Zero-initialise with the arena set. A failure sticks: later calls do nothing, fl_text_status
+ * tells. */
 typedef struct fl_text {
     nn_arena *arena;
     char *data; /* NUL-terminated once anything was added */
@@ -20,7 +22,8 @@ __attribute__((format(printf, 2, 3)))
 #endif
 void fl_text_add(fl_text *text, const char *format, ...);
 
-/* 0 <= value < 2^40, exactly rounded to six places, ties to even; anything else is written as "nan". */
+/* 0 <= value < 2^40, exactly rounded to six places, ties to even; anything else is written as
+ * "nan". */
 void fl_text_fixed6(fl_text *text, double value);
 
 /* The 8 hex digits of a float. */

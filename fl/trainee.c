@@ -2,8 +2,8 @@
 /* Build, backward, step. SPEC 6.7, 11.3. */
 #include "trainee.h"
 
-ddome_status fl_trainee_init(ddome_error *error, nn_arena *arena, fl_trainee *trainee, const fl_model *model,
-                             float *values, const nn_sgd *sgd)
+ddome_status fl_trainee_init(ddome_error *error, nn_arena *arena, fl_trainee *trainee,
+                             const fl_model *model, float *values, const nn_sgd *sgd)
 {
     const size_t total = model->layout.total;
     *trainee = (fl_trainee){.model = model, .values = values, .sgd = *sgd};
@@ -31,15 +31,16 @@ ddome_status fl_trainee_backward(float *value, nn_graph *graph, nn_node *loss, f
         return graph->status;
     *value = *loss->value.data;
     if ((nn_float_bits(*value) & 0x7f800000u) == 0x7f800000u)
-        return nn_fail(graph->error, DDOME_ERR_NONFINITE,
-                       "the training loss is not finite: expected a number, found %s; lower the learning rate",
-                       *value != *value ? "NaN" : "infinity");
+        return nn_fail(
+            graph->error, DDOME_ERR_NONFINITE,
+            "the training loss is not finite: expected a number, found %s; lower the learning rate",
+            *value != *value ? "NaN" : "infinity");
     return nn_graph_backward(graph, loss, scale);
 }
 
 void fl_trainee_step(fl_trainee *trainee)
 {
-    nn_sgd_step(trainee->values, trainee->velocity, trainee->grads, &trainee->model->layout, &trainee->sgd,
-                trainee->steps == 0);
+    nn_sgd_step(trainee->values, trainee->velocity, trainee->grads, &trainee->model->layout,
+                &trainee->sgd, trainee->steps == 0);
     trainee->steps++;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Every message between server and client as a struct, and what it weighs: bytes are counted from these alone. SPEC 15. */
+/* Every message between server and client as a struct, and what it weighs: bytes are counted from
+ * these alone. SPEC 15. */
 #ifndef FL_WIRE_H
 #define FL_WIRE_H
 
 #include "model.h"
 
-/* Payload: the gate's vector, some experts' vectors with their counters, some expert indices of 4 bytes. */
+/* Payload: the gate's vector, some experts' vectors with their counters, some expert indices of 4
+ * bytes. */
 typedef struct fl_message {
     uint32_t client;
     const fl_model *gate_model; /* NULL: no gate inside */

@@ -8,7 +8,8 @@ void nn_relu_forward(float *y, const float *x, size_t count)
         y[i] = x[i] > 0 ? x[i] : 0;
 }
 
-/* dy is read whether it is needed or not: a choice between two values vectorises, a branch does not. */
+/* dy is read whether it is needed or not: a choice between two values vectorises, a branch does
+ * not. */
 void nn_relu_backward(float *dx, const float *dy, const float *y, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

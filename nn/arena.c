@@ -39,7 +39,8 @@ static nn_arena_block *new_block(size_t bytes)
     return block;
 }
 
-/* Makes `current` a block with room for bytes; free blocks behind it that are too small are skipped until the rewind. */
+/* Makes `current` a block with room for bytes; free blocks behind it that are too small are skipped
+ * until the rewind. */
 static bool make_room(nn_arena *arena, size_t bytes)
 {
     nn_arena_block *block = arena->current;
@@ -94,7 +95,8 @@ char *nn_arena_string(nn_arena *arena, const char *text)
 
 nn_arena_mark nn_arena_get_mark(const nn_arena *arena)
 {
-    nn_arena_mark mark = {arena->current, arena->current == NULL ? 0 : arena->current->used, arena->used};
+    nn_arena_mark mark = {arena->current, arena->current == NULL ? 0 : arena->current->used,
+                          arena->used};
     return mark;
 }
 
@@ -108,7 +110,8 @@ void nn_arena_rewind(nn_arena *arena, nn_arena_mark mark)
 
 ddome_status nn_arena_fail(ddome_error *error, const nn_arena *arena, const char *what)
 {
-    return nn_fail(error, DDOME_ERR_MEMORY,
-                   "out of memory: %s (%lu bytes in use); use a smaller batch, width or number of experts", what,
-                   (unsigned long)arena->used);
+    return nn_fail(
+        error, DDOME_ERR_MEMORY,
+        "out of memory: %s (%lu bytes in use); use a smaller batch, width or number of experts",
+        what, (unsigned long)arena->used);
 }

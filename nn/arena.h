@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The only memory of the project: a chain of blocks with mark and rewind, so that a step that runs twice asks malloc once.
- * Pointers stay valid until the arena is rewound past them or freed. */
+/* The only memory of the project: a chain of blocks with mark and rewind, so that a step that runs
+ * twice asks malloc once. Pointers stay valid until the arena is rewound past them or freed. */
 #ifndef NN_ARENA_H
 #define NN_ARENA_H
 
@@ -11,7 +11,7 @@ typedef struct nn_arena_block nn_arena_block;
 typedef struct nn_arena {
     nn_arena_block *first, *current; /* blocks behind `current` are free for reuse */
     size_t used, peak;               /* bytes handed out now and at most, padding included */
-    size_t fail_after;               /* tests: the allocation with this number (from 1) fails; 0 never */
+    size_t fail_after; /* tests: the allocation with this number (from 1) fails; 0 never */
     size_t allocations;
 } nn_arena;
 
@@ -23,7 +23,8 @@ typedef struct nn_arena_mark {
 /* A zeroed nn_arena is a valid empty one. */
 void nn_arena_free(nn_arena *arena);
 
-/* count * size bytes, aligned to 64, content undefined; NULL when memory is out or the product overflows. count 0 is valid. */
+/* count * size bytes, aligned to 64, content undefined; NULL when memory is out or the product
+ * overflows. count 0 is valid. */
 void *nn_arena_alloc(nn_arena *arena, size_t count, size_t size);
 
 /* The same, zeroed. */

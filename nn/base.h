@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every file of the project may assume about the platform, and the one way to report an error. SPEC 2.1, 2.2. */
+/* What every file of the project may assume about the platform, and the one way to report an error.
+ * SPEC 2.1, 2.2. */
 #ifndef NN_BASE_H
 #define NN_BASE_H
 
@@ -21,18 +22,22 @@
 /* A false condition makes the array size negative. */
 #define NN_ASSUME(name, condition) typedef char nn_assume_##name[(condition) ? 1 : -1]
 NN_ASSUME(byte_is_8_bits, CHAR_BIT == 8);
-NN_ASSUME(float_is_binary32, sizeof(float) == 4 && FLT_RADIX == 2 && FLT_MANT_DIG == 24 && FLT_MAX_EXP == 128);
+NN_ASSUME(float_is_binary32,
+          sizeof(float) == 4 && FLT_RADIX == 2 && FLT_MANT_DIG == 24 && FLT_MAX_EXP == 128);
 NN_ASSUME(double_is_binary64, sizeof(double) == 8 && DBL_MANT_DIG == 53 && DBL_MAX_EXP == 1024);
 NN_ASSUME(size_is_32_bits_at_least, sizeof(size_t) >= 4);
 
-/* Products inside one block are chained, block totals are added in order: the one reduction rule (SPEC 2.3). */
+/* Products inside one block are chained, block totals are added in order: the one reduction rule
+ * (SPEC 2.3). */
 enum { NN_BLOCK = 256 };
 
-/* Writes the line into error (if not NULL) and returns status. An error that is already set is kept: the first cause wins. */
+/* Writes the line into error (if not NULL) and returns status. An error that is already set is
+ * kept: the first cause wins. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-ddome_status nn_fail(ddome_error *error, ddome_status status, const char *format, ...);
+ddome_status
+nn_fail(ddome_error *error, ddome_status status, const char *format, ...);
 
 /* out = a * b; false (out untouched) when the product does not fit a size_t. */
 bool nn_size_mul(size_t *out, size_t a, size_t b);

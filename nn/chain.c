@@ -16,7 +16,8 @@ void nn_chain_begin(nn_chain *chain, float *total, size_t total_row, size_t rows
         memset(total + i * total_row, 0, cols * sizeof *total);
 }
 
-/* A block without products would add +0, which changes nothing: a total that starts at +0 is never -0. */
+/* A block without products would add +0, which changes nothing: a total that starts at +0 is never
+ * -0. */
 static void close_block(nn_chain *chain)
 {
     if (!chain->open)
@@ -37,7 +38,8 @@ static void advance(nn_chain *chain, size_t count)
         close_block(chain);
 }
 
-void nn_chain_add(nn_chain *chain, const float *a, size_t a_row, size_t a_step, const float *b, size_t b_step, size_t count)
+void nn_chain_add(nn_chain *chain, const float *a, size_t a_row, size_t a_step, const float *b,
+                  size_t b_step, size_t count)
 {
     nn_tile tile = {chain->rows, chain->cols, 0, chain->cols, a_row, a_step, b_step};
     const nn_kernels *kernels = nn_kernels_active();

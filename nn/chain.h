@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The one reduction rule (SPEC 2.3) in one place: products k ascending in blocks of NN_BLOCK, each block a chain from +0, block
- * totals added in order to a total from +0. Matrix product, convolution and its gradients only say which products there are. */
+/* The one reduction rule (SPEC 2.3) in one place: products k ascending in blocks of NN_BLOCK, each
+ * block a chain from +0, block totals added in order to a total from +0. Matrix product,
+ * convolution and its gradients only say which products there are. */
 #ifndef NN_CHAIN_H
 #define NN_CHAIN_H
 
 #include "kernels.h"
 
-enum { NN_CHAIN_FLOATS = 4096 }; /* rows * cols of one tile at most: 16 KiB, half a small first-level cache */
+enum {
+    NN_CHAIN_FLOATS = 4096
+}; /* rows * cols of one tile at most: 16 KiB, half a small first-level cache */
 
 typedef struct nn_chain {
     float *total; /* rows x cols results, total_row floats apart */
@@ -20,9 +23,11 @@ typedef struct nn_chain {
 void nn_chain_begin(nn_chain *chain, float *total, size_t total_row, size_t rows, size_t cols);
 
 /* Appends `count` products to every chain; the addresses are those of nn_tile. */
-void nn_chain_add(nn_chain *chain, const float *a, size_t a_row, size_t a_step, const float *b, size_t b_step, size_t count);
+void nn_chain_add(nn_chain *chain, const float *a, size_t a_row, size_t a_step, const float *b,
+                  size_t b_step, size_t count);
 
-/* Passes over `count` products that contribute nothing: padded taps count for the block borders (SPEC 5.3). */
+/* Passes over `count` products that contribute nothing: padded taps count for the block borders
+ * (SPEC 5.3). */
 void nn_chain_skip(nn_chain *chain, size_t count);
 
 /* Adds the last block. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Direct convolution: for each run of outputs that see the same taps, one nn_chain over the taps in order. SPEC 5.3 to 5.5. */
+/* Direct convolution: for each run of outputs that see the same taps, one nn_chain over the taps in
+ * order. SPEC 5.3 to 5.5. */
 #include "conv.h"
 
 #include "chain.h"
@@ -35,7 +36,8 @@ static void pack_forward(float *packed, const float *weight, const nn_conv_shape
                 packed[(tap * s->c + ic) * s->oc + oc] = weight[(oc * s->c + ic) * taps + tap];
 }
 
-/* Taps [first, end) of a window that starts at `start` (padding counted) and meets an input of `size` positions. */
+/* Taps [first, end) of a window that starts at `start` (padding counted) and meets an input of
+ * `size` positions. */
 typedef struct tap_range {
     size_t first, end;
 } tap_range;
@@ -48,7 +50,8 @@ static tap_range taps_inside(size_t start, size_t taps, size_t pad, size_t size)
     return range;
 }
 
-/* Outputs ow, ow+1, ... that see all taps: they share one tile. An output at the border stands alone. */
+/* Outputs ow, ow+1, ... that see all taps: they share one tile. An output at the border stands
+ * alone. */
 static size_t run_length(const nn_conv_shape *s, size_t ow, size_t limit)
 {
     size_t run = 0;
@@ -62,8 +65,8 @@ static size_t run_length(const nn_conv_shape *s, size_t ow, size_t limit)
 }
 
 /* `rows` outputs of one image row, `cols` output channels from `oc`. */
-static void forward_run(float *y, const float *image, const float *packed, const nn_conv_shape *s, size_t oh, size_t ow,
-                        size_t rows, size_t oc)
+static void forward_run(float *y, const float *image, const float *packed, const nn_conv_shape *s,
+                        size_t oh, size_t ow, size_t rows, size_t oc)
 {
     const tap_range down = taps_inside(oh * s->stride, s->kh, s->pad, s->h);
     const tap_range right = taps_inside(ow * s->stride, s->kw, s->pad, s->w);
@@ -76,8 +79,8 @@ static void forward_run(float *y, const float *image, const float *packed, const
             size_t ih = oh * s->stride + kh - s->pad, iw = ow * s->stride + right.first - s->pad;
             size_t k = (kh * s->kw + right.first) * s->c;
             nn_chain_skip(&chain, right.first * s->c);
-            nn_chain_add(&chain, image + (ih * s->w + iw) * s->c, s->stride * s->c, 1, packed + k * s->oc + oc, s->oc,
-                         (right.end - right.first) * s->c);
+            nn_chain_add(&chain, image + (ih * s->w + iw) * s->c, s->stride * s->c, 1,
+                         packed + k * s->oc + oc, s->oc, (right.end - right.first) * s->c);
             nn_chain_skip(&chain, (s->kw - right.end) * s->c);
         } else {
             nn_chain_skip(&chain, s->kw * s->c);
@@ -86,8 +89,8 @@ static void forward_run(float *y, const float *image, const float *packed, const
     nn_chain_end(&chain);
 }
 
-ddome_status nn_conv_forward(ddome_error *error, nn_arena *scratch, float *y, const float *x, const float *weight,
-                             const nn_conv_shape *s)
+ddome_status nn_conv_forward(ddome_error *error, nn_arena *scratch, float *y, const float *x,
+                             const float *weight, const nn_conv_shape *s)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *packed = nn_arena_alloc(scratch, s->kh * s->kw * s->c * s->oc, sizeof *packed);
@@ -100,8 +103,8 @@ ddome_status nn_conv_forward(ddome_error *error, nn_arena *scratch, float *y, co
             for (size_t oh = 0; oh < s->oh; oh++)
                 for (size_t ow = 0, rows; ow < s->ow; ow += rows) {
                     rows = run_length(s, ow, limit);
-                    forward_run(y + (n * s->oh + oh) * s->ow * s->oc, x + n * s->h * s->w * s->c, packed, s, oh, ow, rows,
-                                oc);
+                    forward_run(y + (n * s->oh + oh) * s->ow * s->oc, x + n * s->h * s->w * s->c,
+                                packed, s, oh, ow, rows, oc);
                 }
     }
     nn_arena_rewind(scratch, mark);
@@ -134,13 +137,15 @@ static bool same_taps(const nn_conv_shape *s, size_t iw, size_t other)
 {
     for (size_t kw = 0; kw < s->kw; kw++) {
         size_t ow;
-        if (output_of(&ow, iw, kw, s->stride, s->pad, s->ow) != output_of(&ow, other, kw, s->stride, s->pad, s->ow))
+        if (output_of(&ow, iw, kw, s->stride, s->pad, s->ow) !=
+            output_of(&ow, other, kw, s->stride, s->pad, s->ow))
             return false;
     }
     return true;
 }
 
-/* Input columns iw, iw + stride, ... with the taps of iw: each step to the right moves every tap by one output. */
+/* Input columns iw, iw + stride, ... with the taps of iw: each step to the right moves every tap by
+ * one output. */
 static size_t gather_length(const nn_conv_shape *s, size_t iw, size_t limit)
 {
     size_t run = 1;
@@ -149,8 +154,8 @@ static size_t gather_length(const nn_conv_shape *s, size_t iw, size_t limit)
     return run;
 }
 
-static void gather_run(float *dx, const float *dy, const float *packed, const nn_conv_shape *s, size_t ih, size_t iw,
-                       size_t rows, size_t ic)
+static void gather_run(float *dx, const float *dy, const float *packed, const nn_conv_shape *s,
+                       size_t ih, size_t iw, size_t rows, size_t ic)
 {
     nn_chain chain;
     nn_chain_begin(&chain, dx + (ih * s->w + iw) * s->c + ic, s->stride * s->c, rows,
@@ -158,7 +163,8 @@ static void gather_run(float *dx, const float *dy, const float *packed, const nn
     for (size_t kh = 0; kh < s->kh; kh++)
         for (size_t kw = 0; kw < s->kw; kw++) {
             size_t oh, ow;
-            if (output_of(&oh, ih, kh, s->stride, s->pad, s->oh) && output_of(&ow, iw, kw, s->stride, s->pad, s->ow))
+            if (output_of(&oh, ih, kh, s->stride, s->pad, s->oh) &&
+                output_of(&ow, iw, kw, s->stride, s->pad, s->ow))
                 nn_chain_add(&chain, dy + (oh * s->ow + ow) * s->oc, s->oc, 1,
                              packed + (kh * s->kw + kw) * s->oc * s->c + ic, s->c, s->oc);
             else
@@ -168,7 +174,8 @@ static void gather_run(float *dx, const float *dy, const float *packed, const nn
 }
 
 /* One input row: columns in `stride` interleaved phases. */
-static void gather_row(float *dx, const float *dy, const float *packed, const nn_conv_shape *s, size_t ih, size_t ic)
+static void gather_row(float *dx, const float *dy, const float *packed, const nn_conv_shape *s,
+                       size_t ih, size_t ic)
 {
     const size_t limit = nn_chain_rows(s->w, nn_min(tile_cols(s->c), s->c - ic));
     for (size_t phase = 0; phase < nn_min(s->stride, s->w); phase++)
@@ -178,8 +185,8 @@ static void gather_row(float *dx, const float *dy, const float *packed, const nn
         }
 }
 
-ddome_status nn_conv_backward_input(ddome_error *error, nn_arena *scratch, float *dx, const float *dy,
-                                    const float *weight, const nn_conv_shape *s)
+ddome_status nn_conv_backward_input(ddome_error *error, nn_arena *scratch, float *dx,
+                                    const float *dy, const float *weight, const nn_conv_shape *s)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *packed = nn_arena_alloc(scratch, s->kh * s->kw * s->c * s->oc, sizeof *packed);
@@ -189,7 +196,8 @@ ddome_status nn_conv_backward_input(ddome_error *error, nn_arena *scratch, float
     for (size_t ic = 0; ic < s->c; ic += tile_cols(s->c))
         for (size_t n = 0; n < s->n; n++)
             for (size_t ih = 0; ih < s->h; ih++)
-                gather_row(dx + n * s->h * s->w * s->c, dy + n * s->oh * s->ow * s->oc, packed, s, ih, ic);
+                gather_row(dx + n * s->h * s->w * s->c, dy + n * s->oh * s->ow * s->oc, packed, s,
+                           ih, ic);
     nn_arena_rewind(scratch, mark);
     return DDOME_OK;
 }
@@ -200,15 +208,16 @@ ddome_status nn_conv_backward_input(ddome_error *error, nn_arena *scratch, float
 static tap_range outputs_inside(size_t k, size_t stride, size_t pad, size_t size, size_t outputs)
 {
     tap_range range = {k < pad ? (pad - k + stride - 1) / stride : 0, outputs};
-    size_t beyond = size + pad > k ? (size + pad - k + stride - 1) / stride : 0; /* first output past the input */
+    size_t beyond = size + pad > k ? (size + pad - k + stride - 1) / stride
+                                   : 0; /* first output past the input */
     range.first = nn_min(range.first, outputs);
     range.end = nn_max(range.first, nn_min(outputs, beyond));
     return range;
 }
 
 /* The tile [rows x cols] of one tap: input channels from ic, output channels from oc. */
-static void weight_tile(float *tap, const float *dy, const float *x, const nn_conv_shape *s, size_t kh, size_t kw, size_t ic,
-                        size_t rows, size_t oc, size_t cols)
+static void weight_tile(float *tap, const float *dy, const float *x, const nn_conv_shape *s,
+                        size_t kh, size_t kw, size_t ic, size_t rows, size_t oc, size_t cols)
 {
     const tap_range down = outputs_inside(kh, s->stride, s->pad, s->h, s->oh);
     const tap_range right = outputs_inside(kw, s->stride, s->pad, s->w, s->ow);
@@ -223,13 +232,15 @@ static void weight_tile(float *tap, const float *dy, const float *x, const nn_co
             size_t ih = oh * s->stride + kh - s->pad, iw = right.first * s->stride + kw - s->pad;
             nn_chain_skip(&chain, right.first);
             nn_chain_add(&chain, x + ((n * s->h + ih) * s->w + iw) * s->c + ic, 1, s->stride * s->c,
-                         dy + ((n * s->oh + oh) * s->ow + right.first) * s->oc + oc, s->oc, right.end - right.first);
+                         dy + ((n * s->oh + oh) * s->ow + right.first) * s->oc + oc, s->oc,
+                         right.end - right.first);
             nn_chain_skip(&chain, s->ow - right.end);
         }
     nn_chain_end(&chain);
 }
 
-static void weight_tap(float *tap, const float *dy, const float *x, const nn_conv_shape *s, size_t kh, size_t kw)
+static void weight_tap(float *tap, const float *dy, const float *x, const nn_conv_shape *s,
+                       size_t kh, size_t kw)
 {
     for (size_t oc = 0; oc < s->oc; oc += tile_cols(s->oc)) {
         size_t cols = nn_min(tile_cols(s->oc), s->oc - oc), rows;
@@ -240,8 +251,8 @@ static void weight_tap(float *tap, const float *dy, const float *x, const nn_con
     }
 }
 
-ddome_status nn_conv_backward_weight(ddome_error *error, nn_arena *scratch, float *dw, const float *dy, const float *x,
-                                     const nn_conv_shape *s)
+ddome_status nn_conv_backward_weight(ddome_error *error, nn_arena *scratch, float *dw,
+                                     const float *dy, const float *x, const nn_conv_shape *s)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *tap = nn_arena_alloc(scratch, s->c * s->oc, sizeof *tap); /* [ic][oc] of one tap */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolution (cross-correlation) without bias: x[n,h,w,c], weights OIHW [oc,c,kh,kw], y[n,oh,ow,oc]. SPEC 5.3 to 5.5. */
+/* Convolution (cross-correlation) without bias: x[n,h,w,c], weights OIHW [oc,c,kh,kw],
+ * y[n,oh,ow,oc]. SPEC 5.3 to 5.5. */
 #ifndef NN_CONV_H
 #define NN_CONV_H
 
@@ -15,15 +16,19 @@ typedef struct nn_conv_shape {
 bool nn_conv_output(nn_conv_shape *shape);
 
 /* y[n,oh,ow,oc] = total over k = (kh*KW + kw)*C + ic of x*w; taps outside the input are skipped. */
-DDOME_MUST_CHECK ddome_status nn_conv_forward(ddome_error *error, nn_arena *scratch, float *y, const float *x,
-                                              const float *weight, const nn_conv_shape *shape);
+DDOME_MUST_CHECK ddome_status nn_conv_forward(ddome_error *error, nn_arena *scratch, float *y,
+                                              const float *x, const float *weight,
+                                              const nn_conv_shape *shape);
 
 /* dx[n,ih,iw,ic] = total over k = (kh*KW + kw)*OC + oc of dy*w: a gather. */
-DDOME_MUST_CHECK ddome_status nn_conv_backward_input(ddome_error *error, nn_arena *scratch, float *dx, const float *dy,
-                                                     const float *weight, const nn_conv_shape *shape);
+DDOME_MUST_CHECK ddome_status nn_conv_backward_input(ddome_error *error, nn_arena *scratch,
+                                                     float *dx, const float *dy,
+                                                     const float *weight,
+                                                     const nn_conv_shape *shape);
 
 /* dw[oc,ic,kh,kw] = total over k = (n*OH + oh)*OW + ow of x*dy. */
-DDOME_MUST_CHECK ddome_status nn_conv_backward_weight(ddome_error *error, nn_arena *scratch, float *dw, const float *dy,
-                                                      const float *x, const nn_conv_shape *shape);
+DDOME_MUST_CHECK ddome_status nn_conv_backward_weight(ddome_error *error, nn_arena *scratch,
+                                                      float *dw, const float *dy, const float *x,
+                                                      const nn_conv_shape *shape);
 
 #endif

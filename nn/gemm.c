@@ -5,7 +5,8 @@
 enum { TILE_COLS = 512 };
 
 /* A(i,k) stands at a[i*a_row + k*a_step]; B is [k,n]. */
-static void product(float *c, const float *a, size_t a_row, size_t a_step, const float *b, const nn_gemm_shape *s)
+static void product(float *c, const float *a, size_t a_row, size_t a_step, const float *b,
+                    const nn_gemm_shape *s)
 {
     nn_chain chain;
     for (size_t j = 0; j < s->n; j += TILE_COLS) {
@@ -29,8 +30,8 @@ void nn_gemm_tn(float *c, const float *a, const float *b, const nn_gemm_shape *s
     product(c, a, 1, shape->m, b, shape);
 }
 
-ddome_status nn_gemm_nt(ddome_error *error, nn_arena *scratch, float *c, const float *a, const float *b,
-                        const nn_gemm_shape *shape)
+ddome_status nn_gemm_nt(ddome_error *error, nn_arena *scratch, float *c, const float *a,
+                        const float *b, const nn_gemm_shape *shape)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *transposed = nn_arena_alloc(scratch, shape->n * shape->k, sizeof *transposed);

@@ -17,7 +17,8 @@ void nn_gemm_nn(float *c, const float *a, const float *b, const nn_gemm_shape *s
 void nn_gemm_tn(float *c, const float *a, const float *b, const nn_gemm_shape *shape);
 
 /* C = A B^T with A[m,k], B[n,k]. B is transposed into scratch, so that lanes run over columns. */
-DDOME_MUST_CHECK ddome_status nn_gemm_nt(ddome_error *error, nn_arena *scratch, float *c, const float *a, const float *b,
+DDOME_MUST_CHECK ddome_status nn_gemm_nt(ddome_error *error, nn_arena *scratch, float *c,
+                                         const float *a, const float *b,
                                          const nn_gemm_shape *shape);
 
 /* out[cols, rows] = in[rows, cols]^T. */

@@ -53,7 +53,8 @@ static nn_node *compute(nn_graph *graph, nn_node *node)
     return status == DDOME_OK ? node : fail(graph, status);
 }
 
-nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_t input_count, const nn_attr *attr)
+nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_t input_count,
+                        const nn_attr *attr)
 {
     if (graph->status != DDOME_OK)
         return NULL;
@@ -67,12 +68,14 @@ nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_
     if (attr != NULL)
         node->attr = *attr;
     if (!nn_op_table[op].shape(node))
-        return fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME, "%s: the shapes of its inputs do not fit (%s)",
+        return fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME,
+                                   "%s: the shapes of its inputs do not fit (%s)",
                                    nn_op_table[op].name, nn_op_table[op].formula));
     return graph->planning ? node : compute(graph, node);
 }
 
-nn_node *nn_graph_conv(nn_graph *graph, nn_node *x, nn_node *weight, size_t stride, size_t pad, size_t kernel)
+nn_node *nn_graph_conv(nn_graph *graph, nn_node *x, nn_node *weight, size_t stride, size_t pad,
+                       size_t kernel)
 {
     nn_attr attr = {0};
     attr.window.kh = attr.window.kw = kernel;
@@ -113,7 +116,8 @@ nn_node *nn_graph_add(nn_graph *graph, nn_node *a, nn_node *b)
     return nn_graph_apply(graph, NN_OP_ADD, inputs, 2, NULL);
 }
 
-nn_node *nn_graph_mixture(nn_graph *graph, nn_node *gate, nn_node *const *logits, const uint32_t *chosen, size_t k, bool probs)
+nn_node *nn_graph_mixture(nn_graph *graph, nn_node *gate, nn_node *const *logits,
+                          const uint32_t *chosen, size_t k, bool probs)
 {
     nn_node *inputs[NN_MAX_INPUTS] = {gate};
     nn_attr attr = {0};
@@ -122,8 +126,9 @@ nn_node *nn_graph_mixture(nn_graph *graph, nn_node *gate, nn_node *const *logits
     attr.mixture.k = k;
     attr.mixture.chosen = chosen;
     if (k > NN_MAX_EXPERTS)
-        return fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME, "mixture of %lu experts: at most %d",
-                                   (unsigned long)k, NN_MAX_EXPERTS));
+        return fail(graph,
+                    nn_fail(graph->error, DDOME_ERR_RUNTIME, "mixture of %lu experts: at most %d",
+                            (unsigned long)k, NN_MAX_EXPERTS));
     for (size_t i = 0; i < k; i++)
         inputs[i + 1] = logits[i];
     return nn_graph_apply(graph, probs ? NN_OP_MIXTURE_PROBS : NN_OP_MIXTURE, inputs, k + 1, &attr);
@@ -157,6 +162,12 @@ ddome_status nn_graph_backward(nn_graph *graph, nn_node *loss, float scale)
 {
     if (graph->status != DDOME_OK)
         return graph->status;
+    if (nn_tensor_count(&loss->value) != 1) {
+        fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME,
+                            "backward: expected a loss of one value, found %lu",
+                            (unsigned long)nn_tensor_count(&loss->value)));
+        return graph->status;
+    }
     float *seed = nn_graph_grad_buffer(graph, loss);
     if (seed == NULL) {
         no_memory(graph, "a gradient");

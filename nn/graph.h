@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A tape: each call appends one operation and, unless the graph only plans, computes it at once; nn_graph_backward walks the tape
- * from its end. The first failure sticks in graph->status and later calls do nothing, so a model reads without checks. SPEC 5.16. */
+/* A tape: each call appends one operation and, unless the graph only plans, computes it at once;
+ * nn_graph_backward walks the tape from its end. The first failure sticks in graph->status and
+ * later calls do nothing, so a model reads without checks. SPEC 5.16. */
 #ifndef NN_GRAPH_H
 #define NN_GRAPH_H
 
@@ -32,26 +33,26 @@ typedef struct nn_node nn_node;
 
 /* What an operation needs besides its inputs; each uses its own members. */
 typedef struct nn_attr {
-    nn_conv_shape window;        /* conv, max-pool */
-    size_t groups;               /* group-norm */
-    float *running_mean, *running_var; /* batch-norm in training; moved by the forward pass */
+    nn_conv_shape window;                /* conv, max-pool */
+    size_t groups;                       /* group-norm */
+    float *running_mean, *running_var;   /* batch-norm in training; moved by the forward pass */
     const float *fixed_mean, *fixed_var; /* batch-norm in evaluation */
-    const uint32_t *labels;      /* cross-entropy */
+    const uint32_t *labels;              /* cross-entropy */
     nn_mixture_shape mixture;
 } nn_attr;
 
 struct nn_node {
     nn_op op;
-    nn_tensor value;  /* data NULL while planning */
-    float *grad;      /* NULL until needed; a parameter's points into its flat gradient vector */
-    bool wants_grad;  /* a parameter, or computed from one */
-    bool has_grad;    /* grad holds at least one contribution */
+    nn_tensor value; /* data NULL while planning */
+    float *grad;     /* NULL until needed; a parameter's points into its flat gradient vector */
+    bool wants_grad; /* a parameter, or computed from one */
+    bool has_grad;   /* grad holds at least one contribution */
     size_t input_count;
     nn_node **inputs;
     nn_attr attr;
-    nn_norm_saved saved;      /* batch-norm, group-norm */
-    uint32_t *choice;         /* max-pool */
-    nn_node *previous;        /* on the tape */
+    nn_norm_saved saved; /* batch-norm, group-norm */
+    uint32_t *choice;    /* max-pool */
+    nn_node *previous;   /* on the tape */
 };
 
 typedef struct nn_graph {
@@ -63,7 +64,8 @@ typedef struct nn_graph {
     nn_node *last;
 } nn_graph;
 
-/* One line of the op table. Shapes are checked in `shape`, which returns false when they do not fit. */
+/* One line of the op table. Shapes are checked in `shape`, which returns false when they do not
+ * fit. */
 typedef struct nn_op_entry {
     const char *name, *formula;
     bool (*shape)(nn_node *node);
@@ -73,13 +75,17 @@ typedef struct nn_op_entry {
 
 extern const nn_op_entry nn_op_table[NN_OP_COUNT];
 
-/* A leaf over caller's floats. grad NULL: no gradient wanted. value->data may be NULL only while planning. */
+/* A leaf over caller's floats. grad NULL: no gradient wanted. value->data may be NULL only while
+ * planning. */
 nn_node *nn_graph_leaf(nn_graph *graph, const nn_tensor *value, float *grad);
 
-/* Appends op(inputs) with attr (may be NULL). Returns NULL once graph->status is not DDOME_OK; NULL inputs are passed on. */
-nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_t input_count, const nn_attr *attr);
+/* Appends op(inputs) with attr (may be NULL). Returns NULL once graph->status is not DDOME_OK; NULL
+ * inputs are passed on. */
+nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_t input_count,
+                        const nn_attr *attr);
 
-nn_node *nn_graph_conv(nn_graph *graph, nn_node *x, nn_node *weight, size_t stride, size_t pad, size_t kernel);
+nn_node *nn_graph_conv(nn_graph *graph, nn_node *x, nn_node *weight, size_t stride, size_t pad,
+                       size_t kernel);
 nn_node *nn_graph_linear(nn_graph *graph, nn_node *x, nn_node *weight, nn_node *bias);
 nn_node *nn_graph_relu(nn_graph *graph, nn_node *x);
 nn_node *nn_graph_max_pool(nn_graph *graph, nn_node *x, size_t kernel, size_t stride, size_t pad);
@@ -87,17 +93,20 @@ nn_node *nn_graph_avg_pool(nn_graph *graph, nn_node *x);
 nn_node *nn_graph_add(nn_graph *graph, nn_node *a, nn_node *b);
 
 /* logits[K] are the outputs of the chosen experts, gate the [n,M] gate logits. */
-nn_node *nn_graph_mixture(nn_graph *graph, nn_node *gate, nn_node *const *logits, const uint32_t *chosen, size_t k,
-                          bool probs);
+nn_node *nn_graph_mixture(nn_graph *graph, nn_node *gate, nn_node *const *logits,
+                          const uint32_t *chosen, size_t k, bool probs);
 
 /* Mean loss [1] over the rows of z; labels must live as long as the tape. */
 nn_node *nn_graph_cross_entropy(nn_graph *graph, nn_node *z, const uint32_t *labels);
 
-/* Gradients of scale * loss in every leaf that wants one. Where several gradients meet they are added in the order in which the
- * tape is walked, later consumer first; the first is stored as it is. */
+/* Gradients of scale * loss in every leaf that wants one. Where several gradients meet they are
+ * added in the order in which the tape is walked, later consumer first; the first is stored as it
+ * is. A leaf that the loss does not reach keeps what its gradient held; two leaves must not share
+ * their gradients. */
 DDOME_MUST_CHECK ddome_status nn_graph_backward(nn_graph *graph, nn_node *loss, float scale);
 
-/* For backward functions: where the gradient of input i goes, and its delivery. NULL when out of memory. */
+/* For backward functions: where the gradient of input i goes, and its delivery. NULL when out of
+ * memory. */
 float *nn_graph_grad_buffer(nn_graph *graph, nn_node *input);
 void nn_graph_grad_deliver(nn_node *input, float *buffer);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Group-norm: the formulas of batch-norm over (h, w, channels of one group) of one image. SPEC 5.9. */
+/* Group-norm: the formulas of batch-norm over (h, w, channels of one group) of one image. SPEC 5.9.
+ */
 #include "norm.h"
 
 #include "fmath.h"
@@ -12,7 +13,8 @@ typedef struct group_view {
     size_t positions, width, stride;
 } group_view;
 
-/* Walks the values of a group in order and keeps the blocked total of what it is given (SPEC 2.4). */
+/* Walks the values of a group in order and keeps the blocked total of what it is given (SPEC 2.4).
+ */
 typedef struct running_sum {
     float total, block;
     size_t count;
@@ -56,8 +58,8 @@ static float group_rstd(const float *x, float mean, const group_view *g)
     return nn_rsqrtf(shifted);
 }
 
-static void group_apply(float *y, const float *x, const float *gamma, const float *beta, float mean, float rstd,
-                        const group_view *g)
+static void group_apply(float *y, const float *x, const float *gamma, const float *beta, float mean,
+                        float rstd, const group_view *g)
 {
     for (size_t p = 0; p < g->positions; p++)
         for (size_t j = 0; j < g->width; j++) {
@@ -68,8 +70,8 @@ static void group_apply(float *y, const float *x, const float *gamma, const floa
         }
 }
 
-void nn_group_norm_forward(float *y, nn_norm_saved *saved, const nn_tensor *x, const float *gamma, const float *beta,
-                           size_t groups)
+void nn_group_norm_forward(float *y, nn_norm_saved *saved, const nn_tensor *x, const float *gamma,
+                           const float *beta, size_t groups)
 {
     const group_view g = {x->h * x->w, x->c / groups, x->c};
     for (size_t n = 0; n < x->n; n++)
@@ -79,13 +81,14 @@ void nn_group_norm_forward(float *y, nn_norm_saved *saved, const nn_tensor *x, c
             float rstd = group_rstd(x->data + at, mean, &g);
             saved->mean[n * groups + k] = mean;
             saved->rstd[n * groups + k] = rstd;
-            group_apply(y + at, x->data + at, gamma + k * g.width, beta + k * g.width, mean, rstd, &g);
+            group_apply(y + at, x->data + at, gamma + k * g.width, beta + k * g.width, mean, rstd,
+                        &g);
         }
 }
 
 /* dx = r * ((dxhat - mean(dxhat)) - xhat * mean(dxhat * xhat)) with dxhat = dy * gamma. */
-static void group_backward(float *dx, const float *dy, const float *x, const float *gamma, float mean, float rstd,
-                           const group_view *g)
+static void group_backward(float *dx, const float *dy, const float *x, const float *gamma,
+                           float mean, float rstd, const group_view *g)
 {
     running_sum plain = {0, 0, 0}, scaled = {0, 0, 0};
     for (size_t p = 0; p < g->positions; p++)
@@ -112,7 +115,8 @@ static void group_backward(float *dx, const float *dy, const float *x, const flo
 }
 
 /* dy * xhat, whose column sums are dgamma. */
-static void scaled_gradient(float *out, const float *dy, const nn_tensor *x, const nn_norm_saved *saved, size_t groups)
+static void scaled_gradient(float *out, const float *dy, const nn_tensor *x,
+                            const nn_norm_saved *saved, size_t groups)
 {
     const size_t width = x->c / groups, positions = x->h * x->w;
     for (size_t i = 0; i < x->n * positions; i++)
@@ -124,9 +128,9 @@ static void scaled_gradient(float *out, const float *dy, const nn_tensor *x, con
         }
 }
 
-ddome_status nn_group_norm_backward(ddome_error *error, nn_arena *scratch, float *dx, float *dgamma, float *dbeta,
-                                    const float *dy, const nn_tensor *x, const float *gamma, const nn_norm_saved *saved,
-                                    size_t groups)
+ddome_status nn_group_norm_backward(ddome_error *error, nn_arena *scratch, float *dx, float *dgamma,
+                                    float *dbeta, const float *dy, const nn_tensor *x,
+                                    const float *gamma, const nn_norm_saved *saved, size_t groups)
 {
     const size_t rows = x->n * x->h * x->w;
     nn_arena_mark mark = nn_arena_get_mark(scratch);
@@ -141,8 +145,8 @@ ddome_status nn_group_norm_backward(ddome_error *error, nn_arena *scratch, float
     for (size_t n = 0; n < x->n; n++)
         for (size_t k = 0; k < groups; k++) {
             size_t at = n * x->h * x->w * x->c + k * g.width;
-            group_backward(dx + at, dy + at, x->data + at, gamma + k * g.width, saved->mean[n * groups + k],
-                           saved->rstd[n * groups + k], &g);
+            group_backward(dx + at, dy + at, x->data + at, gamma + k * g.width,
+                           saved->mean[n * groups + k], saved->rstd[n * groups + k], &g);
         }
     nn_arena_rewind(scratch, mark);
     return DDOME_OK;

@@ -4,8 +4,8 @@
 
 #include "sum.h"
 
-ddome_status nn_linear_forward(ddome_error *error, nn_arena *scratch, float *y, const float *x, const float *w,
-                               const float *b, const nn_linear_shape *s)
+ddome_status nn_linear_forward(ddome_error *error, nn_arena *scratch, float *y, const float *x,
+                               const float *w, const float *b, const nn_linear_shape *s)
 {
     const nn_gemm_shape gemm = {s->n, s->out, s->in};
     ddome_status status = nn_gemm_nt(error, scratch, y, x, w, &gemm);

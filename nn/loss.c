@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Softmax cross-entropy: loss = log(sum_j exp(z_j - m)) - (z_y - m), dz_j = (p_j - [j = y]) / n. SPEC 5.14. */
+/* Softmax cross-entropy: loss = log(sum_j exp(z_j - m)) - (z_y - m), dz_j = (p_j - [j = y]) / n.
+ * SPEC 5.14. */
 #include "loss.h"
 
 #include "fmath.h"
@@ -43,14 +44,16 @@ float nn_cross_entropy_row(const float *z, size_t classes, uint32_t label)
     return nn_logf(sum) - chosen;
 }
 
-float nn_cross_entropy_forward(float *row_losses, const float *z, const uint32_t *labels, size_t n, size_t classes)
+float nn_cross_entropy_forward(float *row_losses, const float *z, const uint32_t *labels, size_t n,
+                               size_t classes)
 {
     for (size_t i = 0; i < n; i++)
         row_losses[i] = nn_cross_entropy_row(z + i * classes, classes, labels[i]);
     return nn_sum(row_losses, n) / (float)n;
 }
 
-void nn_cross_entropy_backward(float *dz, const float *z, const uint32_t *labels, size_t n, size_t classes, float scale)
+void nn_cross_entropy_backward(float *dz, const float *z, const uint32_t *labels, size_t n,
+                               size_t classes, float scale)
 {
     for (size_t i = 0; i < n; i++) {
         float *row = dz + i * classes;

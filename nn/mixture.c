@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Mixture of K chosen experts: z = sum_i w_i z_i with w = softmax of the chosen gate logits. SPEC 5.15. */
+/* Mixture of K chosen experts: z = sum_i w_i z_i with w = softmax of the chosen gate logits.
+ * SPEC 5.15. */
 #include "loss.h"
 
 #include <string.h>
 
 #include "fmath.h"
 
-/* Sums over experts have at most NN_MAX_EXPERTS < NN_BLOCK addends: one block, one chain from +0. */
+/* Sums over experts have at most NN_MAX_EXPERTS < NN_BLOCK addends: one block, one chain from +0.
+ */
 NN_ASSUME(experts_fit_a_block, (int)NN_MAX_EXPERTS <= (int)NN_BLOCK);
 
 /* w[K] = softmax of the chosen logits of one sample. */
@@ -17,7 +19,8 @@ static void weights_of(float *w, const float *gate_row, const nn_mixture_shape *
     nn_softmax(w, w, s->k);
 }
 
-void nn_mixture_forward(float *z, const float *gate, const float *const *logits, const nn_mixture_shape *s)
+void nn_mixture_forward(float *z, const float *gate, const float *const *logits,
+                        const nn_mixture_shape *s)
 {
     float w[NN_MAX_EXPERTS];
     for (size_t n = 0; n < s->n; n++) {
@@ -49,7 +52,8 @@ static float dot(const float *a, const float *b, size_t count)
 }
 
 /* Softmax backward into the chosen logits: du_i = w_i * (dw_i - sum_l w_l dw_l). */
-static void weights_backward(float *dgate_row, const float *w, const float *dw, const nn_mixture_shape *s)
+static void weights_backward(float *dgate_row, const float *w, const float *dw,
+                             const nn_mixture_shape *s)
 {
     const float mean = dot(w, dw, s->k);
     memset(dgate_row, 0, s->experts * sizeof *dgate_row);
@@ -77,7 +81,8 @@ void nn_mixture_backward(float *dgate, float *const *dexpert, const float *dz, c
 
 /* ---- mix = probs ---- */
 
-/* offset_i = log w_i - log-normaliser of expert i, so that t_ij = z_ij + offset_i is log(w_i p_ij). SPEC 5.15b. */
+/* offset_i = log w_i - log-normaliser of expert i, so that t_ij = z_ij + offset_i is log(w_i p_ij).
+ * SPEC 5.15b. */
 static float log_normaliser(const float *z, size_t count)
 {
     uint32_t most = 0;
@@ -87,7 +92,8 @@ static float log_normaliser(const float *z, size_t count)
     return spread + z[most]; /* through the largest term: through another one digits cancel */
 }
 
-static void offsets_of(float *offset, const float *gate_row, const float *const *logits, const nn_mixture_shape *s, size_t n)
+static void offsets_of(float *offset, const float *gate_row, const float *const *logits,
+                       const nn_mixture_shape *s, size_t n)
 {
     float u[NN_MAX_EXPERTS];
     for (size_t i = 0; i < s->k; i++)
@@ -99,7 +105,8 @@ static void offsets_of(float *offset, const float *gate_row, const float *const 
     }
 }
 
-void nn_mixture_probs_forward(float *z, const float *gate, const float *const *logits, const nn_mixture_shape *s)
+void nn_mixture_probs_forward(float *z, const float *gate, const float *const *logits,
+                              const nn_mixture_shape *s)
 {
     float offset[NN_MAX_EXPERTS], t[NN_MAX_EXPERTS];
     for (size_t n = 0; n < s->n; n++) {
@@ -113,7 +120,8 @@ void nn_mixture_probs_forward(float *z, const float *gate, const float *const *l
 }
 
 /* dt_ij = dz_j * exp(t_ij - z_j) goes into dexpert; returns its sum over j. */
-static float responsibilities(float *dt, const float *dz, const float *z, const float *logits, float offset, size_t count)
+static float responsibilities(float *dt, const float *dz, const float *z, const float *logits,
+                              float offset, size_t count)
 {
     float total = 0, block = 0;
     for (size_t j = 0; j < count; j++) {
@@ -129,8 +137,9 @@ static float responsibilities(float *dt, const float *dz, const float *z, const 
     return total + block;
 }
 
-void nn_mixture_probs_backward(float *dgate, float *const *dexpert, const float *dz, const float *z, const float *gate,
-                               const float *const *logits, const nn_mixture_shape *s)
+void nn_mixture_probs_backward(float *dgate, float *const *dexpert, const float *dz, const float *z,
+                               const float *gate, const float *const *logits,
+                               const nn_mixture_shape *s)
 {
     float offset[NN_MAX_EXPERTS], w[NN_MAX_EXPERTS], du[NN_MAX_EXPERTS];
     for (size_t n = 0; n < s->n; n++) {
@@ -141,10 +150,12 @@ void nn_mixture_probs_backward(float *dgate, float *const *dexpert, const float 
         weights_of(w, gate + n * s->experts, s);
         memset(dgate_row, 0, s->experts * sizeof *dgate_row);
         for (size_t i = 0; i < s->k; i++) {
-            du[i] = responsibilities(dexpert[i] + row, dz + row, z + row, logits[i] + row, offset[i], s->classes);
+            du[i] = responsibilities(dexpert[i] + row, dz + row, z + row, logits[i] + row,
+                                     offset[i], s->classes);
             all = all + du[i];
             const float normaliser = log_normaliser(logits[i] + row, s->classes);
-            for (size_t j = 0; j < s->classes; j++) { /* through log-softmax: dz_ij = dt_ij - p_ij * sum dt */
+            for (size_t j = 0; j < s->classes;
+                 j++) { /* through log-softmax: dz_ij = dt_ij - p_ij * sum dt */
                 float shifted = logits[i][row + j] - normaliser;
                 float pulled = nn_expf(shifted) * du[i];
                 dexpert[i][row + j] = dexpert[i][row + j] - pulled;

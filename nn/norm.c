@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Batch-norm: xhat = (x - mean) * rsqrt(var + eps), y = gamma*xhat + beta per channel; sums over (n, h, w). SPEC 5.6 to 5.8. */
+/* Batch-norm: xhat = (x - mean) * rsqrt(var + eps), y = gamma*xhat + beta per channel; sums over
+ * (n, h, w). SPEC 5.6 to 5.8. */
 #include "norm.h"
 
 #include <string.h>
@@ -11,7 +12,8 @@ static const float EPS = 1e-5f;
 static const float MOMENTUM = 0.1f;
 
 /* total[j] = sum over rows of (x - mean)^2, each square rounded before it is added. */
-static void sum_squares(float *total, float *block, const float *x, const float *mean, size_t rows, size_t cols)
+static void sum_squares(float *total, float *block, const float *x, const float *mean, size_t rows,
+                        size_t cols)
 {
     memset(total, 0, cols * sizeof *total);
     for (size_t start = 0; start < rows; start += NN_BLOCK) {
@@ -29,8 +31,8 @@ static void sum_squares(float *total, float *block, const float *x, const float 
 }
 
 /* y = gamma * ((x - mean) * rstd) + beta. */
-static void apply(float *restrict y, const float *restrict x, const float *mean, const float *rstd, const float *gamma,
-                  const float *beta, size_t rows, size_t cols)
+static void apply(float *restrict y, const float *restrict x, const float *mean, const float *rstd,
+                  const float *gamma, const float *beta, size_t rows, size_t cols)
 {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < cols; j++) {
@@ -49,9 +51,9 @@ static float moved(float running, float value)
     return kept + taken;
 }
 
-ddome_status nn_batch_norm_train(ddome_error *error, nn_arena *scratch, float *y, nn_norm_saved *saved,
-                                 float *running_mean, float *running_var, const nn_tensor *x, const float *gamma,
-                                 const float *beta)
+ddome_status nn_batch_norm_train(ddome_error *error, nn_arena *scratch, float *y,
+                                 nn_norm_saved *saved, float *running_mean, float *running_var,
+                                 const nn_tensor *x, const float *gamma, const float *beta)
 {
     const size_t cols = x->c, rows = x->n * x->h * x->w;
     nn_arena_mark mark = nn_arena_get_mark(scratch);
@@ -78,8 +80,9 @@ ddome_status nn_batch_norm_train(ddome_error *error, nn_arena *scratch, float *y
     return DDOME_OK;
 }
 
-ddome_status nn_batch_norm_eval(ddome_error *error, nn_arena *scratch, float *y, const nn_tensor *x, const float *gamma,
-                                const float *beta, const float *running_mean, const float *running_var)
+ddome_status nn_batch_norm_eval(ddome_error *error, nn_arena *scratch, float *y, const nn_tensor *x,
+                                const float *gamma, const float *beta, const float *running_mean,
+                                const float *running_var)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *rstd = nn_arena_alloc(scratch, x->c, sizeof *rstd);
@@ -95,8 +98,8 @@ ddome_status nn_batch_norm_eval(ddome_error *error, nn_arena *scratch, float *y,
 }
 
 /* total[j] = sum over rows of dy * xhat. */
-static void sum_scaled(float *total, float *block, const float *dy, const float *x, const nn_norm_saved *saved, size_t rows,
-                       size_t cols)
+static void sum_scaled(float *total, float *block, const float *dy, const float *x,
+                       const nn_norm_saved *saved, size_t rows, size_t cols)
 {
     const float *mean = saved->mean, *rstd = saved->rstd;
     memset(total, 0, cols * sizeof *total);
@@ -121,7 +124,8 @@ typedef struct backward_terms {
 } backward_terms;
 
 static void backward_apply(float *restrict dx, const float *restrict dy, const float *restrict x,
-                           const nn_norm_saved *saved, const backward_terms *t, size_t rows, size_t cols)
+                           const nn_norm_saved *saved, const backward_terms *t, size_t rows,
+                           size_t cols)
 {
     const float *mean = saved->mean, *rstd = saved->rstd;
     for (size_t i = 0; i < rows; i++)
@@ -135,8 +139,9 @@ static void backward_apply(float *restrict dx, const float *restrict dy, const f
         }
 }
 
-ddome_status nn_batch_norm_backward(ddome_error *error, nn_arena *scratch, float *dx, float *dgamma, float *dbeta,
-                                    const float *dy, const nn_tensor *x, const float *gamma, const nn_norm_saved *saved)
+ddome_status nn_batch_norm_backward(ddome_error *error, nn_arena *scratch, float *dx, float *dgamma,
+                                    float *dbeta, const float *dy, const nn_tensor *x,
+                                    const float *gamma, const nn_norm_saved *saved)
 {
     const size_t cols = x->c, rows = x->n * x->h * x->w;
     nn_arena_mark mark = nn_arena_get_mark(scratch);

@@ -1,38 +1,48 @@
 /* SPDX-License-Identifier: MIT */
-/* Batch normalisation (training and evaluation) and group normalisation over NHWC. SPEC 5.6 to 5.9. */
+/* Batch normalisation (training and evaluation) and group normalisation over NHWC. SPEC 5.6 to 5.9.
+ */
 #ifndef NN_NORM_H
 #define NN_NORM_H
 
 #include "arena.h"
 #include "tensor.h"
 
-/* Statistics of one normalisation: one entry a channel (batch-norm) or an image and group (group-norm). */
+/* Statistics of one normalisation: one entry a channel (batch-norm) or an image and group
+ * (group-norm). */
 typedef struct nn_norm_saved {
     float *mean, *rstd;
 } nn_norm_saved;
 
-/* Training: normalises with the statistics of the batch, stores them in saved (c floats each) and moves the running ones:
- * running = 0.9*running + 0.1*batch; with one value a channel the running variance stays. */
-DDOME_MUST_CHECK ddome_status nn_batch_norm_train(ddome_error *error, nn_arena *scratch, float *y, nn_norm_saved *saved,
-                                                  float *running_mean, float *running_var, const nn_tensor *x,
+/* Training: normalises with the statistics of the batch, stores them in saved (c floats each) and
+ * moves the running ones: running = 0.9*running + 0.1*batch; with one value a channel the running
+ * variance stays. */
+DDOME_MUST_CHECK ddome_status nn_batch_norm_train(ddome_error *error, nn_arena *scratch, float *y,
+                                                  nn_norm_saved *saved, float *running_mean,
+                                                  float *running_var, const nn_tensor *x,
                                                   const float *gamma, const float *beta);
 
 /* Evaluation: y = gamma * ((x - running_mean) * rsqrt(running_var + eps)) + beta. */
-DDOME_MUST_CHECK ddome_status nn_batch_norm_eval(ddome_error *error, nn_arena *scratch, float *y, const nn_tensor *x,
-                                                 const float *gamma, const float *beta, const float *running_mean,
+DDOME_MUST_CHECK ddome_status nn_batch_norm_eval(ddome_error *error, nn_arena *scratch, float *y,
+                                                 const nn_tensor *x, const float *gamma,
+                                                 const float *beta, const float *running_mean,
                                                  const float *running_var);
 
 /* Gradients of the training form; dx, dgamma, dbeta are overwritten. */
-DDOME_MUST_CHECK ddome_status nn_batch_norm_backward(ddome_error *error, nn_arena *scratch, float *dx, float *dgamma,
-                                                     float *dbeta, const float *dy, const nn_tensor *x,
-                                                     const float *gamma, const nn_norm_saved *saved);
+DDOME_MUST_CHECK ddome_status nn_batch_norm_backward(ddome_error *error, nn_arena *scratch,
+                                                     float *dx, float *dgamma, float *dbeta,
+                                                     const float *dy, const nn_tensor *x,
+                                                     const float *gamma,
+                                                     const nn_norm_saved *saved);
 
-/* Group-norm over (h, w, channels of the group) of one image; saved holds n*groups floats each; groups divides c. */
-void nn_group_norm_forward(float *y, nn_norm_saved *saved, const nn_tensor *x, const float *gamma, const float *beta,
-                           size_t groups);
+/* Group-norm over (h, w, channels of the group) of one image; saved holds n*groups floats each;
+ * groups divides c. */
+void nn_group_norm_forward(float *y, nn_norm_saved *saved, const nn_tensor *x, const float *gamma,
+                           const float *beta, size_t groups);
 
-DDOME_MUST_CHECK ddome_status nn_group_norm_backward(ddome_error *error, nn_arena *scratch, float *dx, float *dgamma,
-                                                     float *dbeta, const float *dy, const nn_tensor *x,
-                                                     const float *gamma, const nn_norm_saved *saved, size_t groups);
+DDOME_MUST_CHECK ddome_status nn_group_norm_backward(ddome_error *error, nn_arena *scratch,
+                                                     float *dx, float *dgamma, float *dbeta,
+                                                     const float *dy, const nn_tensor *x,
+                                                     const float *gamma, const nn_norm_saved *saved,
+                                                     size_t groups);
 
 #endif

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The op table: name, formula, shape rule, forward and backward of every operation of a tape. The arithmetic stands in the files
- * of the operations; here is only what connects it to nodes. SPEC 5. */
+/* The op table: name, formula, shape rule, forward and backward of every operation of a tape. The
+ * arithmetic stands in the files of the operations; here is only what connects it to nodes. SPEC 5.
+ */
 #include "graph.h"
+
+#include <string.h>
 
 #include "act.h"
 #include "linear.h"
@@ -34,6 +37,21 @@ static size_t per_sample(const nn_tensor *x)
     return x->h * x->w * x->c;
 }
 
+/* Delivers what `gradient` writes for input i, when that input wants it. */
+static ddome_status pass_down(nn_graph *graph, nn_node *node, size_t i,
+                              void (*gradient)(float *dx, const nn_node *node))
+{
+    nn_node *input = node->inputs[i];
+    if (!input->wants_grad)
+        return DDOME_OK;
+    float *dx = nn_graph_grad_buffer(graph, input);
+    if (dx == NULL)
+        return no_memory(graph, "a gradient");
+    gradient(dx, node);
+    nn_graph_grad_deliver(input, dx);
+    return DDOME_OK;
+}
+
 /* ---- conv ---- */
 
 static bool conv_shape(nn_node *node)
@@ -53,8 +71,9 @@ static bool conv_shape(nn_node *node)
 
 static ddome_status conv_forward(nn_graph *graph, nn_node *node)
 {
-    return nn_conv_forward(graph->error, graph->arena, node->value.data, node->inputs[0]->value.data,
-                           node->inputs[1]->value.data, &node->attr.window);
+    return nn_conv_forward(graph->error, graph->arena, node->value.data,
+                           node->inputs[0]->value.data, node->inputs[1]->value.data,
+                           &node->attr.window);
 }
 
 static ddome_status conv_backward(nn_graph *graph, nn_node *node)
@@ -65,14 +84,16 @@ static ddome_status conv_backward(nn_graph *graph, nn_node *node)
         float *dw = nn_graph_grad_buffer(graph, w);
         if (dw == NULL)
             return no_memory(graph, "a gradient");
-        status = nn_conv_backward_weight(graph->error, graph->arena, dw, node->grad, x->value.data, &node->attr.window);
+        status = nn_conv_backward_weight(graph->error, graph->arena, dw, node->grad, x->value.data,
+                                         &node->attr.window);
         nn_graph_grad_deliver(w, dw);
     }
     if (status == DDOME_OK && x->wants_grad) {
         float *dx = nn_graph_grad_buffer(graph, x);
         if (dx == NULL)
             return no_memory(graph, "a gradient");
-        status = nn_conv_backward_input(graph->error, graph->arena, dx, node->grad, w->value.data, &node->attr.window);
+        status = nn_conv_backward_input(graph->error, graph->arena, dx, node->grad, w->value.data,
+                                        &node->attr.window);
         nn_graph_grad_deliver(x, dx);
     }
     return status;
@@ -82,7 +103,8 @@ static ddome_status conv_backward(nn_graph *graph, nn_node *node)
 
 static bool linear_shape(nn_node *node)
 {
-    const nn_tensor *x = &node->inputs[0]->value, *w = &node->inputs[1]->value, *b = &node->inputs[2]->value;
+    const nn_tensor *x = &node->inputs[0]->value, *w = &node->inputs[1]->value,
+                    *b = &node->inputs[2]->value;
     set_shape(node, x->n, 1, 1, w->n);
     return per_sample(w) == per_sample(x) && nn_tensor_count(b) == w->n;
 }
@@ -96,8 +118,9 @@ static nn_linear_shape linear_sizes(const nn_node *node)
 static ddome_status linear_forward(nn_graph *graph, nn_node *node)
 {
     const nn_linear_shape s = linear_sizes(node);
-    return nn_linear_forward(graph->error, graph->arena, node->value.data, node->inputs[0]->value.data,
-                             node->inputs[1]->value.data, node->inputs[2]->value.data, &s);
+    return nn_linear_forward(graph->error, graph->arena, node->value.data,
+                             node->inputs[0]->value.data, node->inputs[1]->value.data,
+                             node->inputs[2]->value.data, &s);
 }
 
 static ddome_status linear_backward_params(nn_graph *graph, nn_node *node)
@@ -115,23 +138,20 @@ static ddome_status linear_backward_params(nn_graph *graph, nn_node *node)
     return DDOME_OK;
 }
 
+static void linear_gradient(float *dx, const nn_node *node)
+{
+    const nn_linear_shape s = linear_sizes(node);
+    nn_linear_backward_input(dx, node->grad, node->inputs[1]->value.data, &s);
+}
+
 static ddome_status linear_backward(nn_graph *graph, nn_node *node)
 {
-    nn_node *x = node->inputs[0], *w = node->inputs[1];
-    const nn_linear_shape s = linear_sizes(node);
-    if (w->wants_grad || node->inputs[2]->wants_grad) {
+    if (node->inputs[1]->wants_grad || node->inputs[2]->wants_grad) {
         ddome_status status = linear_backward_params(graph, node);
         if (status != DDOME_OK)
             return status;
     }
-    if (!x->wants_grad)
-        return DDOME_OK;
-    float *dx = nn_graph_grad_buffer(graph, x);
-    if (dx == NULL)
-        return no_memory(graph, "a gradient");
-    nn_linear_backward_input(dx, node->grad, w->value.data, &s);
-    nn_graph_grad_deliver(x, dx);
-    return DDOME_OK;
+    return pass_down(graph, node, 0, linear_gradient);
 }
 
 /* ---- normalisation ---- */
@@ -156,12 +176,15 @@ static ddome_status batch_norm_forward(nn_graph *graph, nn_node *node)
     const float *gamma = node->inputs[1]->value.data, *beta = node->inputs[2]->value.data;
     const nn_attr *attr = &node->attr;
     if (!graph->training)
-        return nn_batch_norm_eval(graph->error, graph->arena, node->value.data, x, gamma, beta, attr->fixed_mean,
-                                  attr->fixed_var);
+        return nn_batch_norm_eval(graph->error, graph->arena, node->value.data, x, gamma, beta,
+                                  attr->fixed_mean, attr->fixed_var);
+    if (attr->running_mean == NULL || attr->running_var == NULL)
+        return nn_fail(graph->error, DDOME_ERR_RUNTIME,
+                       "batch-norm: training needs running statistics to move");
     if (!save_statistics(graph, node, x->c))
         return no_memory(graph, "batch-norm statistics");
-    return nn_batch_norm_train(graph->error, graph->arena, node->value.data, &node->saved, attr->running_mean,
-                               attr->running_var, x, gamma, beta);
+    return nn_batch_norm_train(graph->error, graph->arena, node->value.data, &node->saved,
+                               attr->running_mean, attr->running_var, x, gamma, beta);
 }
 
 static bool group_norm_shape(nn_node *node)
@@ -174,12 +197,13 @@ static ddome_status group_norm_forward(nn_graph *graph, nn_node *node)
     const nn_tensor *x = &node->inputs[0]->value;
     if (!save_statistics(graph, node, x->n * node->attr.groups))
         return no_memory(graph, "group-norm statistics");
-    nn_group_norm_forward(node->value.data, &node->saved, x, node->inputs[1]->value.data, node->inputs[2]->value.data,
-                          node->attr.groups);
+    nn_group_norm_forward(node->value.data, &node->saved, x, node->inputs[1]->value.data,
+                          node->inputs[2]->value.data, node->attr.groups);
     return DDOME_OK;
 }
 
-/* Both norms give all three gradients in one call; a model trains gamma and beta whenever it trains at all. */
+/* Both norms give all three gradients in one call; a model trains gamma and beta whenever it trains
+ * at all. */
 static ddome_status norm_backward(nn_graph *graph, nn_node *node)
 {
     nn_node *x = node->inputs[0], *gamma = node->inputs[1], *beta = node->inputs[2];
@@ -192,11 +216,12 @@ static ddome_status norm_backward(nn_graph *graph, nn_node *node)
         return no_memory(graph, "a gradient");
     ddome_status status;
     if (node->op == NN_OP_BATCH_NORM)
-        status = nn_batch_norm_backward(graph->error, graph->arena, dx, dgamma, dbeta, node->grad, &x->value,
-                                        gamma->value.data, &node->saved);
+        status = nn_batch_norm_backward(graph->error, graph->arena, dx, dgamma, dbeta, node->grad,
+                                        &x->value, gamma->value.data, &node->saved);
     else
-        status = nn_group_norm_backward(graph->error, graph->arena, dx, dgamma, dbeta, node->grad, &x->value,
-                                        gamma->value.data, &node->saved, node->attr.groups);
+        status =
+            nn_group_norm_backward(graph->error, graph->arena, dx, dgamma, dbeta, node->grad,
+                                   &x->value, gamma->value.data, &node->saved, node->attr.groups);
     nn_graph_grad_deliver(x, dx);
     nn_graph_grad_deliver(gamma, dgamma);
     nn_graph_grad_deliver(beta, dbeta);
@@ -212,17 +237,14 @@ static ddome_status relu_forward(nn_graph *graph, nn_node *node)
     return DDOME_OK;
 }
 
+static void relu_gradient(float *dx, const nn_node *node)
+{
+    nn_relu_backward(dx, node->grad, node->value.data, nn_tensor_count(&node->value));
+}
+
 static ddome_status relu_backward(nn_graph *graph, nn_node *node)
 {
-    nn_node *x = node->inputs[0];
-    if (!x->wants_grad)
-        return DDOME_OK;
-    float *dx = nn_graph_grad_buffer(graph, x);
-    if (dx == NULL)
-        return no_memory(graph, "a gradient");
-    nn_relu_backward(dx, node->grad, node->value.data, nn_tensor_count(&node->value));
-    nn_graph_grad_deliver(x, dx);
-    return DDOME_OK;
+    return pass_down(graph, node, 0, relu_gradient);
 }
 
 static bool add_shape(nn_node *node)
@@ -233,25 +255,20 @@ static bool add_shape(nn_node *node)
 static ddome_status add_forward(nn_graph *graph, nn_node *node)
 {
     (void)graph;
-    nn_add(node->value.data, node->inputs[0]->value.data, node->inputs[1]->value.data, nn_tensor_count(&node->value));
+    nn_add(node->value.data, node->inputs[0]->value.data, node->inputs[1]->value.data,
+           nn_tensor_count(&node->value));
     return DDOME_OK;
+}
+
+static void add_gradient(float *dx, const nn_node *node)
+{
+    memcpy(dx, node->grad, nn_tensor_count(&node->value) * sizeof *dx);
 }
 
 static ddome_status add_backward(nn_graph *graph, nn_node *node)
 {
-    const size_t count = nn_tensor_count(&node->value);
-    for (size_t i = 0; i < 2; i++) {
-        nn_node *input = node->inputs[i];
-        if (!input->wants_grad)
-            continue;
-        float *d = nn_graph_grad_buffer(graph, input);
-        if (d == NULL)
-            return no_memory(graph, "a gradient");
-        for (size_t j = 0; j < count; j++)
-            d[j] = node->grad[j];
-        nn_graph_grad_deliver(input, d);
-    }
-    return DDOME_OK;
+    ddome_status status = pass_down(graph, node, 0, add_gradient);
+    return status == DDOME_OK ? pass_down(graph, node, 1, add_gradient) : status;
 }
 
 /* ---- pooling ---- */
@@ -272,24 +289,23 @@ static bool max_pool_shape(nn_node *node)
 
 static ddome_status max_pool_forward(nn_graph *graph, nn_node *node)
 {
-    node->choice = nn_arena_alloc(graph->arena, nn_tensor_count(&node->value), sizeof *node->choice);
+    node->choice =
+        nn_arena_alloc(graph->arena, nn_tensor_count(&node->value), sizeof *node->choice);
     if (node->choice == NULL)
         return no_memory(graph, "max-pool positions");
-    nn_max_pool_forward(node->value.data, node->choice, node->inputs[0]->value.data, &node->attr.window);
+    nn_max_pool_forward(node->value.data, node->choice, node->inputs[0]->value.data,
+                        &node->attr.window);
     return DDOME_OK;
+}
+
+static void max_pool_gradient(float *dx, const nn_node *node)
+{
+    nn_max_pool_backward(dx, node->grad, node->choice, &node->attr.window);
 }
 
 static ddome_status max_pool_backward(nn_graph *graph, nn_node *node)
 {
-    nn_node *x = node->inputs[0];
-    if (!x->wants_grad)
-        return DDOME_OK;
-    float *dx = nn_graph_grad_buffer(graph, x);
-    if (dx == NULL)
-        return no_memory(graph, "a gradient");
-    nn_max_pool_backward(dx, node->grad, node->choice, &node->attr.window);
-    nn_graph_grad_deliver(x, dx);
-    return DDOME_OK;
+    return pass_down(graph, node, 0, max_pool_gradient);
 }
 
 static bool avg_pool_shape(nn_node *node)
@@ -308,18 +324,16 @@ static ddome_status avg_pool_forward(nn_graph *graph, nn_node *node)
     return DDOME_OK;
 }
 
+static void avg_pool_gradient(float *dx, const nn_node *node)
+{
+    nn_tensor out = node->inputs[0]->value;
+    out.data = dx;
+    nn_avg_pool_backward(&out, node->grad);
+}
+
 static ddome_status avg_pool_backward(nn_graph *graph, nn_node *node)
 {
-    nn_node *x = node->inputs[0];
-    if (!x->wants_grad)
-        return DDOME_OK;
-    nn_tensor dx = x->value;
-    dx.data = nn_graph_grad_buffer(graph, x);
-    if (dx.data == NULL)
-        return no_memory(graph, "a gradient");
-    nn_avg_pool_backward(&dx, node->grad);
-    nn_graph_grad_deliver(x, dx.data);
-    return DDOME_OK;
+    return pass_down(graph, node, 0, avg_pool_gradient);
 }
 
 /* ---- mixture ---- */
@@ -387,46 +401,64 @@ static bool loss_shape(nn_node *node)
     return node->inputs[0]->value.n != 0;
 }
 
+static ddome_status check_labels(nn_graph *graph, const nn_node *node)
+{
+    const nn_tensor *z = &node->inputs[0]->value;
+    for (size_t i = 0; i < z->n; i++)
+        if (node->attr.labels[i] >= per_sample(z))
+            return nn_fail(graph->error, DDOME_ERR_RUNTIME,
+                           "cross-entropy: label %lu of row %lu: expected less than %lu",
+                           (unsigned long)node->attr.labels[i], (unsigned long)i,
+                           (unsigned long)per_sample(z));
+    return DDOME_OK;
+}
+
 static ddome_status loss_forward(nn_graph *graph, nn_node *node)
 {
     const nn_tensor *z = &node->inputs[0]->value;
     float *rows = nn_arena_alloc(graph->arena, z->n, sizeof *rows);
     if (rows == NULL)
         return no_memory(graph, "row losses");
-    *node->value.data = nn_cross_entropy_forward(rows, z->data, node->attr.labels, z->n, per_sample(z));
+    ddome_status status = check_labels(graph, node);
+    if (status != DDOME_OK)
+        return status;
+    *node->value.data =
+        nn_cross_entropy_forward(rows, z->data, node->attr.labels, z->n, per_sample(z));
     return DDOME_OK;
+}
+
+static void loss_gradient(float *dz, const nn_node *node)
+{
+    const nn_tensor *z = &node->inputs[0]->value;
+    nn_cross_entropy_backward(dz, z->data, node->attr.labels, z->n, per_sample(z), *node->grad);
 }
 
 static ddome_status loss_backward(nn_graph *graph, nn_node *node)
 {
-    nn_node *z = node->inputs[0];
-    if (!z->wants_grad)
-        return DDOME_OK;
-    float *dz = nn_graph_grad_buffer(graph, z);
-    if (dz == NULL)
-        return no_memory(graph, "a gradient");
-    nn_cross_entropy_backward(dz, z->value.data, node->attr.labels, z->value.n, per_sample(&z->value), *node->grad);
-    nn_graph_grad_deliver(z, dz);
-    return DDOME_OK;
+    return pass_down(graph, node, 0, loss_gradient);
 }
 
 const nn_op_entry nn_op_table[NN_OP_COUNT] = {
     [NN_OP_LEAF] = {"leaf", "an input or a parameter", NULL, NULL, NULL},
-    [NN_OP_CONV] = {"conv", "y[n,oh,ow,oc] = sum over (kh,kw,ic) of x*w", conv_shape, conv_forward, conv_backward},
-    [NN_OP_LINEAR] = {"linear", "y[n,o] = sum over i of x[n,i]*w[o,i], + b[o]", linear_shape, linear_forward, linear_backward},
-    [NN_OP_BATCH_NORM] = {"batch_norm", "y = gamma*((x-mean)*rsqrt(var+eps)) + beta", norm_shape, batch_norm_forward,
-                          norm_backward},
-    [NN_OP_GROUP_NORM] = {"group_norm", "y = gamma*((x-mean)*rsqrt(var+eps)) + beta", group_norm_shape, group_norm_forward,
-                          norm_backward},
+    [NN_OP_CONV] = {"conv", "y[n,oh,ow,oc] = sum over (kh,kw,ic) of x*w", conv_shape, conv_forward,
+                    conv_backward},
+    [NN_OP_LINEAR] = {"linear", "y[n,o] = sum over i of x[n,i]*w[o,i], + b[o]", linear_shape,
+                      linear_forward, linear_backward},
+    [NN_OP_BATCH_NORM] = {"batch_norm", "y = gamma*((x-mean)*rsqrt(var+eps)) + beta", norm_shape,
+                          batch_norm_forward, norm_backward},
+    [NN_OP_GROUP_NORM] = {"group_norm", "y = gamma*((x-mean)*rsqrt(var+eps)) + beta",
+                          group_norm_shape, group_norm_forward, norm_backward},
     [NN_OP_RELU] = {"relu", "y = x > 0 ? x : 0", shape_as_input, relu_forward, relu_backward},
-    [NN_OP_MAX_POOL] = {"max_pool", "y = first max over (kh,kw)", max_pool_shape, max_pool_forward, max_pool_backward},
-    [NN_OP_AVG_POOL] = {"avg_pool", "y[n,c] = sum over (h,w) of x / (h*w)", avg_pool_shape, avg_pool_forward,
-                        avg_pool_backward},
+    [NN_OP_MAX_POOL] = {"max_pool", "y = first max over (kh,kw)", max_pool_shape, max_pool_forward,
+                        max_pool_backward},
+    [NN_OP_AVG_POOL] = {"avg_pool", "y[n,c] = sum over (h,w) of x / (h*w)", avg_pool_shape,
+                        avg_pool_forward, avg_pool_backward},
     [NN_OP_ADD] = {"add", "y = a + b", add_shape, add_forward, add_backward},
-    [NN_OP_MIXTURE] = {"mixture", "z = sum over chosen i of softmax(gate)_i * z_i", mixture_shape, mixture_forward,
-                       mixture_backward},
-    [NN_OP_MIXTURE_PROBS] = {"mixture_probs", "z = log sum over chosen i of softmax(gate)_i * softmax(z_i)", mixture_shape,
-                             mixture_forward, mixture_backward},
-    [NN_OP_CROSS_ENTROPY] = {"cross_entropy", "mean over n of log sum exp(z) - z[label]", loss_shape, loss_forward,
-                             loss_backward},
+    [NN_OP_MIXTURE] = {"mixture", "z = sum over chosen i of softmax(gate)_i * z_i", mixture_shape,
+                       mixture_forward, mixture_backward},
+    [NN_OP_MIXTURE_PROBS] = {"mixture_probs",
+                             "z = log sum over chosen i of softmax(gate)_i * softmax(z_i)",
+                             mixture_shape, mixture_forward, mixture_backward},
+    [NN_OP_CROSS_ENTROPY] = {"cross_entropy", "mean over n of log sum exp(z) - z[label]",
+                             loss_shape, loss_forward, loss_backward},
 };

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* The only door to the operating system: files, folders, clock. os_posix.c is the usual one; os_c99.c is a stand-in that needs
- * nothing but C99 (make OS=c99). */
+/* The only door to the operating system: files, folders, clock. os_posix.c is the usual one;
+ * os_c99.c is a stand-in that needs nothing but C99 (make OS=c99). */
 #ifndef NN_OS_H
 #define NN_OS_H
 
 #include "arena.h"
 
-/* The whole file into the arena. A missing or unreadable file is `missing` (DDOME_ERR_DATA for data, DDOME_ERR_USAGE for a
- * configuration); a failing read is DDOME_ERR_IO. The bytes are followed by a NUL that size does not count. */
-DDOME_MUST_CHECK ddome_status nn_os_read_file(ddome_error *error, nn_arena *arena, unsigned char **bytes, size_t *size,
-                                              const char *path, ddome_status missing);
+/* The whole file into the arena. A missing or unreadable file is `missing` (DDOME_ERR_DATA for
+ * data, DDOME_ERR_USAGE for a configuration); a failing read is DDOME_ERR_IO. The bytes are
+ * followed by a NUL that size does not count. */
+DDOME_MUST_CHECK ddome_status nn_os_read_file(ddome_error *error, nn_arena *arena,
+                                              unsigned char **bytes, size_t *size, const char *path,
+                                              ddome_status missing);
 
-/* Writes path.tmp, flushes it to disk, renames it over path: a reader sees the old bytes or the new, never half. */
-DDOME_MUST_CHECK ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *bytes, size_t size);
+/* Writes path.tmp, flushes it to disk, renames it over path: a reader sees the old bytes or the
+ * new, never half. */
+DDOME_MUST_CHECK ddome_status nn_os_write_file(ddome_error *error, const char *path,
+                                               const void *bytes, size_t size);
 
 /* Creates the folder (its parent must exist); one that exists is fine. */
 DDOME_MUST_CHECK ddome_status nn_os_make_dir(ddome_error *error, const char *path);

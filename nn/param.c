@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Declaring slices, handing them out in the same order, initialising and hashing flat vectors. SPEC 6.1, 6.6. */
+/* Declaring slices, handing them out in the same order, initialising and hashing flat vectors.
+ * SPEC 6.1, 6.6. */
 #include "param.h"
 
 #include <stdio.h>
@@ -53,9 +54,10 @@ static const nn_slice *next_slice(nn_net *net, const nn_slice *wanted)
     const nn_slice *slice = net->next < net->layout->count ? &net->layout->slices[net->next] : NULL;
     net->next++;
     if (slice == NULL || memcmp(slice->shape, wanted->shape, sizeof slice->shape) != 0) {
-        net->graph->status = nn_fail(net->graph->error, DDOME_ERR_RUNTIME,
-                                     "parameter slice %lu does not fit the model: the layout is of another model",
-                                     (unsigned long)net->next);
+        net->graph->status =
+            nn_fail(net->graph->error, DDOME_ERR_RUNTIME,
+                    "parameter slice %lu does not fit the model: the layout is of another model",
+                    (unsigned long)net->next);
         return NULL;
     }
     return slice;
@@ -64,7 +66,8 @@ static const nn_slice *next_slice(nn_net *net, const nn_slice *wanted)
 static void set_name(nn_net *net, nn_slice *slice, const char *prefix, const char *suffix)
 {
     if (net->declare != NULL)
-        snprintf(slice->name, sizeof slice->name, "%s%s%s", prefix, prefix[0] == '\0' ? "" : ".", suffix);
+        snprintf(slice->name, sizeof slice->name, "%s%s%s", prefix, prefix[0] == '\0' ? "" : ".",
+                 suffix);
 }
 
 /* A trained slice as a leaf of the tape; the first dimension is n, the rest is flat. */
@@ -78,15 +81,19 @@ static nn_node *parameter(nn_net *net, const char *name, const char *suffix, con
         return NULL;
     nn_tensor value = {NULL, slice->shape[0], 1, 1, slice->count / slice->shape[0]};
     if (net->declare == NULL)
-        value.data = (float *)net->values + slice->offset; /* read only: the tape never writes a leaf's value */
-    return nn_graph_leaf(net->graph, &value, net->grads == NULL ? NULL : net->grads + slice->offset);
+        value.data = (float *)net->values +
+                     slice->offset; /* read only: the tape never writes a leaf's value */
+    return nn_graph_leaf(net->graph, &value,
+                         net->grads == NULL ? NULL : net->grads + slice->offset);
 }
 
-nn_node *nn_net_conv(nn_net *net, nn_node *x, const char *name, size_t oc, size_t k, size_t stride, size_t pad)
+nn_node *nn_net_conv(nn_net *net, nn_node *x, const char *name, size_t oc, size_t k, size_t stride,
+                     size_t pad)
 {
     if (net->graph->status != DDOME_OK)
         return NULL;
-    nn_slice like = {.init = NN_INIT_KAIMING, .fan = oc * k * k, .rank = 4, .shape = {oc, x->value.c, k, k}};
+    nn_slice like = {
+        .init = NN_INIT_KAIMING, .fan = oc * k * k, .rank = 4, .shape = {oc, x->value.c, k, k}};
     nn_node *weight = parameter(net, name, "weight", &like);
     return weight == NULL ? NULL : nn_graph_conv(net->graph, x, weight, stride, pad, k);
 }
@@ -105,7 +112,8 @@ nn_node *nn_net_linear(nn_net *net, nn_node *x, const char *name, size_t out)
 
 /* ---- normalisation ---- */
 
-static const nn_slice *statistic(nn_net *net, const char *name, const char *suffix, nn_init_rule init, size_t c)
+static const nn_slice *statistic(nn_net *net, const char *name, const char *suffix,
+                                 nn_init_rule init, size_t c)
 {
     nn_slice wanted = {.kind = NN_SLICE_STATISTIC, .init = init, .rank = 1, .shape = {c}};
     set_name(net, &wanted, name, suffix);
@@ -139,7 +147,8 @@ nn_node *nn_net_norm(nn_net *net, nn_node *x, const char *name, const nn_norm_ch
     if (net->graph->status != DDOME_OK)
         return NULL;
     const size_t c = x->value.c;
-    nn_slice one = {.init = NN_INIT_ONE, .rank = 1, .shape = {c}}, zero = {.init = NN_INIT_ZERO, .rank = 1, .shape = {c}};
+    nn_slice one = {.init = NN_INIT_ONE, .rank = 1, .shape = {c}},
+             zero = {.init = NN_INIT_ZERO, .rank = 1, .shape = {c}};
     nn_node *gamma = parameter(net, name, "weight", &one);
     nn_node *beta = parameter(net, name, "bias", &zero);
     if (beta == NULL)
@@ -173,7 +182,8 @@ static void init_uniform(float *values, const nn_slice *slice, nn_rng *rng)
     }
 }
 
-void nn_layout_init(float *values, const nn_layout *layout, uint64_t seed, nn_stream stream, uint32_t client)
+void nn_layout_init(float *values, const nn_layout *layout, uint64_t seed, nn_stream stream,
+                    uint32_t client)
 {
     for (size_t s = 0; s < layout->count; s++) {
         const nn_slice *slice = &layout->slices[s];

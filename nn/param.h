@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Flat parameter vectors with named slices, and the builder that declares them and later reads them in the same order. SPEC 6.1.
- * A model is ONE function over nn_net: run on a planning graph it declares the layout, run on a real one it computes. */
+/* Flat parameter vectors with named slices, and the builder that declares them and later reads them
+ * in the same order. SPEC 6.1. A model is ONE function over nn_net: run on a planning graph it
+ * declares the layout, run on a real one it computes. */
 #ifndef NN_PARAM_H
 #define NN_PARAM_H
 
@@ -34,12 +35,14 @@ typedef struct nn_slice {
 typedef struct nn_layout {
     nn_slice *slices;
     size_t count, capacity;
-    size_t total;      /* floats of a flat vector */
-    size_t trained;    /* floats of its trained slices */
-    size_t batch_norms; /* layers with running statistics; each also has a counter num_batches_tracked */
+    size_t total;       /* floats of a flat vector */
+    size_t trained;     /* floats of its trained slices */
+    size_t batch_norms; /* layers with running statistics; each also has a counter
+                           num_batches_tracked */
 } nn_layout;
 
-/* One use of a model in a graph. Exactly one of declare (planning) and layout (computing) is set. */
+/* One use of a model in a graph. Exactly one of declare (planning) and layout (computing) is set.
+ */
 typedef struct nn_net {
     nn_graph *graph;
     nn_layout *declare;
@@ -51,7 +54,8 @@ typedef struct nn_net {
 } nn_net;
 
 /* Names are built as PREFIX.SUFFIX; an empty prefix gives SUFFIX. */
-nn_node *nn_net_conv(nn_net *net, nn_node *x, const char *name, size_t oc, size_t k, size_t stride, size_t pad);
+nn_node *nn_net_conv(nn_net *net, nn_node *x, const char *name, size_t oc, size_t k, size_t stride,
+                     size_t pad);
 nn_node *nn_net_linear(nn_net *net, nn_node *x, const char *name, size_t out);
 
 /* Normalisation of a model. */
@@ -62,8 +66,10 @@ typedef struct nn_norm_choice {
 
 nn_node *nn_net_norm(nn_net *net, nn_node *x, const char *name, const nn_norm_choice *choice);
 
-/* Fills a flat vector by each slice's rule: stream, counter round = slice number, client as given (SPEC 6.6). */
-void nn_layout_init(float *values, const nn_layout *layout, uint64_t seed, nn_stream stream, uint32_t client);
+/* Fills a flat vector by each slice's rule: stream, counter round = slice number, client as given
+ * (SPEC 6.6). */
+void nn_layout_init(float *values, const nn_layout *layout, uint64_t seed, nn_stream stream,
+                    uint32_t client);
 
 /* SHA-256 of the flat vector in slice order, torch's element order. */
 nn_digest nn_layout_hash(const nn_layout *layout, const float *values);

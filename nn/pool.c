@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Max pooling keeps the first maximum in (kh, kw) order; the average divides a blocked total by the count. SPEC 5.11, 5.12. */
+/* Max pooling keeps the first maximum in (kh, kw) order; the average divides a blocked total by the
+ * count. SPEC 5.11, 5.12. */
 #include "pool.h"
 
 #include <string.h>
@@ -7,7 +8,8 @@
 #include "sum.h"
 
 /* One output of one channel. */
-static void max_window(float *best, uint32_t *choice, const float *image, const nn_conv_shape *s, size_t oh, size_t ow)
+static void max_window(float *best, uint32_t *choice, const float *image, const nn_conv_shape *s,
+                       size_t oh, size_t ow)
 {
     bool found = false;
     for (size_t kh = 0; kh < s->kh; kh++)
@@ -34,7 +36,8 @@ void nn_max_pool_forward(float *y, uint32_t *choice, const float *x, const nn_co
                     max_window(&y[out], &choice[out], x + n * s->h * s->w * s->c + c, s, oh, ow);
 }
 
-void nn_max_pool_backward(float *dx, const float *dy, const uint32_t *choice, const nn_conv_shape *s)
+void nn_max_pool_backward(float *dx, const float *dy, const uint32_t *choice,
+                          const nn_conv_shape *s)
 {
     memset(dx, 0, s->n * s->h * s->w * s->c * sizeof *dx);
     for (size_t n = 0, out = 0; n < s->n; n++)

@@ -5,7 +5,8 @@
 #include <stdio.h>
 
 static const struct stage {
-    size_t blocks, multiple, stride; /* basic blocks, channels in units of width, stride of the first block */
+    size_t blocks, multiple,
+        stride; /* basic blocks, channels in units of width, stride of the first block */
 } STAGES[] = {{3, 1, 1}, {4, 2, 2}, {6, 4, 2}, {3, 8, 2}};
 
 enum { STAGE_COUNT = sizeof STAGES / sizeof *STAGES };
@@ -24,14 +25,17 @@ static const char *child(char *name, size_t size, const block *b, const char *su
     return name;
 }
 
-static nn_node *conv_norm(const block *b, nn_node *x, const char *conv, const char *norm, size_t k, size_t stride)
+static nn_node *conv_norm(const block *b, nn_node *x, const char *conv, const char *norm, size_t k,
+                          size_t stride)
 {
     char name[NN_SLICE_NAME];
-    nn_node *y = nn_net_conv(b->net, x, child(name, sizeof name, b, conv), b->channels, k, stride, k / 2);
+    nn_node *y =
+        nn_net_conv(b->net, x, child(name, sizeof name, b, conv), b->channels, k, stride, k / 2);
     return nn_net_norm(b->net, y, child(name, sizeof name, b, norm), b->norm);
 }
 
-/* y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)); the shortcut is a strided 1x1 convolution where the shape changes. */
+/* y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)); the shortcut is a strided 1x1
+ * convolution where the shape changes. */
 static nn_node *basic_block(const block *b, nn_node *x)
 {
     nn_graph *graph = b->net->graph;
@@ -57,7 +61,8 @@ nn_node *nn_resnet_build(nn_net *net, nn_node **features, nn_node *x, const nn_r
     nn_node *y = stem(net, x, resnet);
     for (unsigned s = 0; s < STAGE_COUNT; s++)
         for (unsigned i = 0; i < STAGES[s].blocks; i++) {
-            block b = {net, &resnet->norm, "", STAGES[s].multiple * resnet->width, i == 0 ? STAGES[s].stride : 1};
+            block b = {net, &resnet->norm, "", STAGES[s].multiple * resnet->width,
+                       i == 0 ? STAGES[s].stride : 1};
             snprintf(b.prefix, sizeof b.prefix, "layer%u.%u", s + 1, i);
             y = basic_block(&b, y);
         }

@@ -8,23 +8,23 @@
 
 /* Streams (SPEC 4.3). A stream is never used for two purposes. */
 typedef enum nn_stream {
-    NN_STREAM_INIT_COMMON = 1,  /* round = slice number */
-    NN_STREAM_INIT_EXPERT = 2,  /* round = slice number, client = expert */
-    NN_STREAM_INIT_GATE = 3,    /* round = slice number */
-    NN_STREAM_SYNTH_TRAIN = 4,  /* client = image index */
-    NN_STREAM_SYNTH_TEST = 5,   /* client = image index */
-    NN_STREAM_HOLDOUT = 6,      /* the 10 % of the train split kept apart */
-    NN_STREAM_ANCHOR = 7,       /* anchor labels (client 0) and samples (client = id) */
-    NN_STREAM_NORMAL = 8,       /* labels and samples of normal clients, client = id */
-    NN_STREAM_UNSEEN = 9,       /* label sets of unseen clients, client = id */
+    NN_STREAM_INIT_COMMON = 1,     /* round = slice number */
+    NN_STREAM_INIT_EXPERT = 2,     /* round = slice number, client = expert */
+    NN_STREAM_INIT_GATE = 3,       /* round = slice number */
+    NN_STREAM_SYNTH_TRAIN = 4,     /* client = image index */
+    NN_STREAM_SYNTH_TEST = 5,      /* client = image index */
+    NN_STREAM_HOLDOUT = 6,         /* the 10 % of the train split kept apart */
+    NN_STREAM_ANCHOR = 7,          /* anchor labels (client 0) and samples (client = id) */
+    NN_STREAM_NORMAL = 8,          /* labels and samples of normal clients, client = id */
+    NN_STREAM_UNSEEN = 9,          /* label sets of unseen clients, client = id */
     NN_STREAM_HOLDOUT_CLIENT = 10, /* label sets of held-out clients, client = id */
-    NN_STREAM_DIRICHLET = 11,   /* round = class, epoch = draw number */
+    NN_STREAM_DIRICHLET = 11,      /* round = class, epoch = draw number */
     NN_STREAM_IID = 12,
     NN_STREAM_PARTICIPANTS = 13, /* round = round; client 0 anchors, 1 normal, 2 uniform */
-    NN_STREAM_PRETRAIN = 14,    /* epoch = epoch: order of the samples */
-    NN_STREAM_SHUFFLE = 15,     /* round, client, epoch: order of the samples */
-    NN_STREAM_AUGMENT = 16,     /* round, client, epoch: crops and flips */
-    NN_STREAM_TEST = 1024       /* tests draw from here and above */
+    NN_STREAM_PRETRAIN = 14,     /* epoch = epoch: order of the samples */
+    NN_STREAM_SHUFFLE = 15,      /* round, client, epoch: order of the samples */
+    NN_STREAM_AUGMENT = 16,      /* round, client, epoch: crops and flips */
+    NN_STREAM_TEST = 1024        /* tests draw from here and above */
 } nn_stream;
 
 /* One random function's next position. Copy it to fork it; it owns nothing. */
@@ -52,7 +52,8 @@ float nn_rng_uniform(nn_rng *rng);
 /* ((x >> 8) + 1) * 2^-24, in (0, 1]: fit for a logarithm. */
 float nn_rng_uniform_positive(nn_rng *rng);
 
-/* Standard normal by Marsaglia's polar method (SPEC 4.6): only nn_logf and nn_sqrtf. The second value of each pair is dropped. */
+/* Standard normal by Marsaglia's polar method (SPEC 4.6): only nn_logf and nn_sqrtf. The second
+ * value of each pair is dropped. */
 float nn_rng_normal(nn_rng *rng);
 
 /* Logarithm of a Gamma(alpha, 1) draw, alpha > 0 (Marsaglia and Tsang; SPEC 4.7). */

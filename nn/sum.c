@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Blocks of NN_BLOCK addends, each a chain from +0; block totals in order to a total from +0. SPEC 2.4. */
+/* Blocks of NN_BLOCK addends, each a chain from +0; block totals in order to a total from +0.
+ * SPEC 2.4. */
 #include "sum.h"
 
 #include <string.h>

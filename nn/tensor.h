@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A view of floats it does not own. Activations are NHWC: element (n, h, w, c) is data[((n*H + h)*W + w)*C + c]; a matrix [n, c]
- * has h = w = 1. SPEC 1.3. */
+/* A view of floats it does not own. Activations are NHWC: element (n, h, w, c) is data[((n*H + h)*W
+ * + w)*C + c]; a matrix [n, c] has h = w = 1. SPEC 1.3. */
 #ifndef NN_TENSOR_H
 #define NN_TENSOR_H
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# All tests of one build: tests/all.sh BUILD_DIR. Passes the lines of the unit tests (the runner) and
-# of the command line tests through and ends with one line of totals; exit 1 on any failure.
+# All tests of one build: tests/all.sh BUILD_DIR. Passes the lines of the unit tests (the runner)
+# and of the command line tests through, ends with one line of totals; exit 1 on any failure.
 set -u
 
 build=${1:-build}

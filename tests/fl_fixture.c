@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char TINY[] = "synth_train=200 synth_test=80 synth_size=8 synth_domains=2 synth_shapes=2 synth_noise=8 "
-                           "arch=mlp hidden=6 clients=7 experts=2 top_k=2 labels_per_client=2 samples_per_client=10 "
-                           "active_anchors=1 active_normal=2 batch=4 rounds=3 eval_every=2 unseen_clients=2 "
-                           "holdout_clients=1 pretrain_epochs=1 pretrain_batch=32 gate_hidden=5 gate_lr=0.1 lr=0.05";
+static const char TINY[] =
+    "synth_train=200 synth_test=80 synth_size=8 synth_domains=2 synth_shapes=2 synth_noise=8 "
+    "arch=mlp hidden=6 clients=7 experts=2 top_k=2 labels_per_client=2 samples_per_client=10 "
+    "active_anchors=1 active_normal=2 batch=4 rounds=3 eval_every=2 unseen_clients=2 "
+    "holdout_clients=1 pretrain_epochs=1 pretrain_batch=32 gate_hidden=5 gate_lr=0.1 lr=0.05";
 
 static bool set_all(fl_config *config, const char *keys)
 {

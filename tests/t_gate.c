@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Scores, top K with ties, and a first experiment: with known, frozen experts the gate alone learns to route. SPEC 10. */
+/* Scores, top K with ties, and a first experiment: with known, frozen experts the gate alone learns
+ * to route. SPEC 10. */
 #include <string.h>
 
 #include "../fl/gate.h"
@@ -44,7 +45,8 @@ static void score(void)
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
     test_case("gate: a client's score is the mean of its samples' softmax");
-    test_status("fl_gate_score", fl_gate_score(&error, &arena, got, logits, 2, 2), DDOME_OK, &error, NULL);
+    test_status("fl_gate_score", fl_gate_score(&error, &arena, got, logits, 2, 2), DDOME_OK, &error,
+                NULL);
     test_same_floats("score", got, want, 2);
     nn_arena_free(&arena);
 }
@@ -53,8 +55,9 @@ static void score(void)
 
 enum { EXPERTS = 3, CLASSES = 6, FEATURES = 4, BATCH = 32, STEPS = 300 };
 
-/* Sample i: domain = class / 2; its features are the domain's corner with noise. Expert e knows only its own two classes: it
- * is right there and says the domain's other class elsewhere. Labels reach the gate only through the mixture's loss. */
+/* Sample i: domain = class / 2; its features are the domain's corner with noise. Expert e knows
+ * only its own two classes: it is right there and says the domain's other class elsewhere. Labels
+ * reach the gate only through the mixture's loss. */
 static void sample(float *features, float logits[EXPERTS][CLASSES], uint32_t *label, nn_rng *rng)
 {
     *label = nn_rng_below(rng, CLASSES);
@@ -92,7 +95,8 @@ static void start(gate_alone *g)
     nn_layout_init(g->values, &g->layout, 1, NN_STREAM_TEST, 0);
 }
 
-/* Trains for one batch when `train`; returns how many samples the gate sends to the expert that knows them. */
+/* Trains for one batch when `train`; returns how many samples the gate sends to the expert that
+ * knows them. */
 static size_t one_batch(gate_alone *g, nn_rng *rng, bool train)
 {
     float x[BATCH * FEATURES], one[EXPERTS][CLASSES], all[EXPERTS][BATCH * CLASSES];
@@ -114,8 +118,8 @@ static size_t one_batch(gate_alone *g, nn_rng *rng, bool train)
     }
     for (size_t i = 0; i < BATCH; i++)
         right += fl_argmax(gate->value.data + i * EXPERTS, EXPERTS) == labels[i] / 2;
-    nn_node *loss =
-        nn_graph_cross_entropy(&graph, nn_graph_mixture(&graph, gate, outputs, chosen, EXPERTS, false), labels);
+    nn_node *loss = nn_graph_cross_entropy(
+        &graph, nn_graph_mixture(&graph, gate, outputs, chosen, EXPERTS, false), labels);
     if (train && CHECK(nn_graph_backward(&graph, loss, 1.0f) == DDOME_OK))
         nn_sgd_step(g->values, NULL, g->grads, &g->layout, &sgd, true);
     nn_arena_rewind(&g->scratch, (nn_arena_mark){0});
@@ -126,8 +130,10 @@ static void learns_to_route(void)
 {
     gate_alone g;
     size_t before = 0, after = 0;
-    nn_rng train = nn_rng_at(1, NN_STREAM_TEST, 0, 0, 1), test = nn_rng_at(1, NN_STREAM_TEST, 0, 0, 2);
-    test_case("gate: with known, frozen experts the gate alone learns to route samples to the right one");
+    nn_rng train = nn_rng_at(1, NN_STREAM_TEST, 0, 0, 1),
+           test = nn_rng_at(1, NN_STREAM_TEST, 0, 0, 2);
+    test_case(
+        "gate: with known, frozen experts the gate alone learns to route samples to the right one");
     start(&g);
     nn_rng again = test;
     for (size_t i = 0; i < 10; i++)
@@ -136,8 +142,10 @@ static void learns_to_route(void)
         one_batch(&g, &train, true);
     for (size_t i = 0; i < 10; i++)
         after += one_batch(&g, &again, false);
-    test_check(before < 200, __FILE__, __LINE__, "untrained, %lu of 320 samples were routed right", (unsigned long)before);
-    test_check(after >= 304, __FILE__, __LINE__, "trained, only %lu of 320 samples were routed right", (unsigned long)after);
+    test_check(before < 200, __FILE__, __LINE__, "untrained, %lu of 320 samples were routed right",
+               (unsigned long)before);
+    test_check(after >= 304, __FILE__, __LINE__,
+               "trained, only %lu of 320 samples were routed right", (unsigned long)after);
     nn_arena_free(&g.scratch);
     nn_arena_free(&g.arena);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A full tiny federation as golden text with its intermediates, and identities between algorithms. SPEC 9 to 13. */
+/* A full tiny federation as golden text with its intermediates, and identities between algorithms.
+ * SPEC 9 to 13. */
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +24,8 @@ static void add_hash(fl_text *text, const char *what, const float *values, size_
 static void add_server(fl_text *text, const fl_run *run)
 {
     for (size_t i = 0; i < run->server.experts; i++)
-        add_hash(text, i == 0 ? "expert 0" : "expert 1", run->server.expert[i].values, run->expert.layout.total);
+        add_hash(text, i == 0 ? "expert 0" : "expert 1", run->server.expert[i].values,
+                 run->expert.layout.total);
     if (run->server.gate.model != NULL)
         add_hash(text, "gate", run->server.gate.values, run->gate.layout.total);
 }
@@ -54,9 +56,11 @@ static void add_visit(fl_text *text, fl_run *run, uint32_t round, size_t i)
 static void add_evaluation(fl_text *text, fl_run *run)
 {
     fl_evaluation evaluation;
-    CHECK(fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation, &run->evaluator, &run->server) == DDOME_OK);
+    CHECK(fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation, &run->evaluator,
+                      &run->server) == DDOME_OK);
     fl_record_clients(text, 2, &evaluation, &run->evaluator);
-    fl_text_add(text, "anchors %lu of %lu\n", (unsigned long)evaluation.anchor_own, (unsigned long)evaluation.anchor_total);
+    fl_text_add(text, "anchors %lu of %lu\n", (unsigned long)evaluation.anchor_own,
+                (unsigned long)evaluation.anchor_total);
 }
 
 static void golden(const char *name, const char *keys)
@@ -104,7 +108,8 @@ static void same_expert(const char *what, const char *keys, const char *other_ke
     test_case("round: %s", what);
     const bool ran = run_rounds(&run, &error, keys, 3);
     if (run_rounds(&other, &other_error, other_keys, 3) && ran)
-        test_same_floats("expert 0", run.server.expert[0].values, other.server.expert[0].values, run.expert.layout.total);
+        test_same_floats("expert 0", run.server.expert[0].values, other.server.expert[0].values,
+                         run.expert.layout.total);
     fl_run_free(&run);
     fl_run_free(&other);
 }
@@ -119,20 +124,23 @@ static void plain_sgd(float *values, const fl_run *run)
     const fl_config *config = &run->config;
     const nn_sgd sgd = {config->lr.value, config->momentum.value, 0};
     nn_arena arena = {0};
-    float *velocity = test_floats(run->expert.layout.total), *grads = test_floats(run->expert.layout.total);
+    float *velocity = test_floats(run->expert.layout.total),
+          *grads = test_floats(run->expert.layout.total);
     uint32_t *order = test_bytes(client->count, sizeof *order), labels[16];
     nn_rng rng = nn_rng_at(config->seed, NN_STREAM_SHUFFLE, 0, 1, 0);
     memset(grads, 0, run->expert.layout.total * sizeof *grads);
     memcpy(order, client->samples, client->count * sizeof *order);
     nn_rng_shuffle(&rng, order, client->count);
     for (size_t at = 0; at < client->count; at += config->batch) {
-        nn_tensor x = {NULL, nn_min(config->batch, client->count - at), run->expert.h, run->expert.w, run->expert.c};
+        nn_tensor x = {NULL, nn_min(config->batch, client->count - at), run->expert.h,
+                       run->expert.w, run->expert.c};
         x.data = test_floats(nn_tensor_count(&x));
         data_batch_fill(&x, labels, &run->task.set, &run->task.set.train, order + at, x.n);
         nn_graph graph = {.arena = &arena, .training = true};
         nn_net net = {&graph, NULL, &run->expert.layout, values, grads, values, 0};
         nn_node *z = nn_mlp_build(&net, NULL, nn_graph_leaf(&graph, &x, NULL), &run->expert.mlp);
-        CHECK(nn_graph_backward(&graph, nn_graph_cross_entropy(&graph, z, labels), 1.0f) == DDOME_OK);
+        CHECK(nn_graph_backward(&graph, nn_graph_cross_entropy(&graph, z, labels), 1.0f) ==
+              DDOME_OK);
         nn_sgd_step(values, velocity, grads, &run->expert.layout, &sgd, at == 0);
     }
     nn_arena_free(&arena);
@@ -166,7 +174,8 @@ static void untouched_expert_stays(void)
         const uint32_t other = 1 - run.participants[0];
         memcpy(before, run.server.expert[other].values, run.expert.layout.total * sizeof *before);
         test_status("a round", test_round(&run, 1), DDOME_OK, &error, NULL);
-        test_same_floats("the other expert", run.server.expert[other].values, before, run.expert.layout.total);
+        test_same_floats("the other expert", run.server.expert[other].values, before,
+                         run.expert.layout.total);
         CHECK(run.server.expert[1 - other].returned == 1);
         test_release();
     }
@@ -192,9 +201,10 @@ void t_round(void)
     golden("fedavg", "algo=fedavg init=common");
     golden("resnet", RESNET "mix=probs augment=true epochs=2 active_normal=1");
     golden("group_norm", RESNET "norm=group gn_channels=2 active_normal=1");
-    same_expert("DDOME with M = K = 1 and no anchors is FedAvg", ONE "algo=ddome", ONE "algo=fedavg");
-    same_expert("DDOME with M = K = 1 is FedAvg with ResNet-34 and its statistics", ONE RESNET "algo=ddome active_normal=2",
-                ONE RESNET "algo=fedavg active_normal=2");
+    same_expert("DDOME with M = K = 1 and no anchors is FedAvg", ONE "algo=ddome",
+                ONE "algo=fedavg");
+    same_expert("DDOME with M = K = 1 is FedAvg with ResNet-34 and its statistics",
+                ONE RESNET "algo=ddome active_normal=2", ONE RESNET "algo=fedavg active_normal=2");
     one_client_is_sgd();
     untouched_expert_stays();
     diverging_run_stops();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Averages by hand, the three rules for running statistics, participants, bytes, and running out of memory. SPEC 11, 15. */
+/* Averages by hand, the three rules for running statistics, participants, bytes, and running out of
+ * memory. SPEC 11, 15. */
 #include <string.h>
 
 #include "../fl/sample.h"
@@ -8,18 +9,21 @@
 
 /* ---- averages ---- */
 
-/* Two returned copies, filled with constants, of clients with 10 and 10 samples unless their lists are cut. */
+/* Two returned copies, filled with constants, of clients with 10 and 10 samples unless their lists
+ * are cut. */
 static void return_copy(fl_run *run, const data_client *client, float value)
 {
     const size_t total = run->expert.layout.total;
-    fl_visit visit = {.client = client, .k = 1, .chosen = {0}, .batches = {(uint64_t)client->count}};
+    fl_visit visit = {
+        .client = client, .k = 1, .chosen = {0}, .batches = {(uint64_t)client->count}};
     visit.expert[0] = test_floats(total);
     for (size_t i = 0; i < total; i++)
         visit.expert[0][i] = value;
     CHECK(fl_server_take(run->error, &run->arena, &run->server, &visit) == DDOME_OK);
 }
 
-static void check_average(const char *keys, float first, float second, float trained, float statistic)
+static void check_average(const char *keys, float first, float second, float trained,
+                          float statistic)
 {
     fl_run run;
     ddome_error error;
@@ -39,7 +43,8 @@ static void check_average(const char *keys, float first, float second, float tra
         const bool moved = layout->slices[s].kind == NN_SLICE_TRAINED;
         float initial = layout->slices[s].init == NN_INIT_ONE ? 1.0f : 0.0f;
         float want = moved ? trained : statistic < 0 ? initial : statistic;
-        test_same_floats(layout->slices[s].name, &run.server.expert[0].values[layout->slices[s].offset], &want, 1);
+        test_same_floats(layout->slices[s].name,
+                         &run.server.expert[0].values[layout->slices[s].offset], &want, 1);
     }
     test_same_u64("num_batches_tracked is the maximum", run.server.expert[0].batches, 3);
     fl_run_free(&run);
@@ -53,7 +58,8 @@ static void averages(void)
     check_average("algo=fedavg arch=resnet34 width=1 aggregate=uniform", 1.0f, 2.0f, 1.5f, 1.5f);
     check_average("algo=fedavg arch=resnet34 width=1 bn_stats=first", 1.0f, 2.0f, 1.75f, 1.0f);
     check_average("algo=fedavg arch=resnet34 width=1 bn_stats=local", 1.0f, 2.0f, 1.75f, -1.0f);
-    /* (1*1 + 3*x) / 4 with x = 1 + 2^-23: the exact mean lies above the middle and rounds up; in binary32 it would not */
+    /* (1*1 + 3*x) / 4 with x = 1 + 2^-23: the exact mean lies above the middle and rounds up; in
+     * binary32 it would not */
     check_average("algo=fedavg arch=resnet34 width=1", 1.0f, 1.00000012f, 1.00000012f, 1.00000012f);
 }
 
@@ -62,7 +68,9 @@ static void local_statistics_persist(void)
     fl_run run;
     ddome_error error;
     test_case("server: bn_stats = local gives a client its own statistics back");
-    if (test_federation(&run, &error, "algo=fedavg arch=resnet34 width=1 bn_stats=local active_normal=1 active_anchors=0")) {
+    if (test_federation(
+            &run, &error,
+            "algo=fedavg arch=resnet34 width=1 bn_stats=local active_normal=1 active_anchors=0")) {
         test_status("a round", test_round(&run, 1), DDOME_OK, &error, NULL);
         fl_visit visit = {.client = run.visits[0].client, .k = 1};
         CHECK(fl_server_send(&error, &run.scratch, &visit, &run.server) == DDOME_OK);
@@ -87,7 +95,8 @@ static void participants(void)
     test_case("server: participants come from their strata, ascending, and everyone has a turn");
     if (test_federation(&run, &error, "algo=fedavg active_anchors=1 active_normal=3"))
         for (uint32_t round = 1; round <= 40; round++) {
-            CHECK(fl_sample_participants(&error, &run.scratch, ids, &run.config, &run.task.partition, round) == DDOME_OK);
+            CHECK(fl_sample_participants(&error, &run.scratch, ids, &run.config,
+                                         &run.task.partition, round) == DDOME_OK);
             CHECK(ids[0] < 2 && ids[1] >= 2 && ids[1] < ids[2] && ids[2] < ids[3] && ids[3] < 7);
             for (size_t i = 0; i < 4; i++)
                 seen[ids[i]] = true;
@@ -107,9 +116,11 @@ static void same_for_all(void)
     if (test_federation(&other, &other_error, "algo=fedavg") && made) {
         const data_partition *p = &run.task.partition, *q = &other.task.partition;
         for (size_t k = 0; k < p->training + p->holdout + p->unseen; k++)
-            test_same_bytes("samples", p->clients[k].samples, q->clients[k].samples, p->clients[k].count * sizeof(uint32_t));
+            test_same_bytes("samples", p->clients[k].samples, q->clients[k].samples,
+                            p->clients[k].count * sizeof(uint32_t));
         CHECK(fl_run_open_round(&run, 5) == DDOME_OK && fl_run_open_round(&other, 5) == DDOME_OK);
-        test_same_bytes("participants", run.participants, other.participants, run.active * sizeof *run.participants);
+        test_same_bytes("participants", run.participants, other.participants,
+                        run.active * sizeof *run.participants);
     }
     fl_run_free(&run);
     fl_run_free(&other);
@@ -123,14 +134,16 @@ static void bytes_counted(const char *keys, uint64_t k)
     fl_run run;
     ddome_error error;
     if (test_federation(&run, &error, keys)) {
-        const uint64_t p = nn_layout_bytes(&run.expert.layout), g = nn_layout_bytes(&run.gate.layout);
+        const uint64_t p = nn_layout_bytes(&run.expert.layout),
+                       g = nn_layout_bytes(&run.gate.layout);
         const uint64_t normal = run.config.active_normal, anchors = run.config.active_anchors;
         test_status("a round", test_round(&run, 1), DDOME_OK, &error, NULL);
         if (run.algorithm->gate) {
             test_same_u64("down", run.traffic.down, normal * (g + k * p) + anchors * (g + p));
             test_same_u64("up", run.traffic.up, normal * (g + k * p + 4 * k) + anchors * (g + p));
             test_same_u64("round trips", run.traffic.round_trips, 2 * normal + anchors);
-            test_same_u64("the common expert, once", run.record.total.down - run.traffic.down, 7 * p);
+            test_same_u64("the common expert, once", run.record.total.down - run.traffic.down,
+                          7 * p);
         } else {
             test_same_u64("down", run.traffic.down, (normal + anchors) * p);
             test_same_u64("up", run.traffic.up, (normal + anchors) * p);
@@ -165,7 +178,8 @@ static void out_of_memory(void)
             nn_arena_rewind(&run.scratch, (nn_arena_mark){0});
             if (status == DDOME_OK)
                 break;
-            if (!test_status("a round without memory", status, DDOME_ERR_MEMORY, &error, "out of memory"))
+            if (!test_status("a round without memory", status, DDOME_ERR_MEMORY, &error,
+                             "out of memory"))
                 break;
         }
     fl_run_free(&run);

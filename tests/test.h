@@ -23,15 +23,19 @@ bool test_same_text(const char *what, const char *got, const char *want);
 bool test_same_u64(const char *what, uint64_t got, uint64_t want);
 
 /* |got - want| <= bound elementwise; prints the first index beyond it. */
-bool test_close(const char *what, const float *got, const double *want, size_t count, const double *bound);
+bool test_close(const char *what, const float *got, const double *want, size_t count,
+                const double *bound);
 
 /* The status is the expected one and, unless part is NULL, the error line contains part. */
-bool test_status(const char *what, ddome_status got, ddome_status want, const ddome_error *error, const char *part);
+bool test_status(const char *what, ddome_status got, ddome_status want, const ddome_error *error,
+                 const char *part);
 
-/* A file of tests/golden, or NULL (the case fails). The returned text is static until the next call. */
+/* A file of tests/golden, or NULL (the case fails). The returned text is static until the next
+ * call. */
 const char *test_golden(const char *name);
 
-/* The folder where tests may write; it exists and is emptied by the script that starts the runner. */
+/* The folder where tests may write; it exists and is emptied by the script that starts the runner.
+ */
 const char *test_dir(void);
 
 /* The seed of random tests; printed with every failure. */

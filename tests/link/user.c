@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program of somebody else: nothing of ddome but ddome.h and libddome.a. Trains a tiny run into the
- * folder argv[1] and prints its root hash. */
+/* A program of somebody else: nothing of ddome but ddome.h and libddome.a. Trains a tiny run into
+ * the folder argv[1] and prints its root hash. */
 #include <stdio.h>
 
 #include "ddome.h"
