@@ -15,6 +15,7 @@ enum { FL_PATH = 1024, FL_DECIMAL = 25, FL_MAX_EXPERTS = 64 };
 
 typedef enum fl_algo { FL_ALGO_DDOME, FL_ALGO_FEDAVG, FL_ALGO_COMMON } fl_algo;
 typedef enum fl_data_kind { FL_DATA_SYNTH, FL_DATA_CIFAR10, FL_DATA_CIFAR100 } fl_data_kind;
+typedef enum fl_normalize { FL_NORMALIZE_DATASET, FL_NORMALIZE_NONE } fl_normalize;
 typedef enum fl_arch { FL_ARCH_RESNET34, FL_ARCH_MLP } fl_arch;
 typedef enum fl_stem { FL_STEM_3X3, FL_STEM_7X7 } fl_stem;
 typedef enum fl_norm { FL_NORM_BATCH, FL_NORM_GROUP } fl_norm;
@@ -42,6 +43,7 @@ typedef struct fl_config {
 
     int data; /* fl_data_kind */
     char data_dir[FL_PATH], exclude[FL_PATH];
+    int normalize; /* fl_normalize */
     unsigned cifar10_batches; /* bit i = batch i + 1 */
     size_t synth_train, synth_test, synth_size, synth_domains, synth_shapes, synth_noise;
 

@@ -60,6 +60,7 @@ static const char *const algo_later[] = {"fedprox", "scaffold", "ensemble", "fed
 static const char *const arith[] = {"ma", NULL};
 static const char *const arith_later[] = {"fma", NULL};
 static const char *const data[] = {"synth", "cifar10", "cifar100", NULL};
+static const char *const normalize[] = {"dataset", "none", NULL};
 static const char *const partition[] = {"labels", "dirichlet", "iid", "file", NULL};
 static const char *const dialect[] = {"plain", "balanced", NULL};
 static const char *const arch[] = {"resnet34", "mlp", NULL};
@@ -91,6 +92,7 @@ static const fl_key keys[] = {
     CHOICE("data", data, data),
     PATH_LOCAL("data", data_dir),
     PATH_HASHED("data", exclude),
+    CHOICE("data", normalize, normalize),
     BATCHES("data", cifar10_batches, "1,2,3,4,5", 5),
     SIZE("data", synth_train, "2000", 10, MOST_SAMPLES),
     SIZE("data", synth_test, "1000", 1, MOST_SAMPLES),

@@ -14,22 +14,31 @@ static ddome_status load_synth(ddome_error *error, nn_arena *arena, data_set *se
     return data_synth_load(error, arena, set, &source);
 }
 
-ddome_status fl_task_load_data(ddome_error *error, nn_arena *arena, data_set *set,
+static ddome_status load_cifar(ddome_error *error, nn_arena *arena, data_set *set,
                                const fl_config *config)
 {
     const data_cifar_source source = {config->data_dir,
                                       config->exclude[0] == '\0' ? NULL : config->exclude,
                                       config->cifar10_batches};
-    if (config->data == FL_DATA_SYNTH)
-        return load_synth(error, arena, set, config);
     if (config->data_dir[0] == '\0')
-        return nn_fail(error, DDOME_ERR_DATA,
-                       "no data folder: expected data_dir=DIR or the environment variable "
-                       "DDOME_DATA to name the folder "
-                       "that holds the CIFAR binary files");
+        return nn_fail(
+            error, DDOME_ERR_DATA,
+            "no data folder: expected data_dir=DIR or the environment variable DDOME_DATA "
+            "to name the folder that holds the CIFAR binary files");
     if (config->data == FL_DATA_CIFAR10)
         return data_cifar10_load(error, arena, set, &source);
     return data_cifar100_load(error, arena, set, &source);
+}
+
+ddome_status fl_task_load_data(ddome_error *error, nn_arena *arena, data_set *set,
+                               const fl_config *config)
+{
+    static const float zero[DATA_MAX_CHANNELS] = {0, 0, 0}, one[DATA_MAX_CHANNELS] = {1, 1, 1};
+    ddome_status status = config->data == FL_DATA_SYNTH ? load_synth(error, arena, set, config)
+                                                        : load_cifar(error, arena, set, config);
+    if (status == DDOME_OK && config->normalize == FL_NORMALIZE_NONE)
+        data_set_normalize(set, zero, one);
+    return status;
 }
 
 ddome_status fl_task_load(ddome_error *error, nn_arena *arena, fl_task *task,
