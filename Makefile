@@ -32,7 +32,7 @@ all: ddome libddome.a ## build ./ddome and libddome.a (default)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
-	@echo "  variables: CC=clang OPT=-O2 CFLAGS_EXTRA=... OS=c99 BUILD=dir DDOME_DATA=dir"
+	@echo "  variables: CC=clang OPT=-O2 SEED=N CFLAGS_EXTRA=... OS=c99 BUILD=dir DDOME_DATA=dir"
 
 ddome: $(TOOL_OBJECTS) libddome.a
 	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJECTS) libddome.a $(LDLIBS)
@@ -54,7 +54,12 @@ $(BUILD)/flags: always
 	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
 
 run: all ## the demo: common expert, FedAvg and DDOME on generated data
-	@sh tools/demo.sh
+	@rm -rf runs/demo
+	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/demo SEED=$(SEED)
+
+cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), about 15 minutes
+	@mkdir -p runs
+	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/cifar10 PRESET=tools/presets/cifar10.toml RATES=0.01
 
 test: all $(BUILD)/tests/runner ## all tests that need only a compiler
 	@sh tests/all.sh $(BUILD)
@@ -76,4 +81,4 @@ clean: ## remove what was built
 
 -include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d)
 
-.PHONY: all help run test check-all lint install clean always
+.PHONY: all help run cifar10 test check-all lint install clean always

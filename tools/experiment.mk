@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+# One experiment: a common expert; DDOME, FedAvg with some learning rates and the common expert alone on the same
+# clients and rounds. Finished runs are kept, so an interrupted experiment goes on where it stopped.
+#   make -j2 -f tools/experiment.mk OUT=runs/x PRESET=FILE [SEED=N] [RATES="0.01 0.05"]
+
+PRESET = tools/presets/demo.toml
+OUT = runs/demo
+SEED =
+RATES = 0.002 0.01 0.05
+
+DDOME = ./ddome
+SET = $(PRESET) $(if $(SEED),--seed $(SEED))
+TRAIN = $(DDOME) train $(SET) common=$(OUT)/pretrain/common.safetensors --quiet --out $(@D)
+FEDAVG = $(RATES:%=$(OUT)/fedavg-%)
+RUNS = $(OUT)/common $(FEDAVG) $(OUT)/ddome
+LAST = SHA256SUMS
+
+# Among the learning rates: the best mean accuracy on the held-out clients, the first among equals.
+report: $(OUT)/ddome/$(LAST) $(FEDAVG:%=%/$(LAST)) $(OUT)/common/$(LAST)
+	@for run in $(FEDAVG); do \
+	    $(DDOME) eval $$run eval_scope=holdout --quiet --json | \
+	        sed "s|.*\"accuracy_mean\": *\([0-9.]*\).*|\1 $$run|"; \
+	done | sort -s -r -n -k 1,1 | sed -n "s/^\([^ ]*\) \(.*\)/Best FedAvg by the held-out clients: \2 (\1 there)/p;q"
+	@echo
+	@$(DDOME) report $(RUNS)
+
+$(OUT)/pretrain/$(LAST): $(PRESET)
+	@echo "common expert ..." >&2
+	@mkdir -p $(OUT)
+	@$(DDOME) pretrain $(SET) --quiet --out $(@D) --force >$(OUT)/pretrain.log
+
+$(OUT)/ddome/$(LAST): $(OUT)/pretrain/$(LAST)
+	@echo "DDOME ..." >&2
+	@$(TRAIN) algo=ddome --force >$(@D).log
+
+$(OUT)/fedavg-%/$(LAST): $(OUT)/pretrain/$(LAST)
+	@echo "FedAvg, learning rate $* ..." >&2
+	@$(TRAIN) algo=fedavg lr=$* --force >$(@D).log
+
+$(OUT)/common/$(LAST): $(OUT)/pretrain/$(LAST)
+	@echo "the common expert alone ..." >&2
+	@$(TRAIN) algo=common --force >$(@D).log
+
+.PHONY: report
