@@ -8,6 +8,8 @@ CFLAGS_EXTRA =
 # posix, or c99 where there is nothing but the C library
 OS = posix
 BUILD = build
+# V=1 prints whole commands
+Q = $(if $(V),,@)
 PREFIX = /usr/local
 
 # What the bits need (SPEC 2.2); the rest are warnings.
@@ -35,18 +37,22 @@ help: ## list the targets
 	@echo "  variables: CC=clang OPT=-O2 SEED=N CFLAGS_EXTRA=... OS=c99 BUILD=dir DDOME_DATA=dir"
 
 ddome: $(TOOL_OBJECTS) libddome.a
-	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJECTS) libddome.a $(LDLIBS)
+	@echo "  $(CC) -o $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $(TOOL_OBJECTS) libddome.a $(LDLIBS)
 
 libddome.a: $(LIB_OBJECTS)
-	rm -f $@
-	$(AR) rcs $@ $(LIB_OBJECTS)
+	@rm -f $@
+	@echo "  $(AR) $@"
+	$(Q)$(AR) rcs $@ $(LIB_OBJECTS)
 
 $(BUILD)/tests/runner: $(TEST_OBJECTS) libddome.a
-	$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) libddome.a $(LDLIBS)
+	@echo "  $(CC) -o $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) libddome.a $(LDLIBS)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  $(CC) $<"
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Objects of other flags are never mixed in.
 $(BUILD)/flags: always
@@ -67,6 +73,16 @@ test: all $(BUILD)/tests/runner ## all tests that need only a compiler
 check-all: ## the tests again with gcc and clang at -O0, -O2, -O3, sanitizers, style and direction
 	@sh tests/matrix.sh
 
+# exp, log, rsqrt, sqrt against MPFR (libmpfr-dev)
+$(BUILD)/fmath_exhaustive: tools/fmath_exhaustive.c nn/fmath.c nn/fmath.h nn/base.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ tools/fmath_exhaustive.c nn/base.c -lmpfr -lgmp $(LDLIBS)
+
+exhaustive: $(BUILD)/fmath_exhaustive ## all 2^32 inputs of exp, log, rsqrt, sqrt against MPFR (some minutes)
+	$(BUILD)/fmath_exhaustive proof
+	$(BUILD)/fmath_exhaustive 0 80000000
+	$(BUILD)/fmath_exhaustive 80000000 100000000
+
 lint: ## direction of includes, line and file length, formatting
 	@sh tools/lint.sh
 
@@ -81,4 +97,4 @@ clean: ## remove what was built
 
 -include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d)
 
-.PHONY: all help run cifar10 test check-all lint install clean always
+.PHONY: all help exhaustive run cifar10 test check-all lint install clean always

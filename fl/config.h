@@ -43,7 +43,7 @@ typedef struct fl_config {
 
     int data; /* fl_data_kind */
     char data_dir[FL_PATH], exclude[FL_PATH];
-    int normalize; /* fl_normalize */
+    int normalize;            /* fl_normalize */
     unsigned cifar10_batches; /* bit i = batch i + 1 */
     size_t synth_train, synth_test, synth_size, synth_domains, synth_shapes, synth_noise;
 

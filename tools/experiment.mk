@@ -22,7 +22,7 @@ report: $(OUT)/ddome/$(LAST) $(FEDAVG:%=%/$(LAST)) $(OUT)/common/$(LAST)
 	        sed "s|.*\"accuracy_mean\": *\([0-9.]*\).*|\1 $$run|"; \
 	done | sort -s -r -n -k 1,1 | sed -n "s/^\([^ ]*\) \(.*\)/Best FedAvg by the held-out clients: \2 (\1 there)/p;q"
 	@echo
-	@$(DDOME) report $(RUNS)
+	@$(DDOME) report $(RUNS) | tee $(OUT).log
 
 $(OUT)/pretrain/$(LAST): $(PRESET)
 	@echo "common expert ..." >&2

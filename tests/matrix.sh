@@ -1,0 +1,127 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The same bits everywhere: one small run built by every compiler at every level here, by cross compilers under qemu, with plain
+# C99 in place of POSIX; the unit tests under sanitizers; exp and log against MPFR. Prints "ok NAME", "FAIL NAME", "skipped NAME: why"
+# and the totals.
+set -u
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+log=$work/log
+: >"$log"
+
+line() {
+    echo "$*" | tee -a "$log"
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# A clean copy of the tree in $work/NAME.
+copy() {
+    mkdir -p "$work/$1"
+    (cd "$top" && tar cf - --exclude=./build --exclude=./runs --exclude=./.git --exclude=./ddome --exclude=./libddome.a .) |
+        (cd "$work/$1" && tar xf -)
+}
+
+build() { # NAME TARGETS VARIABLE=VALUE...
+    name=$1
+    targets=$2
+    shift 2
+    copy "$name"
+    # shellcheck disable=SC2086
+    (cd "$work/$name" && make -s -j2 $targets "$@") >"$work/$name.log" 2>&1 && ! grep -q 'warning:' "$work/$name.log"
+}
+
+SMALL="synth_train=300 synth_test=90 synth_size=8 synth_domains=3 synth_shapes=2 width=2 clients=9 experts=3
+    label_group=2 labels_per_client=4 samples_per_client=18 active_anchors=2 active_normal=2 batch=7 rounds=2
+    pretrain_epochs=1 pretrain_batch=40 gate_hidden=9 unseen_clients=2 holdout_clients=1 init=common"
+
+# The run's SHA256SUMS against the first one made.
+same_run() { # NAME COMMAND...
+    name=$1
+    shift
+    # shellcheck disable=SC2086
+    if ! "$@" train $SMALL --out "$work/$name/run" --quiet >>"$work/$name.log" 2>&1; then
+        line "FAIL matrix: $name does not run"
+    elif [ ! -f "$work/want" ]; then
+        cp "$work/$name/run/SHA256SUMS" "$work/want"
+        line "ok matrix: $name is the measure"
+    elif cmp -s "$work/want" "$work/$name/run/SHA256SUMS"; then
+        line "ok matrix: $name gives the same SHA256SUMS"
+    else
+        line "FAIL matrix: $name gives other bits"
+        diff "$work/want" "$work/$name/run/SHA256SUMS" | head -n 4
+    fi
+}
+
+for cc in gcc clang; do
+    for level in -O0 -O2 -O3; do
+        if ! have $cc; then
+            line "skipped matrix: $cc $level: $cc is missing"
+        elif build "$cc$level" ddome CC=$cc OPT=$level; then
+            same_run "$cc$level" "$work/$cc$level/ddome"
+        else
+            line "FAIL matrix: $cc $level does not build without a warning"
+            tail -n 5 "$work/$cc$level.log"
+        fi
+    done
+done
+
+for triple in s390x-linux-gnu aarch64-linux-gnu; do
+    emulator=qemu-${triple%%-*}
+    if ! have "$triple-gcc" || ! have "$emulator"; then
+        line "skipped matrix: $triple: $triple-gcc or $emulator is missing"
+    elif build "$triple" ddome CC="$triple-gcc" AR="$triple-ar" CFLAGS_EXTRA=-static; then
+        same_run "$triple" "$emulator" "$work/$triple/ddome"
+    else
+        line "FAIL matrix: $triple does not build without a warning"
+        tail -n 5 "$work/$triple.log"
+    fi
+done
+
+# Plain C99 cannot make folders, so they are made for it.
+if build c99 ddome OS=c99; then
+    mkdir -p "$work/c99/run/final"
+    same_run c99 "$work/c99/ddome"
+else
+    line "FAIL matrix: OS=c99 does not build without a warning"
+fi
+
+# Sanitizers: unit tests and command line tests.
+sanitize="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+if build sanitized "all build/tests/runner" CFLAGS_EXTRA="$sanitize"; then
+
+    (cd "$work/sanitized" && CFLAGS_EXTRA="$sanitize" sh tests/all.sh build) >"$work/sanitized.tests" 2>&1
+    if [ $? -eq 0 ]; then
+        line "ok matrix: all tests under the address and undefined-behaviour sanitizers"
+    else
+        line "FAIL matrix: tests under sanitizers"
+        grep -E '^FAIL|ERROR|runtime error' "$work/sanitized.tests" | head -n 10
+    fi
+else
+    line "FAIL matrix: the sanitized build"
+    tail -n 5 "$work/sanitized.log"
+fi
+
+# exp and log: constants, bounds, and a part of the inputs; `make exhaustive` does all 2^32.
+if echo '#include <mpfr.h>' | gcc -E -x c - >/dev/null 2>&1; then
+    if (cd "$top" && make -s BUILD="$work/mpfr" "$work/mpfr/fmath_exhaustive") &&
+        "$work/mpfr/fmath_exhaustive" proof >"$work/mpfr.log" 2>&1 &&
+        "$work/mpfr/fmath_exhaustive" 42000000 42100000 >>"$work/mpfr.log" 2>&1; then
+        line "ok matrix: exp, log, rsqrt, sqrt against MPFR on a part of the inputs"
+    else
+        line "FAIL matrix: exp, log, rsqrt or sqrt differ from MPFR"
+        tail -n 5 "$work/mpfr.log"
+    fi
+else
+    line "skipped matrix: exp and log against MPFR: libmpfr-dev is missing"
+fi
+
+passed=$(grep -c '^ok ' "$log")
+failed=$(grep -c '^FAIL ' "$log")
+skipped=$(grep -c '^skipped ' "$log")
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
