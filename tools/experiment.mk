@@ -7,6 +7,8 @@ PRESET = tools/presets/demo.toml
 OUT = runs/demo
 SEED =
 RATES = 0.002 0.01 0.05
+# what an evaluation needs besides the run: exclude=FILE where the preset has one
+EVAL =
 
 DDOME = ./ddome
 SET = $(PRESET) $(if $(SEED),--seed $(SEED))
@@ -18,9 +20,10 @@ LAST = SHA256SUMS
 # Among the learning rates: the best mean accuracy on the held-out clients, the first among equals.
 report: $(OUT)/ddome/$(LAST) $(FEDAVG:%=%/$(LAST)) $(OUT)/common/$(LAST)
 	@for run in $(FEDAVG); do \
-	    $(DDOME) eval $$run eval_scope=holdout --quiet --json | \
-	        sed "s|.*\"accuracy_mean\": *\([0-9.]*\).*|\1 $$run|"; \
-	done | sort -s -r -n -k 1,1 | sed -n "s/^\([^ ]*\) \(.*\)/Best FedAvg by the held-out clients: \2 (\1 there)/p;q"
+	    $(DDOME) eval $$run eval_scope=holdout $(EVAL) --quiet --json >$$run.holdout || exit 1; \
+	    sed "s|.*\"accuracy_mean\": *\([0-9.]*\).*|\1 $$run|" $$run.holdout; \
+	done >$(OUT)/holdout
+	@sort -s -r -n -k 1,1 $(OUT)/holdout | sed -n "s/^\([^ ]*\) \(.*\)/best FedAvg on the held-out clients: \2 (\1 there)/p;q"
 	@echo
 	@$(DDOME) report $(RUNS) | tee $(OUT).log
 
