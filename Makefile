@@ -23,7 +23,7 @@ NN = base arena hash fmath rng selftest os_$(OS) sum kernels_c kernels chain gem
 DATA = dataset cifar synth batch json safetensors safetensors_write \
        partition partition_labels partition_dirichlet partition_file partition_check
 FL = text config config_table config_value model task trainee common gate wire sample client server \
-     eval metrics checkpoint rundir baselines record run finish entry
+     eval metrics checkpoint rundir baselines record origin run finish entry
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
@@ -74,10 +74,10 @@ test: all $(BUILD)/tests/runner ## all tests that need only a compiler
 check-all: ## the tests again with gcc and clang at -O0, -O2, -O3, sanitizers, style and direction
 	@sh tests/matrix.sh
 
-# exp, log, rsqrt, sqrt against MPFR (libmpfr-dev)
-$(BUILD)/fmath_exhaustive: tools/fmath_exhaustive.c nn/fmath.c nn/fmath.h nn/base.c
+# exp, log, rsqrt, sqrt against MPFR (libmpfr-dev): the proof, and the maker of tests/golden/hard_*.txt
+$(BUILD)/fmath_%: tools/fmath_%.c nn/fmath.c nn/fmath.h nn/base.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ tools/fmath_exhaustive.c nn/base.c -lmpfr -lgmp $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< nn/base.c -lmpfr -lgmp $(LDLIBS)
 
 exhaustive: $(BUILD)/fmath_exhaustive ## all 2^32 inputs of exp, log, rsqrt, sqrt against MPFR (some minutes)
 	$(BUILD)/fmath_exhaustive proof

@@ -49,40 +49,50 @@ static ddome_status set_up(fl_run *run)
 static ddome_status algorithm_1(fl_run *run, ddome_summary *summary)
 {
     ddome_status status = set_up(run);
-    if (status == DDOME_OK && !run->algorithm->rounds)
+    const size_t rounds = fl_run_rounds(run);
+    if (status == DDOME_OK && rounds == 0)
         status = fl_run_evaluate(run, 0);
-    for (uint32_t round = 1;
-         run->algorithm->rounds && round <= run->config.rounds && status == DDOME_OK; round++)
+    for (uint32_t round = 1; round <= rounds && status == DDOME_OK; round++)
         status = one_round(run, round);
     if (status == DDOME_OK)
         status = fl_run_finish(run, summary);
     return status;
 }
 
-ddome_status ddome_train(ddome_error *error, ddome_summary *summary, const ddome_config *config,
-                         const char *out_dir, const ddome_progress *progress, int force)
+static ddome_status pretraining(fl_run *run, ddome_summary *summary)
+{
+    ddome_status status = fl_run_pretrain(run);
+    return status == DDOME_OK ? fl_run_finish_common(run, summary) : status;
+}
+
+/* ---- the public calls ---- */
+
+typedef ddome_status work_fn(fl_run *run, ddome_summary *summary);
+
+/* Everything is checked and the folder is there before the work begins. */
+static ddome_status with_run(ddome_error *error, ddome_summary *summary, const ddome_config *config,
+                             const char *out_dir, const ddome_progress *progress, int force,
+                             work_fn *work)
 {
     fl_run run;
+    nn_error_clear(error);
     ddome_status status = fl_run_init(error, &run, fl_config_of(config), progress);
     if (status == DDOME_OK)
         status = fl_run_open(&run, out_dir, force != 0);
     if (status == DDOME_OK)
-        status = algorithm_1(&run, summary);
+        status = work(&run, summary);
     fl_run_free(&run);
     return status;
+}
+
+ddome_status ddome_train(ddome_error *error, ddome_summary *summary, const ddome_config *config,
+                         const char *out_dir, const ddome_progress *progress, int force)
+{
+    return with_run(error, summary, config, out_dir, progress, force, algorithm_1);
 }
 
 ddome_status ddome_pretrain(ddome_error *error, ddome_summary *summary, const ddome_config *config,
                             const char *out_dir, const ddome_progress *progress, int force)
 {
-    fl_run run;
-    ddome_status status = fl_run_init(error, &run, fl_config_of(config), progress);
-    if (status == DDOME_OK)
-        status = fl_run_open(&run, out_dir, force != 0);
-    if (status == DDOME_OK)
-        status = fl_run_pretrain(&run);
-    if (status == DDOME_OK)
-        status = fl_run_finish_common(&run, summary);
-    fl_run_free(&run);
-    return status;
+    return with_run(error, summary, config, out_dir, progress, force, pretraining);
 }

@@ -2,15 +2,16 @@
 /* ddome: the golden reference of DDOME (arXiv 2306.08586). The public words: status codes, errors,
  * entry points.
  *
- * Argument rules, everywhere in the project:
- *  - order: context (error, arena, graph), then outputs, then in-outs, then const inputs, then
- * scalars;
- *  - an array's length follows the array; `const` marks every input; the caller owns all memory it
- * passes;
- *  - a function that can fail returns ddome_status and leaves its outputs untouched when it does;
- * the reason stands in `error` as one line (what, where, expected, found, the mend);
- *  - strings are NUL-terminated bytes; sizes are size_t and count elements unless the name says
- * bytes. SPEC.md numbers every clause; code cites them as "SPEC 5.3".
+ * Argument rules:
+ *  - order: context (error, arena, graph), outputs, in-outs, const inputs, scalars;
+ *  - an array's length follows the array; `const` marks every input;
+ *  - the caller owns all memory it passes;
+ *  - a function that can fail returns ddome_status; the reason stands in `error` as one line (what,
+ *    where, expected, found, the mend);
+ *  - the functions of this header leave their outputs untouched when they fail;
+ *  - strings are NUL-terminated bytes; sizes are size_t and count elements unless named bytes.
+ *
+ * SPEC.md numbers every clause; code cites them as "SPEC 5.3".
  */
 #ifndef DDOME_H
 #define DDOME_H
@@ -45,7 +46,7 @@ typedef enum ddome_status {
     DDOME_ERR_RESUME = 8     /* a saved state does not fit */
 } ddome_status;
 
-/* One line that says what went wrong. Zero-initialise it; a failing call fills it. */
+/* One line that says what went wrong. Every call below clears it first; a failing one fills it. */
 typedef struct ddome_error {
     ddome_status status;
     char text[512];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A strict JSON reader (RFC 8259) over bytes in memory: a pull parser that allocates only decoded
- * strings. */
+/* A strict JSON reader (RFC 8259) over bytes in memory: a tree of values in
+ * the arena. */
 #ifndef DATA_JSON_H
 #define DATA_JSON_H
 

@@ -289,3 +289,16 @@ ddome_status data_partition_make(ddome_error *error, nn_arena *arena, data_parti
         nn_arena_rewind(arena, mark);
     return status;
 }
+
+nn_digest data_partition_pool_hash(const data_partition *partition)
+{
+    nn_sha256 sha;
+    nn_sha256_begin(&sha);
+    for (size_t i = 0; i < partition->pool_count; i++) {
+        const uint32_t index = partition->pool[i];
+        const unsigned char bytes[4] = {(unsigned char)index, (unsigned char)(index >> 8),
+                                        (unsigned char)(index >> 16), (unsigned char)(index >> 24)};
+        nn_sha256_bytes(&sha, bytes, sizeof bytes);
+    }
+    return nn_sha256_end(&sha);
+}

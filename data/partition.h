@@ -82,6 +82,9 @@ DDOME_MUST_CHECK ddome_status data_partition_check(ddome_error *error, nn_arena 
 DDOME_MUST_CHECK ddome_status data_partition_text(ddome_error *error, nn_arena *arena, char **text,
                                                   size_t *length, const data_partition *partition);
 
+/* SHA-256 of the pool's indices, each as 4 bytes little-endian: what training may use. */
+nn_digest data_partition_pool_hash(const data_partition *partition);
+
 const char *data_role_name(data_role role);
 
 #endif

@@ -96,11 +96,31 @@ static bool same_shape(const data_safetensor *tensor, const nn_slice *slice)
     return same;
 }
 
+static bool all_finite(const data_safetensor *tensor, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((load_u32(tensor->bytes + 4 * i) & 0x7f800000u) == 0x7f800000u)
+            return false;
+    return true;
+}
+
+/* The counter of one batch-norm. */
+static ddome_status read_counter(ddome_error *error, uint64_t *counter,
+                                 const data_safetensors *file, const char *name, const char *path)
+{
+    const data_safetensor *tensor = data_safetensors_find(file, name);
+    if (tensor == NULL || strcmp(tensor->dtype, "I64") != 0 || tensor->rank != 0)
+        return nn_fail(error, DDOME_ERR_DATA,
+                       "%s: tensor %s: expected one I64 of shape [], found %s", path, name,
+                       tensor == NULL ? "none" : tensor->dtype);
+    *counter = load_u32(tensor->bytes) | (uint64_t)load_u32(tensor->bytes + 4) << 32;
+    return DDOME_OK;
+}
+
 static ddome_status check_slice(ddome_error *error, const data_safetensors *file,
                                 const nn_slice *slice, const char *path)
 {
     const data_safetensor *tensor = data_safetensors_find(file, slice->name);
-    char name[COUNTER_NAME];
     if (tensor == NULL)
         return nn_fail(error, DDOME_ERR_DATA,
                        "%s: tensor %s is missing: the file is of another architecture", path,
@@ -113,12 +133,9 @@ static ddome_status check_slice(ddome_error *error, const data_safetensors *file
                        path, slice->name, (unsigned long)slice->rank, (unsigned long)slice->count,
                        tensor->dtype, (unsigned long)tensor->rank,
                        (unsigned long)tensor->byte_count);
-    if (!counter_name(name, slice))
-        return DDOME_OK;
-    tensor = data_safetensors_find(file, name);
-    if (tensor == NULL || strcmp(tensor->dtype, "I64") != 0 || tensor->byte_count != 8)
-        return nn_fail(error, DDOME_ERR_DATA, "%s: tensor %s: expected one I64, found %s", path,
-                       name, tensor == NULL ? "none" : tensor->dtype);
+    if (!all_finite(tensor, slice->count))
+        return nn_fail(error, DDOME_ERR_DATA, "%s: tensor %s holds a value that is not finite",
+                       path, slice->name);
     return DDOME_OK;
 }
 
@@ -136,20 +153,38 @@ static ddome_status check_file(ddome_error *error, const data_safetensors *file,
     return status;
 }
 
-static void copy_file(float *values, uint64_t *batches, const data_safetensors *file,
-                      const nn_layout *layout)
+/* One counter a model: all its batch-norms count alike (SPEC 9.4). */
+static ddome_status read_counters(ddome_error *error, uint64_t *batches,
+                                  const data_safetensors *file, const nn_layout *layout,
+                                  const char *path)
 {
     char name[COUNTER_NAME];
+    bool first = true;
     *batches = 0;
+    for (size_t s = 0; s < layout->count; s++) {
+        uint64_t counter = 0;
+        if (!counter_name(name, &layout->slices[s]))
+            continue;
+        ddome_status status = read_counter(error, &counter, file, name, path);
+        if (status != DDOME_OK)
+            return status;
+        if (!first && counter != *batches)
+            return nn_fail(error, DDOME_ERR_DATA,
+                           "%s: tensor %s: expected %llu as before, found %llu", path, name,
+                           (unsigned long long)*batches, (unsigned long long)counter);
+        *batches = counter;
+        first = false;
+    }
+    return DDOME_OK;
+}
+
+static void copy_values(float *values, const data_safetensors *file, const nn_layout *layout)
+{
     for (size_t s = 0; s < layout->count; s++) {
         const nn_slice *slice = &layout->slices[s];
         const data_safetensor *tensor = data_safetensors_find(file, slice->name);
         for (size_t i = 0; i < slice->count; i++)
             values[slice->offset + i] = nn_float_from_bits(load_u32(tensor->bytes + 4 * i));
-        if (counter_name(name, slice)) {
-            tensor = data_safetensors_find(file, name);
-            *batches = load_u32(tensor->bytes) | (uint64_t)load_u32(tensor->bytes + 4) << 32;
-        }
     }
 }
 
@@ -159,6 +194,7 @@ ddome_status fl_checkpoint_load(ddome_error *error, nn_arena *scratch, float *va
     unsigned char *bytes;
     size_t size;
     data_safetensors file;
+    uint64_t counter;
     ddome_error inner = {DDOME_OK, ""};
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     ddome_status status = nn_os_read_file(error, scratch, &bytes, &size, path, DDOME_ERR_DATA);
@@ -170,7 +206,11 @@ ddome_status fl_checkpoint_load(ddome_error *error, nn_arena *scratch, float *va
     if (status == DDOME_OK)
         status = check_file(error, &file, &model->layout, path);
     if (status == DDOME_OK)
-        copy_file(values, batches, &file, &model->layout);
+        status = read_counters(error, &counter, &file, &model->layout, path);
+    if (status == DDOME_OK) {
+        copy_values(values, &file, &model->layout);
+        *batches = counter;
+    }
     nn_arena_rewind(scratch, mark);
     return status;
 }

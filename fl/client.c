@@ -38,7 +38,7 @@ static ddome_status fetch_embeddings(const work *w, batch *b, const uint32_t *sa
     if (w->world->gate == NULL)
         return DDOME_OK;
     b->embeddings = (nn_tensor){NULL, count, 1, 1, embeddings->features};
-    b->embeddings.data = nn_arena_alloc(w->scratch, count * embeddings->features, sizeof(float));
+    b->embeddings.data = nn_arena_alloc(w->scratch, count, embeddings->features * sizeof(float));
     b->anchor = nn_arena_alloc(w->scratch, count, sizeof *b->anchor);
     if (b->embeddings.data == NULL || b->anchor == NULL)
         return nn_arena_fail(w->error, w->scratch, "a batch of embeddings");
@@ -53,7 +53,7 @@ static ddome_status fetch(work *w, batch *b, const uint32_t *samples, size_t cou
     const data_set *set = &w->world->task->set;
     const size_t image = set->h * set->w * set->c;
     b->images = (nn_tensor){NULL, count, set->h, set->w, set->c};
-    b->images.data = nn_arena_alloc(w->scratch, count * image, sizeof(float));
+    b->images.data = nn_arena_alloc(w->scratch, count, image * sizeof(float));
     b->labels = nn_arena_alloc(w->scratch, count, sizeof *b->labels);
     float *one = nn_arena_alloc(w->scratch, image, sizeof *one);
     if (b->images.data == NULL || b->labels == NULL || one == NULL)
@@ -164,7 +164,7 @@ static ddome_status prepare(work *w)
     for (size_t i = 0; i < visit->k && status == DDOME_OK; i++)
         status = fl_trainee_init(w->error, w->scratch, &w->expert[i], w->world->expert,
                                  visit->expert[i], &expert_sgd);
-    w->losses = nn_arena_alloc(w->scratch, batches * config->epochs, sizeof *w->losses);
+    w->losses = nn_arena_alloc(w->scratch, batches, config->epochs * sizeof *w->losses);
     if (status == DDOME_OK && w->losses == NULL)
         status = nn_arena_fail(w->error, w->scratch, "losses");
     return status;
@@ -185,10 +185,10 @@ ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *vi
     ddome_status status = prepare(w);
     for (uint32_t number = 0; number < world->config->epochs && status == DDOME_OK; number++)
         status = epoch(w, order, number);
+    for (size_t i = 0; i < visit->k && status == DDOME_OK; i++)
+        visit->batches[i] += w->steps;
     if (status == DDOME_OK)
         visit->loss = w->steps == 0 ? 0 : nn_sum(w->losses, w->steps) / (float)w->steps;
-    for (size_t i = 0; i < visit->k; i++)
-        visit->batches[i] += w->steps;
     nn_arena_rewind(scratch, mark);
     return status;
 }

@@ -30,7 +30,8 @@ typedef struct pretraining {
 static float decayed(float lr, size_t step, size_t steps)
 {
     const float left = (float)(steps - step) / (float)steps;
-    return lr * left;
+    const float rate = lr * left;
+    return rate;
 }
 
 static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size_t count)
@@ -76,7 +77,7 @@ static ddome_status held_out_accuracy(pretraining *p, fl_common *common)
     const fl_model *model = p->trainee.model;
     nn_arena_mark mark = nn_arena_get_mark(p->scratch);
     float *logits =
-        nn_arena_alloc(p->scratch, partition->held_count * model->outputs, sizeof *logits);
+        nn_arena_alloc(p->scratch, partition->held_count, model->outputs * sizeof *logits);
     if (logits == NULL)
         return nn_arena_fail(p->error, p->scratch, "logits of the held-out part");
     ddome_status status =
@@ -89,6 +90,19 @@ static ddome_status held_out_accuracy(pretraining *p, fl_common *common)
                            train->labels[partition->held[i]];
     nn_arena_rewind(p->scratch, mark);
     return status;
+}
+
+/* A NaN can hide behind a ReLU, so a finite loss does not say that the weights are finite. */
+static ddome_status check_finite(const pretraining *p)
+{
+    const nn_layout *layout = &p->trainee.model->layout;
+    const size_t at = nn_layout_nonfinite(layout, p->trainee.values);
+    if (at == layout->total)
+        return DDOME_OK;
+    return nn_fail(p->error, DDOME_ERR_NONFINITE,
+                   "the common expert is not finite: parameter %s, element %lu of the flat vector; "
+                   "lower pretrain_lr",
+                   nn_layout_name_at(layout, at), (unsigned long)at);
 }
 
 /* correct / total >= target, as binary32 values (SPEC 9.2). */
@@ -105,6 +119,8 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
     ddome_status status = DDOME_OK;
     for (size_t epoch = 0; epoch < epochs && status == DDOME_OK; epoch++) {
         status = pretrain_epoch(p, (uint32_t)epoch);
+        if (status == DDOME_OK)
+            status = check_finite(p);
         if (status == DDOME_OK)
             status = held_out_accuracy(p, common);
         if (status != DDOME_OK)
@@ -175,7 +191,7 @@ ddome_status fl_common_embed(ddome_error *error, nn_arena *arena, nn_arena *scra
         return nn_arena_fail(error, arena, "the table of embeddings");
     const size_t used = assign_slots(embeddings, samples, task, split, clients, count);
     embeddings->features = model->features;
-    embeddings->rows = nn_arena_alloc(arena, used * model->features, sizeof *embeddings->rows);
+    embeddings->rows = nn_arena_alloc(arena, used, model->features * sizeof *embeddings->rows);
     if (embeddings->rows == NULL)
         return nn_arena_fail(error, arena, "embeddings");
     ddome_status status = fl_model_predict(error, scratch, NULL, embeddings->rows, model,

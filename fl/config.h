@@ -5,10 +5,11 @@
 #define FL_CONFIG_H
 
 #include "../data/partition.h"
+#include "../nn/loss.h"
 #include "text.h"
 
-/* FL_DECIMAL: "0.", 22 places, NUL (SPEC 16.2). FL_MAX_EXPERTS: an expert set fits 64 bits. */
-enum { FL_PATH = 1024, FL_DECIMAL = 25, FL_MAX_EXPERTS = 64 };
+/* FL_DECIMAL: "0.", 22 places, NUL (SPEC 16.2). FL_MAX_EXPERTS: arrays of nn/ and fl/. */
+enum { FL_PATH = 1024, FL_DECIMAL = 25, FL_MAX_EXPERTS = NN_MAX_EXPERTS };
 
 /* anchor_clients before fl_config_check has put the number of experts in its place. */
 #define FL_AUTO SIZE_MAX

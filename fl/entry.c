@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../nn/os.h"
 #include "../nn/selftest.h"
 #include "checkpoint.h"
+#include "origin.h"
 #include "run.h"
 
 struct ddome_config {
@@ -22,6 +24,7 @@ const fl_config *fl_config_of(const ddome_config *config)
 
 ddome_status ddome_config_new(ddome_error *error, ddome_config **config)
 {
+    nn_error_clear(error);
     ddome_config *made = malloc(sizeof *made);
     if (made == NULL)
         return nn_fail(error, DDOME_ERR_MEMORY, "out of memory: a configuration");
@@ -32,12 +35,14 @@ ddome_status ddome_config_new(ddome_error *error, ddome_config **config)
 
 ddome_status ddome_config_load(ddome_error *error, ddome_config *config, const char *path)
 {
+    nn_error_clear(error);
     return fl_config_load(error, &config->keys, path);
 }
 
 ddome_status ddome_config_set(ddome_error *error, ddome_config *config, const char *key,
                               const char *value)
 {
+    nn_error_clear(error);
     return fl_config_set(error, &config->keys, key, value);
 }
 
@@ -48,6 +53,7 @@ void ddome_config_free(ddome_config *config)
 
 ddome_status ddome_selftest(ddome_error *error)
 {
+    nn_error_clear(error);
     return nn_selftest(error);
 }
 
@@ -81,6 +87,7 @@ ddome_status ddome_config_text(ddome_error *error, char **text, const ddome_conf
     nn_arena arena = {0};
     fl_config keys = config->keys;
     fl_text out = {.arena = &arena};
+    nn_error_clear(error);
     ddome_status status = fl_config_check(error, &keys);
     if (status == DDOME_OK) {
         fl_config_write(&out, &keys, NULL);
@@ -97,7 +104,10 @@ ddome_status ddome_partition(ddome_error *error, char **text, const ddome_config
     fl_task task;
     char *csv = NULL;
     size_t length = 0;
+    nn_error_clear(error);
     ddome_status status = fl_config_check(error, &keys);
+    if (status == DDOME_OK)
+        status = nn_selftest(error);
     if (status == DDOME_OK)
         status = fl_task_load(error, &arena, &task, &keys);
     if (status == DDOME_OK)
@@ -126,7 +136,10 @@ ddome_status ddome_data_info(ddome_error *error, char **text, const ddome_config
     nn_arena arena = {0};
     fl_text out = {.arena = &arena};
     data_set set;
-    ddome_status status = fl_task_load_data(error, &arena, &set, &config->keys);
+    nn_error_clear(error);
+    ddome_status status = nn_selftest(error);
+    if (status == DDOME_OK)
+        status = fl_task_load_data(error, &arena, &set, &config->keys);
     if (status == DDOME_OK) {
         fl_text_add(&out, "%s: %lu x %lu x %lu, %lu classes\n", set.name, (unsigned long)set.h,
                     (unsigned long)set.w, (unsigned long)set.c, (unsigned long)set.classes);
@@ -140,12 +153,31 @@ ddome_status ddome_data_info(ddome_error *error, char **text, const ddome_config
 
 /* ---- evaluation of a finished run ---- */
 
-/* The run's own partition, and its own common expert when it has one. */
-static void point_into(fl_config *keys, const char *run_dir)
+/* DIR/NAME as a path of the configuration. */
+static ddome_status set_path(ddome_error *error, char out[FL_PATH], const char *dir,
+                             const char *name)
 {
+    const int length = snprintf(out, FL_PATH, "%s/%s", dir, name);
+    if (length < 0 || length >= FL_PATH)
+        return nn_fail(error, DDOME_ERR_USAGE, "the path of the run is too long: at most %d bytes",
+                       FL_PATH - 32);
+    return DDOME_OK;
+}
+
+/* The run's own partition and common expert; a folder without SHA256SUMS holds no finished run. */
+static ddome_status point_into(ddome_error *error, fl_config *keys, const char *run_dir)
+{
+    char sums[FL_PATH];
     keys->partition = DATA_PARTITION_FILE;
-    snprintf(keys->partition_file, sizeof keys->partition_file, "%s/partition.csv", run_dir);
-    snprintf(keys->common, sizeof keys->common, "%s/final/common.safetensors", run_dir);
+    ddome_status status = set_path(error, sums, run_dir, "SHA256SUMS");
+    if (status == DDOME_OK && !nn_os_exists(sums))
+        status = nn_fail(error, DDOME_ERR_DATA, "%.300s is missing: expected a finished run there",
+                         sums);
+    if (status == DDOME_OK)
+        status = set_path(error, keys->partition_file, run_dir, "partition.csv");
+    if (status == DDOME_OK)
+        status = set_path(error, keys->common, run_dir, "final/common.safetensors");
+    return status;
 }
 
 static ddome_status load_slot(fl_run *run, fl_slot *slot, const char *run_dir, const char *name)
@@ -181,12 +213,13 @@ static ddome_status report_clients(fl_run *run, ddome_summary *summary, char **r
     if (status != DDOME_OK)
         return status;
     fl_text_add(&text, "%s", fl_record_clients_header);
-    fl_record_clients(&text, (uint32_t)run->config.rounds, &evaluation, &run->evaluator);
+    const size_t rounds = fl_run_rounds(run);
+    fl_record_clients(&text, (uint32_t)rounds, &evaluation, &run->evaluator);
     status = hand_over_text(run->error, report, &text);
     if (status != DDOME_OK)
         return status;
     memset(summary, 0, sizeof *summary);
-    summary->rounds = run->config.rounds;
+    summary->rounds = rounds;
     summary->clients = evaluation.clients;
     summary->mean_accuracy = metrics.mean;
     summary->worst_accuracy = metrics.min;
@@ -199,8 +232,13 @@ ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **repor
 {
     fl_run run;
     fl_config keys = config->keys;
-    point_into(&keys, run_dir);
-    ddome_status status = fl_run_init(error, &run, &keys, progress);
+    memset(&run, 0, sizeof run);
+    nn_error_clear(error);
+    ddome_status status = point_into(error, &keys, run_dir);
+    if (status == DDOME_OK)
+        status = fl_run_init(error, &run, &keys, progress);
+    if (status == DDOME_OK)
+        status = fl_origin_check_run(error, &run.scratch, run_dir, &run.task);
     if (status == DDOME_OK && fl_algorithm_needs_common(&run.config))
         status = fl_run_common(&run);
     if (status == DDOME_OK)

@@ -24,8 +24,8 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
 {
     const size_t count = s->client->count;
     s->split = fl_task_split(e->task, s->client);
-    s->gate_logits = nn_arena_alloc(scratch, count * experts, sizeof(float));
-    s->logits = nn_arena_alloc(scratch, count * e->expert->outputs, sizeof(float));
+    s->gate_logits = nn_arena_alloc(scratch, count, experts * sizeof(float));
+    s->logits = nn_arena_alloc(scratch, count, e->expert->outputs * sizeof(float));
     s->route = nn_arena_zero(scratch, count, sizeof(uint32_t));
     s->mine = nn_arena_alloc(scratch, count, sizeof(uint32_t));
     s->position = nn_arena_alloc(scratch, count, sizeof(uint32_t));
@@ -46,7 +46,8 @@ static float entropy(const float *p, size_t count)
         float term = p[i] > 0 ? p[i] * nn_logf(p[i]) : 0;
         sum = sum + term;
     }
-    return 0.0f - sum;
+    const float negated = 0.0f - sum;
+    return negated;
 }
 
 static ddome_status entropies(ddome_error *error, nn_arena *scratch, fl_client_result *result,
@@ -127,6 +128,17 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, fl_evaluation
     return status;
 }
 
+static ddome_status check_loss(ddome_error *error, const fl_client_result *result)
+{
+    if ((nn_float_bits(result->loss) & 0x7f800000u) != 0x7f800000u)
+        return DDOME_OK;
+    return nn_fail(
+        error, DDOME_ERR_NONFINITE,
+        "the loss of client %lu in evaluation is not finite: expected a number, found %s; "
+        "lower lr or gate_lr",
+        (unsigned long)result->client, result->loss != result->loss ? "NaN" : "infinity");
+}
+
 static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
                                     fl_client_result *result, const data_client *client,
                                     const fl_evaluator *e, const fl_server *server)
@@ -140,8 +152,10 @@ static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, fl_ev
         status = route(error, scratch, result, &s, e, server);
     for (size_t i = 0; i < result->k && status == DDOME_OK; i++)
         status = predict(error, scratch, out, result, &s, e, server, result->chosen[i]);
-    if (status == DDOME_OK)
+    if (status == DDOME_OK) {
         result->loss = nn_sum(s.loss, client->count) / (float)client->count;
+        status = check_loss(error, result);
+    }
     nn_arena_rewind(scratch, mark);
     return status;
 }
@@ -157,7 +171,7 @@ static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_eval
     for (size_t a = 0; a < partition->anchors && status == DDOME_OK; a++) {
         const data_client *anchor = &partition->clients[a];
         nn_arena_mark mark = nn_arena_get_mark(scratch);
-        float *logits = nn_arena_alloc(scratch, anchor->count * server->experts, sizeof *logits);
+        float *logits = nn_arena_alloc(scratch, anchor->count, server->experts * sizeof *logits);
         if (logits == NULL)
             return nn_arena_fail(error, scratch, "gate logits of an anchor");
         status = fl_gate_logits(error, scratch, logits, e->gate, server->gate.values, e->train,

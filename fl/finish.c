@@ -126,6 +126,8 @@ static void add_data(fl_text *text, const fl_run *run, const nn_digest *partitio
                 set->name, (unsigned long)set->train.count, (unsigned long)set->test.count);
     add_digest(text, "train_sha256", &set->train.hash);
     add_digest(text, "test_sha256", &set->test.hash);
+    const nn_digest pool = data_partition_pool_hash(&run->task.partition);
+    add_digest(text, "pool_sha256", &pool);
     if (partition != NULL)
         add_digest(text, "partition_sha256", partition);
     fl_text_add(text, ",\n  \"dirichlet_draws\": %lu,\n  \"dirichlet_repaired\": %s",
@@ -158,10 +160,10 @@ static void add_models(fl_text *text, const fl_run *run)
                 (unsigned long long)nn_layout_bytes(&run->gate.layout));
 }
 
+/* The version of the program is not in it: a release that moves no bit moves no root hash. */
 static void open_manifest(fl_text *text, const fl_run *run, const char *algo)
 {
-    fl_text_add(text, "{\n  \"ddome\": \"%s\",\n  \"specification\": %d,\n  \"algo\": \"%s\"",
-                DDOME_VERSION, DDOME_SPEC_VERSION, algo);
+    fl_text_add(text, "{\n  \"specification\": %d,\n  \"algo\": \"%s\"", DDOME_SPEC_VERSION, algo);
     fl_text_add(text, ",\n  \"arith\": \"ma\",\n  \"seed\": \"%llu\"",
                 (unsigned long long)run->config.seed);
 }
@@ -170,8 +172,7 @@ static ddome_status write_manifest(fl_run *run, const nn_digest *partition)
 {
     fl_text text = {.arena = &run->arena};
     open_manifest(&text, run, run->algorithm->name);
-    fl_text_add(&text, ",\n  \"rounds\": %lu",
-                (unsigned long)(run->algorithm->rounds ? run->config.rounds : 0));
+    fl_text_add(&text, ",\n  \"rounds\": %lu", (unsigned long)(fl_run_rounds(run)));
     add_data(&text, run, partition);
     add_common(&text, run);
     add_models(&text, run);
@@ -189,10 +190,9 @@ static ddome_status write_manifest(fl_run *run, const nn_digest *partition)
 static ddome_status write_host(fl_run *run)
 {
     fl_text text = {.arena = &run->arena};
+    fl_text_add(&text, "{\"ddome\": \"%s\", ", DDOME_VERSION);
 #if defined(__VERSION__)
-    fl_text_add(&text, "{\"compiler\": \"%s\", ", __VERSION__);
-#else
-    fl_text_add(&text, "{\"compiler\": \"unknown\", ");
+    fl_text_add(&text, "\"compiler\": \"%s\", ", __VERSION__);
 #endif
     fl_text_add(&text, "\"pointer_bits\": %lu, \"milliseconds\": %lu}\n",
                 (unsigned long)(8 * sizeof(void *)),
@@ -223,7 +223,7 @@ ddome_status fl_run_finish(fl_run *run, ddome_summary *summary)
         status = fl_rundir_close(run->error, &run->dir, root);
     if (status != DDOME_OK)
         return status;
-    summary->rounds = run->algorithm->rounds ? run->config.rounds : 0;
+    summary->rounds = fl_run_rounds(run);
     summary->clients = run->evaluator.client_count;
     summary->mean_accuracy = run->record.last.mean;
     summary->worst_accuracy = run->record.last.min;

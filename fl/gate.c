@@ -27,7 +27,7 @@ ddome_status fl_gate_score(ddome_error *error, nn_arena *scratch, float *score, 
                            size_t count, size_t experts)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    float *rows = nn_arena_alloc(scratch, count * experts, sizeof *rows);
+    float *rows = nn_arena_alloc(scratch, count, experts * sizeof *rows);
     float block[NN_MAX_EXPERTS];
     if (rows == NULL)
         return nn_arena_fail(error, scratch, "gate scores");

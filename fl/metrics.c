@@ -3,6 +3,7 @@
 #include "metrics.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static double ratio(uint64_t part, uint64_t whole)
@@ -10,14 +11,11 @@ static double ratio(uint64_t part, uint64_t whole)
     return (double)part / (double)whole;
 }
 
-static void sort_ascending(double *values, size_t count)
+/* Equal values look alike, so any sort gives the same order. */
+static int by_value(const void *a, const void *b)
 {
-    for (size_t i = 1; i < count; i++)
-        for (size_t j = i; j > 0 && values[j - 1] > values[j]; j--) {
-            double swapped = values[j];
-            values[j] = values[j - 1];
-            values[j - 1] = swapped;
-        }
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
 }
 
 /* Nearest rank: the ceil(percent * n / 100)-th smallest, counted from 1. */
@@ -84,7 +82,7 @@ ddome_status fl_metrics_of(ddome_error *error, nn_arena *scratch, fl_metrics *m,
     m->mean = mean_of(accuracy, e->clients);
     m->weighted_std = deviation(e, accuracy, m->accuracy, true);
     m->std = deviation(e, accuracy, m->mean, false);
-    sort_ascending(accuracy, e->clients);
+    qsort(accuracy, e->clients, sizeof *accuracy, by_value);
     m->min = accuracy[0];
     m->p10 = percentile(accuracy, e->clients, 10);
     m->p50 = percentile(accuracy, e->clients, 50);

@@ -7,6 +7,7 @@
 #include "../nn/os.h"
 #include "../nn/selftest.h"
 #include "checkpoint.h"
+#include "origin.h"
 #include "sample.h"
 
 /* ---- set-up ---- */
@@ -78,6 +79,10 @@ static ddome_status load_common(fl_run *run)
     common->values = nn_arena_alloc(&run->arena, run->expert.layout.total, sizeof *common->values);
     if (common->values == NULL)
         return nn_arena_fail(run->error, &run->arena, "the common expert");
+    ddome_status status =
+        fl_origin_check_common(run->error, &run->scratch, run->config.common, &run->task);
+    if (status != DDOME_OK)
+        return status;
     return fl_checkpoint_load(run->error, &run->scratch, common->values, &common->batches,
                               &run->expert, run->config.common);
 }
@@ -160,7 +165,7 @@ static ddome_status choose_by_gate(fl_run *run, fl_visit *visit)
     const size_t experts = run->server.experts, count = visit->client->count;
     float score[NN_MAX_EXPERTS];
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    float *logits = nn_arena_alloc(&run->scratch, count * experts, sizeof *logits);
+    float *logits = nn_arena_alloc(&run->scratch, count, experts * sizeof *logits);
     if (logits == NULL)
         return nn_arena_fail(run->error, &run->scratch, "gate logits of a client");
     ddome_status status =
@@ -205,20 +210,30 @@ ddome_status fl_run_choose(fl_run *run, uint32_t round, size_t i)
     return status;
 }
 
-/* Experts down and copies up; the gate goes down here only for an anchor, which needs no choice
- * first. */
-static void send_experts(fl_run *run, const fl_visit *visit)
+/* What travels in both directions: K experts and the gate. It goes down here only for an anchor,
+ * which needs no choice first. */
+static fl_message experts_message(const fl_run *run, const fl_visit *visit, bool with_gate)
 {
-    const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
-    fl_message message = {.client = visit->client->id,
-                          .expert_model = &run->expert,
-                          .expert_count = visit->k,
-                          .experts = visit->expert,
-                          .gate = visit->gate};
-    message.gate_model = fl_client_is_anchor(&run->world, visit->client) ? gate : NULL;
-    fl_traffic_down(&run->traffic, &message);
-    message.gate_model = gate;
-    fl_traffic_up(&run->traffic, &message);
+    const fl_message message = {.client = visit->client->id,
+                                .expert_model = &run->expert,
+                                .expert_count = visit->k,
+                                .experts = visit->expert,
+                                .gate_model = with_gate ? &run->gate : NULL,
+                                .gate = with_gate ? visit->gate : NULL};
+    return message;
+}
+
+static ddome_status train_and_return(fl_run *run, fl_visit *visit)
+{
+    const bool anchor = fl_client_is_anchor(&run->world, visit->client);
+    const fl_message down = experts_message(run, visit, anchor);
+    fl_traffic_down(&run->traffic, &down);
+    ddome_status status = fl_client_train(run->error, &run->scratch, visit, &run->world);
+    if (status != DDOME_OK)
+        return status;
+    const fl_message up = experts_message(run, visit, run->algorithm->gate);
+    fl_traffic_up(&run->traffic, &up);
+    return fl_server_take(run->error, &run->arena, &run->server, visit);
 }
 
 ddome_status fl_run_visit(fl_run *run, size_t i)
@@ -227,11 +242,7 @@ ddome_status fl_run_visit(fl_run *run, size_t i)
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
     ddome_status status = fl_server_send(run->error, &run->scratch, visit, &run->server);
     if (status == DDOME_OK)
-        status = fl_client_train(run->error, &run->scratch, visit, &run->world);
-    if (status == DDOME_OK) {
-        send_experts(run, visit);
-        status = fl_server_take(run->error, &run->arena, &run->server, visit);
-    }
+        status = train_and_return(run, visit);
     nn_arena_rewind(&run->scratch, mark);
     return status;
 }
@@ -258,6 +269,11 @@ ddome_status fl_run_close_round(fl_run *run, uint32_t round)
 
 /* ---- evaluation ---- */
 
+size_t fl_run_rounds(const fl_run *run)
+{
+    return run->algorithm->rounds ? run->config.rounds : 0;
+}
+
 bool fl_run_evaluates(const fl_run *run, uint32_t round)
 {
     return round % run->config.eval_every == 0 || round == run->config.rounds;
@@ -276,7 +292,7 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
     if (status == DDOME_OK)
         status = fl_record_write(run->error, &run->dir, &run->record);
     if (status == DDOME_OK)
-        fl_report(run->progress, DDOME_PHASE_EVALUATE, round, run->config.rounds,
+        fl_report(run->progress, DDOME_PHASE_EVALUATE, round, fl_run_rounds(run),
                   run->record.last.mean);
     return status;
 }

@@ -67,6 +67,9 @@ DDOME_MUST_CHECK ddome_status fl_run_visit(fl_run *run, size_t i);
 /* Step 5: averages, record of the round. */
 DDOME_MUST_CHECK ddome_status fl_run_close_round(fl_run *run, uint32_t round);
 
+/* Rounds of the algorithm: 0 when it has none. */
+size_t fl_run_rounds(const fl_run *run);
+
 /* Is round evaluated? Every eval_every-th and the last. */
 bool fl_run_evaluates(const fl_run *run, uint32_t round);
 

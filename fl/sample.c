@@ -2,6 +2,8 @@
 /* The first N of a shuffle, per stratum, sorted. SPEC 11.1. */
 #include "sample.h"
 
+#include <stdlib.h>
+
 #include "../nn/rng.h"
 
 /* Which of a round's draws: its number is the counter's `client` (SPEC 4.3). */
@@ -12,15 +14,11 @@ typedef struct stratum {
     size_t size, take;
 } stratum;
 
-/* Insertion sort: a handful of ids. */
-static void sort_ids(uint32_t *ids, size_t count)
+/* Ids are distinct, so any sort gives the same order. */
+static int by_id(const void *a, const void *b)
 {
-    for (size_t i = 1; i < count; i++)
-        for (size_t j = i; j > 0 && ids[j - 1] > ids[j]; j--) {
-            uint32_t swapped = ids[j];
-            ids[j] = ids[j - 1];
-            ids[j - 1] = swapped;
-        }
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
 }
 
 static ddome_status draw(ddome_error *error, nn_arena *scratch, uint32_t *ids, const stratum *s,
@@ -36,7 +34,7 @@ static ddome_status draw(ddome_error *error, nn_arena *scratch, uint32_t *ids, c
     nn_rng_shuffle(&rng, all, s->size);
     for (size_t i = 0; i < s->take; i++)
         ids[i] = all[i];
-    sort_ids(ids, s->take);
+    qsort(ids, s->take, sizeof *ids, by_id);
     nn_arena_rewind(scratch, mark);
     return DDOME_OK;
 }

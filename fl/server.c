@@ -3,6 +3,7 @@
  * SPEC 11.5. */
 #include "server.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- start ---- */
@@ -53,8 +54,9 @@ ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *serv
     server->config = config;
     server->experts = experts;
     server->expert = nn_arena_zero(arena, experts, sizeof *server->expert);
-    server->local = nn_arena_zero(arena, config->clients * experts, sizeof *server->local);
-    if (server->expert == NULL || server->local == NULL)
+    if (config->bn_stats == FL_BN_LOCAL)
+        server->local = nn_arena_zero(arena, config->clients, experts * sizeof *server->local);
+    if (server->expert == NULL || (config->bn_stats == FL_BN_LOCAL && server->local == NULL))
         return nn_arena_fail(error, arena, "the server");
     ddome_status status = init_gate(error, arena, server, gate);
     for (size_t i = 0; i < experts && status == DDOME_OK; i++) {
@@ -130,7 +132,7 @@ ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *vis
         return nn_arena_fail(error, scratch, "a client's copy of the gate");
     for (size_t i = 0; i < visit->k; i++) {
         const fl_slot *slot = &server->expert[visit->chosen[i]];
-        const float *own = *local_of(server, visit, i);
+        const float *own = server->local == NULL ? NULL : *local_of(server, visit, i);
         visit->expert[i] = copy_of(scratch, slot);
         visit->batches[i] = slot->batches;
         if (visit->expert[i] == NULL)
@@ -211,32 +213,33 @@ static void average_slot(fl_slot *slot, const fl_config *config)
     slot->hash = nn_layout_hash(layout, slot->values);
 }
 
-static ddome_status check_finite(ddome_error *error, const fl_slot *slot, const char *what,
-                                 size_t index)
+static ddome_status check_finite(ddome_error *error, const fl_slot *slot, const char *what)
 {
     const nn_layout *layout = &slot->model->layout;
     const size_t at = nn_layout_nonfinite(layout, slot->values);
     if (at == layout->total)
         return DDOME_OK;
-    return nn_fail(error, DDOME_ERR_NONFINITE,
-                   "%s %lu is not finite after averaging: parameter %s, element %lu of the flat "
-                   "vector; lower the "
-                   "learning rate",
-                   what, (unsigned long)index, nn_layout_name_at(layout, at), (unsigned long)at);
+    return nn_fail(
+        error, DDOME_ERR_NONFINITE,
+        "%s is not finite after averaging: parameter %s, element %lu of the flat vector; "
+        "lower lr or gate_lr",
+        what, nn_layout_name_at(layout, at), (unsigned long)at);
 }
 
 ddome_status fl_server_average(ddome_error *error, fl_server *server)
 {
+    char what[32];
     ddome_status status = DDOME_OK;
     if (server->gate.model != NULL && server->gate.returned != 0) {
         average_slot(&server->gate, server->config);
-        status = check_finite(error, &server->gate, "gate", 0);
+        status = check_finite(error, &server->gate, "the gate");
     }
     for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
         if (server->expert[i].returned == 0)
             continue;
+        snprintf(what, sizeof what, "expert %lu", (unsigned long)i);
         average_slot(&server->expert[i], server->config);
-        status = check_finite(error, &server->expert[i], "expert", i);
+        status = check_finite(error, &server->expert[i], what);
     }
     return status;
 }

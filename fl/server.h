@@ -22,8 +22,8 @@ typedef struct fl_server {
     size_t experts;
     fl_slot *expert; /* [experts] */
     fl_slot gate;    /* model NULL: none */
-    float **local;   /* bn_stats = local: [clients * experts] running statistics of a client, NULL
-                        before its first round */
+    float **local;   /* bn_stats = local, else NULL: [clients * experts] running statistics of a
+                        client, NULL   before its first round */
 } fl_server;
 
 /* Experts from the common expert or drawn (`init`), the gate drawn. gate NULL: none. common NULL

@@ -18,6 +18,12 @@ ddome_status nn_fail(ddome_error *error, ddome_status status, const char *format
     return status;
 }
 
+void nn_error_clear(ddome_error *error)
+{
+    if (error != NULL)
+        memset(error, 0, sizeof *error);
+}
+
 bool nn_size_mul(size_t *out, size_t a, size_t b)
 {
     if (b != 0 && a > SIZE_MAX / b)

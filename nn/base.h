@@ -39,6 +39,9 @@ __attribute__((format(printf, 3, 4)))
 ddome_status
 nn_fail(ddome_error *error, ddome_status status, const char *format, ...);
 
+/* Forgets an earlier failure, so that the next one is told. NULL is fine. */
+void nn_error_clear(ddome_error *error);
+
 /* out = a * b; false (out untouched) when the product does not fit a size_t. */
 bool nn_size_mul(size_t *out, size_t a, size_t b);
 

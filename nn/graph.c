@@ -71,6 +71,8 @@ nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_
         return fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME,
                                    "%s: the shapes of its inputs do not fit (%s)",
                                    nn_op_table[op].name, nn_op_table[op].formula));
+    if (!nn_tensor_fits(&node->value))
+        return no_memory(graph, "an activation whose size does not fit this machine");
     return graph->planning ? node : compute(graph, node);
 }
 

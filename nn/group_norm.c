@@ -32,7 +32,8 @@ static void add_value(running_sum *sum, float value)
 /* A last block without values adds +0 to a total that is never -0: no change. */
 static float end_sum(const running_sum *sum)
 {
-    return sum->total + sum->block;
+    const float all = sum->total + sum->block;
+    return all;
 }
 
 static float group_mean(const float *x, const group_view *g)
@@ -41,7 +42,9 @@ static float group_mean(const float *x, const group_view *g)
     for (size_t p = 0; p < g->positions; p++)
         for (size_t j = 0; j < g->width; j++)
             add_value(&sum, x[p * g->stride + j]);
-    return end_sum(&sum) / (float)(g->positions * g->width);
+    const float total = end_sum(&sum);
+    const float mean = total / (float)(g->positions * g->width);
+    return mean;
 }
 
 static float group_rstd(const float *x, float mean, const group_view *g)
@@ -53,7 +56,8 @@ static float group_rstd(const float *x, float mean, const group_view *g)
             float square = d * d;
             add_value(&sum, square);
         }
-    float var = end_sum(&sum) / (float)(g->positions * g->width);
+    const float total = end_sum(&sum);
+    float var = total / (float)(g->positions * g->width);
     float shifted = var + EPS;
     return nn_rsqrtf(shifted);
 }
@@ -101,7 +105,8 @@ static void group_backward(float *dx, const float *dy, const float *x, const flo
             add_value(&scaled, product);
         }
     const float count = (float)(g->positions * g->width);
-    const float shift = end_sum(&plain) / count, slope = end_sum(&scaled) / count;
+    const float plain_total = end_sum(&plain), scaled_total = end_sum(&scaled);
+    const float shift = plain_total / count, slope = scaled_total / count;
     for (size_t p = 0; p < g->positions; p++)
         for (size_t j = 0; j < g->width; j++) {
             float d = x[p * g->stride + j] - mean;

@@ -41,7 +41,8 @@ float nn_cross_entropy_row(const float *z, size_t classes, uint32_t label)
     }
     const float sum = total + block;
     const float chosen = z[label] - most;
-    return nn_logf(sum) - chosen;
+    const float loss = nn_logf(sum) - chosen;
+    return loss;
 }
 
 float nn_cross_entropy_forward(float *row_losses, const float *z, const uint32_t *labels, size_t n,
@@ -49,7 +50,8 @@ float nn_cross_entropy_forward(float *row_losses, const float *z, const uint32_t
 {
     for (size_t i = 0; i < n; i++)
         row_losses[i] = nn_cross_entropy_row(z + i * classes, classes, labels[i]);
-    return nn_sum(row_losses, n) / (float)n;
+    const float mean = nn_sum(row_losses, n) / (float)n;
+    return mean;
 }
 
 void nn_cross_entropy_backward(float *dz, const float *z, const uint32_t *labels, size_t n,

@@ -89,7 +89,9 @@ static float log_normaliser(const float *z, size_t count)
     for (uint32_t j = 1; j < count; j++)
         most = z[j] > z[most] ? j : most;
     const float spread = nn_cross_entropy_row(z, count, most); /* log sum exp(z - z_most) */
-    return spread + z[most]; /* through the largest term: through another one digits cancel */
+    const float all =
+        spread + z[most]; /* through the largest term: through another one digits cancel */
+    return all;
 }
 
 static void offsets_of(float *offset, const float *gate_row, const float *const *logits,
@@ -134,7 +136,8 @@ static float responsibilities(float *dt, const float *dz, const float *z, const 
             block = 0;
         }
     }
-    return total + block;
+    const float all = total + block;
+    return all;
 }
 
 void nn_mixture_probs_backward(float *dgate, float *const *dexpert, const float *dz, const float *z,

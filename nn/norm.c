@@ -48,7 +48,8 @@ static float moved(float running, float value)
     const float keep = 1.0f - MOMENTUM;
     float kept = keep * running;
     float taken = MOMENTUM * value;
-    return kept + taken;
+    const float result = kept + taken;
+    return result;
 }
 
 ddome_status nn_batch_norm_train(ddome_error *error, nn_arena *scratch, float *y,

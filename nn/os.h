@@ -21,7 +21,7 @@ DDOME_MUST_CHECK ddome_status nn_os_write_file(ddome_error *error, const char *p
 /* Creates the folder (its parent must exist); one that exists is fine. */
 DDOME_MUST_CHECK ddome_status nn_os_make_dir(ddome_error *error, const char *path);
 
-/* True when path can be opened for reading. */
+/* True when there is something at path (os_c99.c: when it can be opened for reading). */
 bool nn_os_exists(const char *path);
 
 /* Removes a file; one that is not there is fine. */

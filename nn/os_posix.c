@@ -119,7 +119,7 @@ ddome_status nn_os_make_dir(ddome_error *error, const char *path)
 
 bool nn_os_exists(const char *path)
 {
-    return access(path, R_OK) == 0;
+    return access(path, F_OK) == 0;
 }
 
 void nn_os_remove(const char *path)

@@ -27,6 +27,16 @@ static bool grow(nn_graph *graph, nn_layout *layout)
     return true;
 }
 
+/* Sets slice->count; false when the flat vector's bytes, in binary64, would not fit a size_t. */
+static bool count_slice(nn_slice *slice, const nn_layout *layout)
+{
+    slice->count = 1;
+    for (size_t i = 0; i < slice->rank; i++)
+        if (!nn_size_mul(&slice->count, slice->count, slice->shape[i]))
+            return false;
+    return slice->count < SIZE_MAX / sizeof(double) - layout->total;
+}
+
 static const nn_slice *declare(nn_net *net, const nn_slice *slice)
 {
     nn_layout *layout = net->declare;
@@ -35,9 +45,14 @@ static const nn_slice *declare(nn_net *net, const nn_slice *slice)
     nn_slice *added = &layout->slices[layout->count++];
     *added = *slice;
     added->offset = layout->total;
-    added->count = 1;
-    for (size_t i = 0; i < slice->rank; i++)
-        added->count *= slice->shape[i];
+    if (!count_slice(added, layout)) {
+        net->graph->status =
+            nn_fail(net->graph->error, DDOME_ERR_MEMORY,
+                    "out of memory: the parameters of %s do not fit this machine's "
+                    "addresses; use a smaller width",
+                    added->name);
+        return NULL;
+    }
     layout->total += added->count;
     if (slice->kind == NN_SLICE_TRAINED)
         layout->trained += added->count;

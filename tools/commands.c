@@ -163,6 +163,15 @@ static bool has_empty_item(const char *seeds)
     return seeds[0] == ',' || seeds[length - 1] == ',' || strstr(seeds, ",,") != NULL;
 }
 
+/* A configuration that would be refused makes no folder. */
+static ddome_status check_config(ddome_error *error, const ddome_config *config)
+{
+    char *text = NULL;
+    ddome_status status = ddome_config_text(error, &text, config);
+    ddome_text_free(text);
+    return status;
+}
+
 static ddome_status train_seeds(ddome_error *error, tool *t, ddome_config *config)
 {
     spread all = {0, 0.0, 0.0};
@@ -173,6 +182,8 @@ static ddome_status train_seeds(ddome_error *error, tool *t, ddome_config *confi
     ddome_status status = split_seeds(error, t, &list);
     if (status == DDOME_OK)
         status = check_seeds(error, config, list);
+    if (status == DDOME_OK)
+        status = check_config(error, config);
     if (status == DDOME_OK)
         status = nn_os_make_dir(error, t->out);
     fl_text_add(&t->json, ", \"runs\": [");

@@ -27,7 +27,12 @@ report: $(OUT)/ddome/$(LAST) $(FEDAVG:%=%/$(LAST)) $(OUT)/common/$(LAST)
 	@echo
 	@$(DDOME) report $(RUNS) | tee $(OUT).log
 
-$(OUT)/pretrain/$(LAST): $(PRESET)
+# Other settings never find the runs of these: a new text here makes all runs anew.
+$(OUT)/settings: always
+	@mkdir -p $(OUT)
+	@echo '$(SET) $(RATES)' | cmp -s - $@ || echo '$(SET) $(RATES)' > $@
+
+$(OUT)/pretrain/$(LAST): $(PRESET) $(OUT)/settings
 	@echo "common expert ..." >&2
 	@mkdir -p $(OUT)
 	@$(DDOME) pretrain $(SET) --quiet --out $(@D) --force >$(OUT)/pretrain.log
@@ -44,4 +49,4 @@ $(OUT)/common/$(LAST): $(OUT)/pretrain/$(LAST)
 	@echo "the common expert alone ..." >&2
 	@$(TRAIN) algo=common --force >$(@D).log
 
-.PHONY: report
+.PHONY: report always
