@@ -2,6 +2,7 @@
 /* Pretraining with a held-out stop, and embeddings. SPEC 9. */
 #include "common.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "trainee.h"
@@ -204,7 +205,9 @@ void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uin
                         size_t count)
 {
     const size_t width = embeddings->features;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        assert(embeddings->slot[samples[i]] != UINT32_MAX); /* all clients' samples were embedded */
         memcpy(x->data + i * width, embeddings->rows + embeddings->slot[samples[i]] * width,
                width * sizeof *x->data);
+    }
 }

@@ -34,6 +34,14 @@ static ddome_status init_round_arrays(fl_run *run)
                           run->config.rounds / run->config.eval_every + 2);
 }
 
+/* Before anything is written: may this run use the common expert it is given? */
+static ddome_status check_common(fl_run *run)
+{
+    if (run->config.common[0] == '\0' || !fl_algorithm_needs_common(&run->config))
+        return DDOME_OK;
+    return fl_origin_check_common(run->error, &run->scratch, run->config.common, &run->task);
+}
+
 ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
                          const ddome_progress *progress)
 {
@@ -53,6 +61,8 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
         status =
             fl_task_scope(error, &run->arena, &run->evaluator.clients, &run->evaluator.client_count,
                           &run->whole, &run->task, run->config.eval_scope);
+    if (status == DDOME_OK)
+        status = check_common(run);
     if (status == DDOME_OK)
         status = init_models(run);
     if (status == DDOME_OK)
@@ -79,10 +89,6 @@ static ddome_status load_common(fl_run *run)
     common->values = nn_arena_alloc(&run->arena, run->expert.layout.total, sizeof *common->values);
     if (common->values == NULL)
         return nn_arena_fail(run->error, &run->arena, "the common expert");
-    ddome_status status =
-        fl_origin_check_common(run->error, &run->scratch, run->config.common, &run->task);
-    if (status != DDOME_OK)
-        return status;
     return fl_checkpoint_load(run->error, &run->scratch, common->values, &common->batches,
                               &run->expert, run->config.common);
 }

@@ -11,7 +11,7 @@ typedef struct nn_arena_block nn_arena_block;
 typedef struct nn_arena {
     nn_arena_block *first, *current; /* blocks behind `current` are free for reuse */
     size_t used, peak;               /* bytes handed out now and at most, padding included */
-    size_t fail_after; /* tests: the allocation with this number (from 1) fails; 0 never */
+    size_t fail_after; /* tests: from this allocation (counted from 1) on all fail; 0 never */
     size_t allocations;
 } nn_arena;
 

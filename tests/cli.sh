@@ -114,6 +114,9 @@ printf 'seed = 1\nrouns = 3\n' > bad.toml
 fails "file and line of a bad key" 2 "bad.toml:2: unknown key \"rouns\"; the nearest is rounds" \
     config bad.toml
 fails "no help on an unknown word" 2 "no help on" help trian
+fails "--seeds of a refused configuration" 2 "top_k = 3: expected at most experts = 2" \
+    train $tiny top_k=3 --seeds 1,2 --out run
+fails "--seeds of an unknown key" 2 "the nearest is rounds" train rouns=3 --seeds 1,2 --out run
 why=
 [ ! -e run ] || why="the folder run was made"
 verdict "nothing is made by a refused call" "$why"
@@ -194,12 +197,18 @@ why=
 [ "$status" -eq 0 ] || why="status $status: $(cat err)"
 grep -q '^root hash  [0-9a-f]*$' out || why="$why; no root hash on standard output"
 grep -q 'round 2/2' err || why="$why; no line a round on standard error"
-grep -q 'round' out && ! grep -q 'in 2 rounds' out && why="$why; progress on standard output"
+grep -q -E '(round|evaluation|epoch|embedding) [0-9]+/' out && why="$why; progress on standard output"
 grep -q "$(printf '\033')" err && why="$why; terminal codes in a file"
 verdict "train writes results and progress apart" "$why"
 
 if command -v sha256sum > /dev/null 2>&1; then
-    why=$(cd run && sha256sum -c SHA256SUMS 2>&1 | grep -v ': OK$')
+    why=$( (cd run && sha256sum -c SHA256SUMS) 2>&1)
+    status=$?
+    checked=$(echo "$why" | grep -c ': OK$')
+    why=$(echo "$why" | grep -v ': OK$')
+    [ "$status" -eq 0 ] || why="$why; status $status"
+    [ "$checked" -eq "$(wc -l < run/SHA256SUMS)" ] && [ "$checked" -gt 0 ] ||
+        why="$why; $checked files are as they should be"
     verdict "sha256sum -c takes SHA256SUMS" "$why"
     hash=$(sha256sum < run/SHA256SUMS | cut -d ' ' -f 1)
     why=
@@ -219,9 +228,6 @@ for name in timing.csv host.json SHA256SUMS; do
 done
 LC_ALL=C sort -k 2 run/SHA256SUMS | cmp -s - run/SHA256SUMS || why="$why not sorted by name"
 verdict "what SHA256SUMS holds" "$why"
-why=
-grep -q "$PWD\|$root" run/config.toml run/manifest.json run/*.csv && why="a path in a hashed file"
-verdict "no path in hashed files" "$why"
 
 call train $tiny --out run
 why=
@@ -296,6 +302,35 @@ why=
 [ "$status" -eq 0 ] && cmp -s run/rounds.jsonl loaded/rounds.jsonl ||
     why="status $status: $(cat err)"
 verdict "a common expert that is loaded trains the same" "$why"
+
+# pathless RUN WORD...: none of the words in any file that RUN/SHA256SUMS names, and these are there.
+pathless() {
+    run=$1
+    shift
+    files=$(cut -c 67- "$run/SHA256SUMS")
+    for file in $files; do
+        [ -s "$run/$file" ] || why="$why; $run/$file is missing or empty"
+        for word in "$@"; do
+            ! grep -q -a -F -e "$word" "$run/$file" || why="$why; $word in $run/$file"
+        done
+    done
+    [ "$(echo "$files" | wc -l)" -gt 8 ] || why="$why; $run has only $files"
+}
+
+# Paths that no hashed file holds for another reason, and absolute ones.
+mkdir secret_place
+cp common_run/common.safetensors common_run/manifest.json secret_place
+cp p.csv secret_place/borders.csv
+call train $tiny common="$PWD/secret_place/common.safetensors" partition=file \
+    partition_file=secret_place/borders.csv --out pathless_run --quiet
+why=
+[ "$status" -eq 0 ] && cmp -s run/rounds.jsonl pathless_run/rounds.jsonl ||
+    why="status $status: $(cat err)"
+pathless pathless_run "$PWD" "$root" secret_place borders.csv common_run pathless_run
+pathless run "$PWD" "$root"
+pathless loaded "$PWD" "$root" common_run
+pathless from_file "$PWD" "$root" p.csv
+verdict "no path in hashed files, even of runs that were given some" "$why"
 call eval run --quiet
 tail -n +2 run/clients.csv | grep '^2,' > last
 why=
@@ -329,8 +364,12 @@ cp run/manifest.json run/SHA256SUMS run/metrics.csv cut
 echo 'round,expert,label,routed,correct' > cut/experts.csv
 echo '1,0,x,1,1' >> cut/experts.csv
 mv run run.kept
-fails "eval of no run" 2 "no/config.toml" eval no
+fails "eval of no run" 3 "no/" eval no
 fails "eval takes one run" 2 "found other" eval other other
+call pretrain $tiny seed=2 --out common_other --quiet
+fails "a common expert of other samples" 2 "pretrained on other samples" \
+    train $tiny common=common_other/common.safetensors --out refused
+fails "eval on other data" 4 "the data are not those of" eval other synth_noise=25
 fails "report of a damaged table" 3 "cut/experts.csv: expected" report cut
 fails "report of no run" 3 "manifest.json" report nowhere
 mv run.kept run

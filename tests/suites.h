@@ -46,7 +46,14 @@
     T(train_step)                                                                                  \
     T(checkpoint)                                                                                  \
     T(gate)                                                                                        \
+    T(sample)                                                                                      \
+    T(common)                                                                                      \
+    T(client)                                                                                      \
+    T(metrics)                                                                                     \
+    T(eval)                                                                                        \
+    T(record)                                                                                      \
     T(server)                                                                                      \
-    T(round)
+    T(round)                                                                                       \
+    T(run)
 
 #endif

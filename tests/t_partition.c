@@ -1,55 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* What each kind of partition promises: labels, sizes, who is unseen, golden hashes. SPEC 8. */
-#include "test.h"
-
 #include <stdio.h>
 #include <string.h>
 
-#include "../data/partition.h"
-#include "../data/synth.h"
 #include "../nn/os.h"
+#include "partition_fixture.h"
 
 void t_partition(void);
 
 enum { TRAIN = 500, TEST = 200, CLASSES = 10, POOL = 450, HELD = 50, TEXT_BYTES = 4096 };
 
-typedef struct fixture {
-    nn_arena arena;
-    data_set set;
-    data_partition partition;
-    ddome_error error;
-} fixture;
-
 /* 12 training clients, 3 of them anchors; 2 held-out and 4 unseen ones. */
 static data_partition_source source_of(data_partition_kind kind)
 {
-    data_partition_source source = {0};
-    source.kind = kind;
-    source.clients = 12;
-    source.anchors = 3;
-    source.unseen = 4;
-    source.holdout = 2;
-    source.labels_per_client = 4;
-    source.label_group = 1;
-    source.alpha = 0.5f;
-    source.min_size = 5;
-    source.max_draws = 1000;
-    source.seed = 1;
-    return source;
+    static const fixture_clients numbers = {12, 3, 4, 2, 4, 1};
+    return fixture_source(kind, &numbers);
 }
 
 static void start(fixture *f)
 {
     const data_synth_source source = {TRAIN, TEST, 8, 5, 2, 20, 1};
-    memset(f, 0, sizeof *f);
-    test_status("synth", data_synth_load(&f->error, &f->arena, &f->set, &source), DDOME_OK,
-                &f->error, NULL);
-}
-
-static bool make(fixture *f, const data_partition_source *source)
-{
-    ddome_status status = data_partition_make(&f->error, &f->arena, &f->partition, &f->set, source);
-    return test_status("make", status, DDOME_OK, &f->error, NULL);
+    fixture_start(f, &source);
 }
 
 static size_t clients_of(const data_partition *p)
@@ -98,7 +69,7 @@ static void test_hold_out(void)
     start(&f);
     data_partition_source source = source_of(DATA_PARTITION_IID);
     test_case("partition: hold-out");
-    make(&f, &source);
+    fixture_make(&f, &source);
     const data_partition *p = &f.partition;
     test_same_u64("pool", p->pool_count, POOL);
     test_same_u64("held", p->held_count, HELD);
@@ -133,7 +104,7 @@ static void test_labels(void)
     start(&f);
     data_partition_source source = source_of(DATA_PARTITION_LABELS);
     test_case("partition: labels of training clients");
-    make(&f, &source);
+    fixture_make(&f, &source);
     for (size_t id = 0; id < 12; id++) {
         const data_client *client = &f.partition.clients[id];
         test_same_u64("samples", client->count, POOL / 12);
@@ -148,7 +119,7 @@ static void test_labels(void)
     CHECK(normal == (1u << CLASSES) - 1);
     source.samples_per_client = 7;
     source.anchor_labels = 2;
-    make(&f, &source);
+    fixture_make(&f, &source);
     for (size_t id = 0; id < 12; id++)
         check_shares(&f.partition.clients[id], &f.set, id < 3 ? 2 : 4);
     test_same_u64("samples_per_client", f.partition.clients[5].count, 7);
@@ -173,7 +144,7 @@ static void test_unseen(void)
     start(&f);
     data_partition_source source = source_of(DATA_PARTITION_LABELS);
     test_case("partition: label sets of unseen clients");
-    make(&f, &source);
+    fixture_make(&f, &source);
     const data_client *clients = f.partition.clients;
     for (size_t id = 12; id < 18; id++) {
         for (size_t t = 0; t < 12; t++)
@@ -184,7 +155,7 @@ static void test_unseen(void)
         test_same_u64("labels", count_bits(label_bits(&clients[id], &f.set)), 4);
     }
     source.unseen_samples = 10;
-    make(&f, &source);
+    fixture_make(&f, &source);
     test_same_u64("unseen_samples", f.partition.clients[15].count, 10);
     check_shares(&f.partition.clients[15], &f.set, 4);
     CHECK(ascends(f.partition.clients[15].samples, 10));
@@ -202,7 +173,7 @@ static void test_first_free(void)
     source.clients = 40;
     source.samples_per_client = 10;
     source.max_draws = 0;
-    make(&f, &source);
+    fixture_make(&f, &source);
     unsigned want = 0;
     for (unsigned a = 0; a < CLASSES && want == 0; a++)
         for (unsigned b = a + 1; b < CLASSES && want == 0; b++) {
@@ -240,7 +211,7 @@ static void test_dirichlet(data_dirichlet_dialect dialect)
     data_partition_source source = source_of(DATA_PARTITION_DIRICHLET);
     test_case("partition: dirichlet dialect %d", (int)dialect);
     source.dialect = dialect;
-    make(&f, &source);
+    fixture_make(&f, &source);
     check_division(&f);
     CHECK(f.partition.draws >= 1 && !f.partition.repaired);
     for (size_t id = 0; id < clients_of(&f.partition); id++)
@@ -262,7 +233,7 @@ static void test_repair(void)
     source.max_draws = 1;
     source.min_size = 37;
     source.alpha = 0.1f;
-    make(&f, &source);
+    fixture_make(&f, &source);
     CHECK(f.partition.repaired);
     test_same_u64("draws", f.partition.draws, 1);
     check_division(&f);
@@ -278,7 +249,7 @@ static void test_iid(void)
     start(&f);
     data_partition_source source = source_of(DATA_PARTITION_IID);
     test_case("partition: iid");
-    make(&f, &source);
+    fixture_make(&f, &source);
     check_division(&f);
     for (size_t id = 0; id < 18; id++)
         test_same_u64("size", f.partition.clients[id].count,
@@ -287,7 +258,7 @@ static void test_iid(void)
                       : id < 14 ? 25
                                 : 50);
     source.unseen_samples = 9;
-    make(&f, &source);
+    fixture_make(&f, &source);
     test_same_u64("unseen_samples", f.partition.clients[17].count, 9);
     nn_arena_free(&f.arena);
 }
@@ -298,7 +269,7 @@ static size_t print_hash(char *text, size_t room, fixture *f, const char *name,
 {
     char *csv = NULL, hex[NN_HEX_BYTES] = "";
     size_t length = 0;
-    if (make(f, source) &&
+    if (fixture_make(f, source) &&
         data_partition_text(&f->error, &f->arena, &csv, &length, &f->partition) == DDOME_OK) {
         nn_digest digest = nn_sha256_of(csv, length);
         nn_digest_hex(hex, &digest);

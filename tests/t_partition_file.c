@@ -1,41 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* partition.csv there and back, damage to it, the guard against leaks, refusals. SPEC 8.7-8.9. */
-#include "test.h"
-
 #include <stdio.h>
 #include <string.h>
 
-#include "../data/partition.h"
-#include "../data/synth.h"
 #include "../nn/os.h"
+#include "partition_fixture.h"
 
 void t_partition_file(void);
 
 enum { TRAIN = 100, TEST = 40, PATH_BYTES = 1024 };
 
-typedef struct fixture {
-    nn_arena arena;
-    data_set set;
-    data_partition partition;
-    ddome_error error;
-} fixture;
-
 /* 5 training clients, 2 of them anchors; one held-out and two unseen ones; classes = 4. */
 static data_partition_source source_of(data_partition_kind kind)
 {
-    data_partition_source source = {0};
-    source.kind = kind;
-    source.clients = 5;
-    source.anchors = 2;
-    source.unseen = 2;
-    source.holdout = 1;
-    source.labels_per_client = 2;
-    source.label_group = 1;
-    source.alpha = 0.5f;
-    source.min_size = 5;
-    source.max_draws = 1000;
-    source.seed = 3;
-    return source;
+    static const fixture_clients numbers = {5, 2, 2, 1, 2, 3};
+    return fixture_source(kind, &numbers);
 }
 
 static const char *path_to(const char *name)
@@ -55,15 +34,7 @@ static data_partition_source file_source(void)
 static void start(fixture *f)
 {
     const data_synth_source source = {TRAIN, TEST, 8, 2, 2, 20, 1};
-    memset(f, 0, sizeof *f);
-    test_status("synth", data_synth_load(&f->error, &f->arena, &f->set, &source), DDOME_OK,
-                &f->error, NULL);
-}
-
-static bool make(fixture *f, const data_partition_source *source)
-{
-    ddome_status status = data_partition_make(&f->error, &f->arena, &f->partition, &f->set, source);
-    return test_status("make", status, DDOME_OK, &f->error, NULL);
+    fixture_start(f, &source);
 }
 
 static char *text_of(fixture *f, size_t *length)
@@ -91,20 +62,20 @@ static void test_round_trip(data_partition_kind kind)
     start(&f);
     test_case("partition file: there and back, kind %d", (int)kind);
     data_partition_source source = source_of(kind);
-    if (!make(&f, &source))
+    if (!fixture_make(&f, &source))
         return;
     data_partition drawn = f.partition;
     char *text = text_of(&f, &length);
     write_file(text, length);
     source = file_source();
-    make(&f, &source);
+    fixture_make(&f, &source);
     test_same_text("partition.csv", text_of(&f, &again), text);
     test_same_u64("length", again, strlen(text));
     CHECK(same_list(drawn.pool, drawn.pool_count, f.partition.pool, f.partition.pool_count));
     CHECK(same_list(drawn.held, drawn.held_count, f.partition.held, f.partition.held_count));
     CHECK(f.partition.anchors == 2 && f.partition.clients[7].role == DATA_UNSEEN);
     source.clients = source.anchors = source.unseen = source.holdout = 0;
-    make(&f, &source);
+    fixture_make(&f, &source);
     CHECK(f.partition.training == 5 && f.partition.anchors == 2 && f.partition.unseen == 2);
     nn_arena_free(&f.arena);
 }
@@ -122,7 +93,7 @@ static void test_border(void)
     source.kind = DATA_PARTITION_FILE;
     source.file = path_to("partition.csv");
     for (source.seed = 0; source.seed < 20; source.seed++) {
-        make(&f, &source);
+        fixture_make(&f, &source);
         uint8_t pool[TRAIN] = {0};
         for (size_t i = 0; i < f.partition.pool_count; i++)
             pool[f.partition.pool[i]] = 1;
@@ -232,7 +203,7 @@ static void test_guard(void)
     start(&f);
     data_partition_source source = source_of(DATA_PARTITION_LABELS);
     test_case("partition: the guard against leaks");
-    make(&f, &source);
+    fixture_make(&f, &source);
     const data_partition *p = &f.partition;
     CHECK(data_partition_check(&f.error, &f.arena, p, &f.set) == DDOME_OK);
     const data_client leaks[] = {{3, DATA_NORMAL, 1, p->held}, {5, DATA_HOLDOUT, 1, p->pool},
@@ -262,7 +233,7 @@ static void test_label_guard(void)
     start(&f);
     data_partition_source source = source_of(DATA_PARTITION_LABELS);
     test_case("partition: the guard of label sets");
-    make(&f, &source);
+    fixture_make(&f, &source);
     const data_client *first = &f.partition.clients[0];
     for (uint32_t i = 0; i < TEST; i++) {
         bool shared = false;

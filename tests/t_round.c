@@ -117,33 +117,19 @@ static void same_expert(const char *what, const char *keys, const char *other_ke
 #define ONE "experts=1 top_k=1 anchor_clients=0 active_anchors=0 "
 #define RESNET "arch=resnet34 width=2 "
 
-/* The federation of one client, by hand: batches, tape, SGD, nothing of fl/client.c. */
+/* The federation of one client, by hand. */
 static void plain_sgd(float *values, const fl_run *run)
 {
     const data_client *client = &run->task.partition.clients[0];
     const fl_config *config = &run->config;
     const nn_sgd sgd = {config->lr.value, config->momentum.value, 0};
-    nn_arena arena = {0};
-    float *velocity = test_floats(run->expert.layout.total),
-          *grads = test_floats(run->expert.layout.total);
-    uint32_t *order = test_bytes(client->count, sizeof *order), labels[16];
+    test_sgd s = test_sgd_start(run, values, &sgd, config->batch);
+    uint32_t *order = test_bytes(client->count, sizeof *order);
     nn_rng rng = nn_rng_at(config->seed, NN_STREAM_SHUFFLE, 0, 1, 0);
-    memset(grads, 0, run->expert.layout.total * sizeof *grads);
     memcpy(order, client->samples, client->count * sizeof *order);
     nn_rng_shuffle(&rng, order, client->count);
-    for (size_t at = 0; at < client->count; at += config->batch) {
-        nn_tensor x = {NULL, nn_min(config->batch, client->count - at), run->expert.h,
-                       run->expert.w, run->expert.c};
-        x.data = test_floats(nn_tensor_count(&x));
-        data_batch_fill(&x, labels, &run->task.set, &run->task.set.train, order + at, x.n);
-        nn_graph graph = {.arena = &arena, .training = true};
-        nn_net net = {&graph, NULL, &run->expert.layout, values, grads, values, 0};
-        nn_node *z = nn_mlp_build(&net, NULL, nn_graph_leaf(&graph, &x, NULL), &run->expert.mlp);
-        CHECK(nn_graph_backward(&graph, nn_graph_cross_entropy(&graph, z, labels), 1.0f) ==
-              DDOME_OK);
-        nn_sgd_step(values, velocity, grads, &run->expert.layout, &sgd, at == 0);
-    }
-    nn_arena_free(&arena);
+    for (size_t at = 0; at < client->count; at += config->batch)
+        test_sgd_batch(&s, order + at, client->count - at);
 }
 
 static void one_client_is_sgd(void)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Averages by hand, the three rules for running statistics, participants, bytes, and running out of
- * memory. SPEC 11, 15. */
+/* Averages by hand, the three rules for running statistics, bytes, and running out of memory. SPEC
+ * 11, 15. */
 #include <string.h>
 
-#include "../fl/sample.h"
 #include "fixture.h"
 #include "fl_fixture.h"
 
@@ -86,26 +85,6 @@ static void local_statistics_persist(void)
 
 /* ---- participants ---- */
 
-static void participants(void)
-{
-    fl_run run;
-    ddome_error error;
-    uint32_t ids[4];
-    bool seen[7] = {false};
-    test_case("server: participants come from their strata, ascending, and everyone has a turn");
-    if (test_federation(&run, &error, "algo=fedavg active_anchors=1 active_normal=3"))
-        for (uint32_t round = 1; round <= 40; round++) {
-            CHECK(fl_sample_participants(&error, &run.scratch, ids, &run.config,
-                                         &run.task.partition, round) == DDOME_OK);
-            CHECK(ids[0] < 2 && ids[1] >= 2 && ids[1] < ids[2] && ids[2] < ids[3] && ids[3] < 7);
-            for (size_t i = 0; i < 4; i++)
-                seen[ids[i]] = true;
-        }
-    for (size_t i = 0; i < 7; i++)
-        CHECK(seen[i]);
-    fl_run_free(&run);
-}
-
 /* Partition and participants do not depend on the algorithm (D1, D21). */
 static void same_for_all(void)
 {
@@ -138,6 +117,7 @@ static void bytes_counted(const char *keys, uint64_t k)
                        g = nn_layout_bytes(&run.gate.layout);
         const uint64_t normal = run.config.active_normal, anchors = run.config.active_anchors;
         test_status("a round", test_round(&run, 1), DDOME_OK, &error, NULL);
+        test_same_u64("messages", run.traffic.messages, 2 * run.traffic.round_trips);
         if (run.algorithm->gate) {
             test_same_u64("down", run.traffic.down, normal * (g + k * p) + anchors * (g + p));
             test_same_u64("up", run.traffic.up, normal * (g + k * p + 4 * k) + anchors * (g + p));
@@ -164,33 +144,131 @@ static void bytes(void)
 
 /* ---- memory ---- */
 
+/* Clears the error and lets the allocation `step` from now fail. */
+static void fail_from_now(nn_arena *arena, ddome_error *error, size_t step)
+{
+    memset(error, 0, sizeof *error);
+    arena->fail_after = arena->allocations + step;
+}
+
+/* One more failure; false when there was none, which must then be a success that met no failed
+ * allocation on its way. */
+static bool ran_out(ddome_status status, const ddome_error *error, const nn_arena *arena,
+                    size_t *failures)
+{
+    if (status == DDOME_OK) {
+        test_check(arena->allocations < arena->fail_after, __FILE__, __LINE__,
+                   "allocation %lu failed and nobody said so", (unsigned long)arena->fail_after);
+        return false;
+    }
+    ++*failures;
+    return test_status("without memory", status, DDOME_ERR_MEMORY, error, "out of memory");
+}
+
 static void out_of_memory(void)
+{
+    enum { LIMIT = 2000 };
+    fl_run run;
+    ddome_error error;
+    ddome_status status = DDOME_ERR_MEMORY;
+    size_t failures = 0;
+    test_case("server: a round that runs out of memory says so, wherever it happens");
+    if (test_federation(&run, &error, "active_normal=1 samples_per_client=4"))
+        for (size_t step = 1; step <= LIMIT; step++) {
+            fail_from_now(&run.scratch, &error, step);
+            status = test_round(&run, 1);
+            nn_arena_rewind(&run.scratch, (nn_arena_mark){0});
+            if (!ran_out(status, &error, &run.scratch, &failures))
+                break;
+        }
+    test_status("enough memory at last", status, DDOME_OK, &error, NULL);
+    test_check(failures > 50, __FILE__, __LINE__, "only %lu failures", (unsigned long)failures);
+    fl_run_free(&run);
+}
+
+/* The place of a client's own statistics: what comes after it would fail as well and hide it. */
+static void statistics_without_memory(void)
 {
     fl_run run;
     ddome_error error;
-    test_case("server: a round that runs out of memory says so, wherever it happens");
-    if (test_federation(&run, &error, "active_normal=1 samples_per_client=4"))
-        for (size_t step = 1; step <= 400; step++) {
-            memset(&error, 0, sizeof error);
-            run.scratch.fail_after = run.scratch.allocations + step;
-            ddome_status status = test_round(&run, 1);
-            run.scratch.fail_after = 0;
-            nn_arena_rewind(&run.scratch, (nn_arena_mark){0});
-            if (status == DDOME_OK)
-                break;
-            if (!test_status("a round without memory", status, DDOME_ERR_MEMORY, &error,
-                             "out of memory"))
-                break;
-        }
+    test_case("server: no memory for a client's statistics");
+    if (test_federation(&run, &error, "algo=fedavg arch=resnet34 width=1 bn_stats=local")) {
+        CHECK(fl_run_open_round(&run, 1) == DDOME_OK && fl_run_choose(&run, 1, 0) == DDOME_OK);
+        fail_from_now(&run.arena, &error, 1);
+        test_status("a visit", fl_run_visit(&run, 0), DDOME_ERR_MEMORY, &error, "statistics");
+    }
     fl_run_free(&run);
+}
+
+/* Every table has its lines. */
+static ddome_status texts_of(fl_run *run)
+{
+    const fl_record *r = &run->record;
+    const fl_text *const texts[] = {&r->metrics, &r->clients, &r->experts,
+                                    &r->comm,    &r->rounds,  &r->timing};
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && status == DDOME_OK; i++)
+        status = fl_text_status(run->error, texts[i]);
+    return status;
+}
+
+static ddome_status evaluate(fl_run *run)
+{
+    fl_evaluation evaluation;
+    ddome_status status = fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation,
+                                      &run->evaluator, &run->server);
+    if (status == DDOME_OK)
+        status = fl_record_evaluation(run->error, &run->scratch, &run->record, 1, &evaluation,
+                                      &run->evaluator);
+    return status == DDOME_OK ? texts_of(run) : status;
+}
+
+/* From the common expert to the lines of an evaluation. */
+static ddome_status whole_run(fl_run *run)
+{
+    ddome_status status = DDOME_OK;
+    if (fl_algorithm_needs_common(&run->config))
+        status = fl_run_common(run);
+    if (status == DDOME_OK)
+        status = fl_run_embed(run);
+    if (status == DDOME_OK)
+        status = fl_run_server(run);
+    if (status == DDOME_OK)
+        status = test_round(run, 1);
+    return status == DDOME_OK ? evaluate(run) : status;
+}
+
+/* What stays for the whole run: models, embeddings, statistics of clients, texts. */
+static void out_of_lasting_memory(const char *keys)
+{
+    enum { LIMIT = 200 };
+    ddome_status status = DDOME_ERR_MEMORY;
+    ddome_error error;
+    size_t failures = 0;
+    bool more = true;
+    test_case("server: a run that runs out of lasting memory says so: %s", keys);
+    for (size_t step = 1; step <= LIMIT && more; step++) {
+        fl_run run;
+        more = test_federation_init(&run, &error, keys);
+        if (more) {
+            fail_from_now(&run.arena, &error, step);
+            status = whole_run(&run);
+            more = ran_out(status, &error, &run.arena, &failures);
+        }
+        fl_run_free(&run);
+    }
+    test_status("enough memory at last", status, DDOME_OK, &error, NULL);
+    test_check(failures > 10, __FILE__, __LINE__, "only %lu failures", (unsigned long)failures);
 }
 
 void t_server(void)
 {
     averages();
     local_statistics_persist();
-    participants();
     same_for_all();
     bytes();
     out_of_memory();
+    statistics_without_memory();
+    out_of_lasting_memory("pretrain_target=0");
+    out_of_lasting_memory("algo=fedavg arch=resnet34 width=1 bn_stats=local unseen_samples=4");
 }

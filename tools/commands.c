@@ -261,6 +261,10 @@ static ddome_status eval_words(ddome_error *error, tool *t, const char **run)
         if (!tool_is_setting(t->words[i]))
             status = nn_fail(error, DDOME_ERR_USAGE,
                              "eval takes one run and key=value words, found %.80s", t->words[i]);
+    if (status == DDOME_OK && !nn_os_exists(path.data))
+        status =
+            nn_fail(error, DDOME_ERR_DATA, "%.300s is missing: expected a finished run in %.100s",
+                    path.data, t->words[0]);
     if (status == DDOME_OK)
         status = check_exclude(error, t, path.data);
     *run = t->words[0];
