@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Targets: `make help`. GNU make, a C99 compiler and a POSIX shell are all it needs.
 
-CC = gcc
+# gcc where it is, else what the system calls cc
+ifeq ($(origin CC),default)
+CC := $(shell command -v gcc >/dev/null 2>&1 && echo gcc || echo cc)
+endif
 AR = ar
 OPT = -O3
 CFLAGS_EXTRA =
@@ -33,7 +36,7 @@ TOOL_OBJECTS = $(TOOLS:%=$(BUILD)/tools/%.o)
 all: ddome libddome.a ## build ./ddome and libddome.a (default)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
 	@echo "  variables: CC=clang OPT=-O2 SEED=N CFLAGS_EXTRA=... OS=c99 BUILD=dir DDOME_DATA=dir"
 
 ddome: $(TOOL_OBJECTS) libddome.a
@@ -71,11 +74,11 @@ cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), about 15 minut
 test: all $(BUILD)/tests/runner ## all tests that need only a compiler
 	@sh tests/all.sh $(BUILD)
 
-check-all: ## the tests again with gcc and clang at -O0, -O2, -O3, sanitizers, style and direction
+check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
 
 # exp, log, rsqrt, sqrt against MPFR (libmpfr-dev): the proof, and the maker of tests/golden/hard_*.txt
-$(BUILD)/fmath_%: tools/fmath_%.c nn/fmath.c nn/fmath.h nn/base.c
+$(BUILD)/fmath_%: tools/fmath_%.c nn/fmath.c nn/fmath.h nn/base.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $< nn/base.c -lmpfr -lgmp $(LDLIBS)
 

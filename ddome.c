@@ -78,6 +78,8 @@ static ddome_status with_run(ddome_error *error, ddome_summary *summary, const d
     nn_error_clear(error);
     ddome_status status = fl_run_init(error, &run, fl_config_of(config), progress);
     if (status == DDOME_OK)
+        status = fl_run_take_common(&run);
+    if (status == DDOME_OK)
         status = fl_run_open(&run, out_dir, force != 0);
     if (status == DDOME_OK)
         status = work(&run, summary);
@@ -94,5 +96,10 @@ ddome_status ddome_train(ddome_error *error, ddome_summary *summary, const ddome
 ddome_status ddome_pretrain(ddome_error *error, ddome_summary *summary, const ddome_config *config,
                             const char *out_dir, const ddome_progress *progress, int force)
 {
+    nn_error_clear(error);
+    if (fl_config_of(config)->common[0] != '\0')
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "pretrain makes a common expert: expected no key common, found %.300s",
+                       fl_config_of(config)->common);
     return with_run(error, summary, config, out_dir, progress, force, pretraining);
 }

@@ -67,39 +67,10 @@ static ddome_status write_partition(fl_run *run, nn_digest *hash)
 
 /* ---- configuration ---- */
 
-/* SHA-256 of a file the configuration names; an empty path stays an empty text. */
-static ddome_status hash_file(fl_run *run, char out[NN_HEX_BYTES], const char *path)
-{
-    unsigned char *bytes;
-    size_t size;
-    out[0] = '\0';
-    if (path[0] == '\0')
-        return DDOME_OK;
-    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    ddome_status status =
-        nn_os_read_file(run->error, &run->scratch, &bytes, &size, path, DDOME_ERR_DATA);
-    if (status == DDOME_OK) {
-        const nn_digest digest = nn_sha256_of(bytes, size);
-        nn_digest_hex(out, &digest);
-    }
-    nn_arena_rewind(&run->scratch, mark);
-    return status;
-}
-
 static ddome_status write_config(fl_run *run)
 {
-    const fl_config *config = &run->config;
-    fl_config_hashes hashes;
     fl_text text = {.arena = &run->arena};
-    memset(&hashes, 0, sizeof hashes);
-    ddome_status status = hash_file(run, hashes.exclude, config->exclude);
-    if (status == DDOME_OK)
-        status = hash_file(run, hashes.partition_file, config->partition_file);
-    if (status == DDOME_OK)
-        status = hash_file(run, hashes.common, config->common);
-    if (status != DDOME_OK)
-        return status;
-    fl_config_write(&text, config, &hashes);
+    fl_config_write(&text, &run->config, &run->hashes);
     return write_text(run, "config.toml", &text);
 }
 
@@ -193,6 +164,8 @@ static ddome_status write_host(fl_run *run)
     fl_text_add(&text, "{\"ddome\": \"%s\", ", DDOME_VERSION);
 #if defined(__VERSION__)
     fl_text_add(&text, "\"compiler\": \"%s\", ", __VERSION__);
+#else
+    fl_text_add(&text, "\"compiler\": \"unknown\", ");
 #endif
     fl_text_add(&text, "\"pointer_bits\": %lu, \"milliseconds\": %lu}\n",
                 (unsigned long)(8 * sizeof(void *)),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hashes of a manifest against those of the task at hand. SPEC 8.9, 17.2.4. */
+/* Hashes of given files, and of a manifest against those of the task at hand. SPEC 9.4. */
 #include "origin.h"
 
 #include <string.h>
@@ -7,14 +7,52 @@
 #include "../data/json.h"
 #include "../nn/os.h"
 
+/* ---- hashes of given files ---- */
+
+static ddome_status hash_file(ddome_error *error, nn_arena *scratch, char out[NN_HEX_BYTES],
+                              const char *path)
+{
+    unsigned char *bytes;
+    size_t size;
+    out[0] = '\0';
+    if (path[0] == '\0')
+        return DDOME_OK;
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    ddome_status status = nn_os_read_file(error, scratch, &bytes, &size, path, DDOME_ERR_DATA);
+    if (status == DDOME_OK) {
+        const nn_digest digest = nn_sha256_of(bytes, size);
+        nn_digest_hex(out, &digest);
+    }
+    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+ddome_status fl_origin_hashes(ddome_error *error, nn_arena *scratch, fl_config_hashes *hashes,
+                              const fl_config *config)
+{
+    memset(hashes, 0, sizeof *hashes);
+    ddome_status status = hash_file(error, scratch, hashes->exclude, config->exclude);
+    if (status == DDOME_OK)
+        status = hash_file(error, scratch, hashes->partition_file, config->partition_file);
+    if (status == DDOME_OK)
+        status = hash_file(error, scratch, hashes->common, config->common);
+    return status;
+}
+
+/* ---- manifests ---- */
+
 static ddome_status read_manifest(ddome_error *error, nn_arena *scratch,
                                   const data_json_value **manifest, const char *path)
 {
     unsigned char *bytes;
     size_t size;
+    ddome_error inner = {DDOME_OK, ""};
     ddome_status status = nn_os_read_file(error, scratch, &bytes, &size, path, DDOME_ERR_DATA);
-    if (status == DDOME_OK)
-        status = data_json_parse(error, scratch, manifest, (const char *)bytes, size);
+    if (status != DDOME_OK)
+        return status;
+    status = data_json_parse(&inner, scratch, manifest, (const char *)bytes, size);
+    if (status != DDOME_OK)
+        nn_fail(error, status, "%.200s: %.250s", path, inner.text);
     return status;
 }
 
@@ -27,40 +65,52 @@ static bool names(const data_json_value *manifest, const char *member, const nn_
     return value != NULL && value->kind == DATA_JSON_STRING && strcmp(value->text, hex) == 0;
 }
 
-/* The path of manifest.json in the folder of another file. */
-static char *beside(nn_arena *scratch, const char *path)
+/* manifest.json in the folder of the file, or above it when the folder is a run's `final`. */
+static const char *manifest_of(nn_arena *scratch, const char *path)
 {
-    static const char name[] = "manifest.json";
+    fl_text text = {.arena = scratch};
     const char *slash = strrchr(path, '/');
     const size_t folder = slash == NULL ? 0 : (size_t)(slash + 1 - path);
-    char *made = nn_arena_alloc(scratch, folder + sizeof name, 1);
-    if (made != NULL) {
-        memcpy(made, path, folder);
-        memcpy(made + folder, name, sizeof name);
-    }
-    return made;
+    const bool final = folder >= 6 && memcmp(path + folder - 6, "final/", 6) == 0 &&
+                       (folder == 6 || path[folder - 7] == '/');
+    fl_text_add(&text, "%.*s%smanifest.json", (int)folder, path, final ? "../" : "");
+    return text.failed ? NULL : text.data;
+}
+
+static ddome_status compare_common(ddome_error *error, const data_json_value *manifest,
+                                   const char *path, const char *file, const nn_digest *common,
+                                   const fl_task *task)
+{
+    const nn_digest pool = data_partition_pool_hash(&task->partition);
+    if (!names(manifest, "common_sha256", common))
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "common=%.200s is not the common expert that %.200s names; keep a model "
+                       "with its own manifest",
+                       path, file);
+    if (!names(manifest, "train_sha256", &task->set.train.hash) ||
+        !names(manifest, "pool_sha256", &pool))
+        return nn_fail(
+            error, DDOME_ERR_USAGE,
+            "common=%.160s was pretrained on other samples than this run may train on, "
+            "says %.160s: held-out samples would leak; use its data, seed and partition, "
+            "or pretrain again",
+            path, file);
+    return DDOME_OK;
 }
 
 ddome_status fl_origin_check_common(ddome_error *error, nn_arena *scratch, const char *path,
-                                    const fl_task *task)
+                                    const nn_digest *common, const fl_task *task)
 {
     const data_json_value *manifest;
-    const nn_digest pool = data_partition_pool_hash(&task->partition);
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    const char *file = beside(scratch, path);
+    const char *file = manifest_of(scratch, path);
     if (file == NULL)
         return nn_arena_fail(error, scratch, "the path of a manifest");
     ddome_status status = DDOME_OK;
     if (nn_os_exists(file)) {
         status = read_manifest(error, scratch, &manifest, file);
-        if (status == DDOME_OK && (!names(manifest, "train_sha256", &task->set.train.hash) ||
-                                   !names(manifest, "pool_sha256", &pool)))
-            status =
-                nn_fail(error, DDOME_ERR_USAGE,
-                        "common=%.200s was pretrained on other samples than this run may train "
-                        "on, says %.200s: held-out samples would leak; use its data, seed and "
-                        "partition, or pretrain again",
-                        path, file);
+        if (status == DDOME_OK)
+            status = compare_common(error, manifest, path, file, common, task);
     }
     nn_arena_rewind(scratch, mark);
     return status;

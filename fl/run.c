@@ -34,14 +34,6 @@ static ddome_status init_round_arrays(fl_run *run)
                           run->config.rounds / run->config.eval_every + 2);
 }
 
-/* Before anything is written: may this run use the common expert it is given? */
-static ddome_status check_common(fl_run *run)
-{
-    if (run->config.common[0] == '\0' || !fl_algorithm_needs_common(&run->config))
-        return DDOME_OK;
-    return fl_origin_check_common(run->error, &run->scratch, run->config.common, &run->task);
-}
-
 ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
                          const ddome_progress *progress)
 {
@@ -62,9 +54,11 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
             fl_task_scope(error, &run->arena, &run->evaluator.clients, &run->evaluator.client_count,
                           &run->whole, &run->task, run->config.eval_scope);
     if (status == DDOME_OK)
-        status = check_common(run);
-    if (status == DDOME_OK)
         status = init_models(run);
+    if (!fl_algorithm_needs_common(&run->config))
+        run->config.common[0] = '\0'; /* without effect (SPEC 9.4) */
+    if (status == DDOME_OK)
+        status = fl_origin_hashes(error, &run->scratch, &run->hashes, &run->config);
     if (status == DDOME_OK)
         status = init_round_arrays(run);
     return status;
@@ -83,19 +77,28 @@ ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force)
 
 /* ---- the common expert ---- */
 
-static ddome_status load_common(fl_run *run)
+ddome_status fl_run_take_common(fl_run *run)
 {
     fl_common *common = &run->common;
+    if (run->config.common[0] == '\0' || common->values != NULL)
+        return DDOME_OK;
     common->values = nn_arena_alloc(&run->arena, run->expert.layout.total, sizeof *common->values);
     if (common->values == NULL)
         return nn_arena_fail(run->error, &run->arena, "the common expert");
-    return fl_checkpoint_load(run->error, &run->scratch, common->values, &common->batches,
-                              &run->expert, run->config.common);
+    ddome_status status = fl_checkpoint_load(run->error, &run->scratch, common->values,
+                                             &common->batches, &run->expert, run->config.common);
+    if (status != DDOME_OK)
+        return status;
+    const nn_digest hash = nn_layout_hash(&run->expert.layout, common->values);
+    return fl_origin_check_common(run->error, &run->scratch, run->config.common, &hash, &run->task);
 }
 
 ddome_status fl_run_common(fl_run *run)
 {
-    return run->config.common[0] != '\0' ? load_common(run) : fl_run_pretrain(run);
+    ddome_status status = fl_run_take_common(run);
+    if (status != DDOME_OK || run->common.values != NULL)
+        return status;
+    return fl_run_pretrain(run);
 }
 
 ddome_status fl_run_pretrain(fl_run *run)

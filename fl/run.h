@@ -12,6 +12,7 @@ typedef struct fl_run {
     fl_config config; /* resolved */
     const fl_algorithm *algorithm;
     nn_arena arena, scratch; /* for the whole run; for one step at a time */
+    fl_config_hashes hashes; /* of the files the configuration names */
     fl_task task;
     fl_model expert, gate;
     fl_common common;
@@ -39,10 +40,14 @@ DDOME_MUST_CHECK ddome_status fl_run_init(ddome_error *error, fl_run *run, const
 
 void fl_run_free(fl_run *run);
 
+/* Reads the common expert that the key `common` names and checks its origin (SPEC 9.4); nothing
+ * when the key is empty. */
+DDOME_MUST_CHECK ddome_status fl_run_take_common(fl_run *run);
+
 /* The run directory; empty but for a proof that it can be written. */
 DDOME_MUST_CHECK ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force);
 
-/* The common expert, loaded from the key `common` or pretrained (SPEC 9). */
+/* The common expert: the given one, or pretrained (SPEC 9). */
 DDOME_MUST_CHECK ddome_status fl_run_common(fl_run *run);
 
 /* Pretrains it, whatever the key `common` says. */

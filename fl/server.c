@@ -163,6 +163,13 @@ static void add_slice(double *sum, const float *values, size_t count, double wei
     }
 }
 
+/* Exactly, -0 included. */
+static void widen_slice(double *sum, const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sum[i] = (double)values[i];
+}
+
 static void take_slot(fl_slot *slot, const float *values, uint64_t batches, double weight,
                       const fl_config *config)
 {
@@ -173,7 +180,7 @@ static void take_slot(fl_slot *slot, const float *values, uint64_t batches, doub
         if (merge_of(config, slice) == MERGE_AVERAGE)
             add_slice(slot->sum + at, values + at, slice->count, weight, slot->returned == 0);
         else if (merge_of(config, slice) == MERGE_FIRST && slot->returned == 0)
-            add_slice(slot->sum + at, values + at, slice->count, 1.0, true);
+            widen_slice(slot->sum + at, values + at, slice->count);
     }
     slot->weight = slot->weight + weight;
     slot->most = batches > slot->most ? batches : slot->most;

@@ -23,7 +23,7 @@ typedef struct fl_server {
     fl_slot *expert; /* [experts] */
     fl_slot gate;    /* model NULL: none */
     float **local;   /* bn_stats = local, else NULL: [clients * experts] running statistics of a
-                        client, NULL   before its first round */
+                        client, NULL before its first round */
 } fl_server;
 
 /* Experts from the common expert or drawn (`init`), the gate drawn. gate NULL: none. common NULL

@@ -369,6 +369,14 @@ fails "eval takes one run" 2 "found other" eval other other
 call pretrain $tiny seed=2 --out common_other --quiet
 fails "a common expert of other samples" 2 "pretrained on other samples" \
     train $tiny common=common_other/common.safetensors --out refused
+fails "--seeds with one seed's common expert" 2 "a common expert belongs to one seed" \
+    train $tiny --seeds 2,3 common=common_other/common.safetensors --out refused
+fails "pretrain with a common expert" 2 "expected no key common" \
+    pretrain $tiny common=common_other/common.safetensors --out refused
+fails "a common expert of another architecture" 3 "another architecture" \
+    train $tiny seed=2 arch=resnet34 width=1 common=common_other/common.safetensors --out refused
+[ ! -e refused ] || mkdir refused.left
+verdict "a refused common expert leaves no folder" "$([ ! -e refused.left ] || echo refused was made)"
 fails "eval on other data" 4 "the data are not those of" eval other synth_noise=25
 fails "report of a damaged table" 3 "cut/experts.csv: expected" report cut
 fails "report of no run" 3 "manifest.json" report nowhere

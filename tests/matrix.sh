@@ -106,7 +106,7 @@ else
 fi
 
 # exp and log: constants, bounds, and a part of the inputs; `make exhaustive` does all 2^32.
-if echo '#include <mpfr.h>' | gcc -E -x c - >/dev/null 2>&1; then
+if echo '#include <mpfr.h>' | ${CC:-cc} -E -x c - >/dev/null 2>&1; then
     if (cd "$top" && make -s BUILD="$work/mpfr" "$work/mpfr/fmath_exhaustive" "$work/mpfr/fmath_hard") &&
         "$work/mpfr/fmath_exhaustive" proof >"$work/mpfr.log" 2>&1 &&
         "$work/mpfr/fmath_exhaustive" 42000000 42100000 >>"$work/mpfr.log" 2>&1; then

@@ -44,6 +44,7 @@
     T(mlp)                                                                                         \
     T(resnet)                                                                                      \
     T(train_step)                                                                                  \
+    T(refusals)                                                                                    \
     T(checkpoint)                                                                                  \
     T(gate)                                                                                        \
     T(sample)                                                                                      \

@@ -6,6 +6,7 @@
 
 #include "../fl/config.h"
 #include "../nn/os.h"
+#include "../fl/run.h"
 #include "tool.h"
 
 static ddome_status need_out(ddome_error *error, const tool *t)
@@ -164,11 +165,16 @@ static bool has_empty_item(const char *seeds)
 }
 
 /* A configuration that would be refused makes no folder. */
-static ddome_status check_config(ddome_error *error, const ddome_config *config)
+static ddome_status check_config(ddome_error *error, const ddome_config *config, bool several)
 {
     char *text = NULL;
     ddome_status status = ddome_config_text(error, &text, config);
     ddome_text_free(text);
+    if (status == DDOME_OK && several && fl_config_of(config)->common[0] != '\0')
+        status =
+            nn_fail(error, DDOME_ERR_USAGE,
+                    "--seeds: a common expert belongs to one seed (its pool is drawn from it); "
+                    "leave common out, so that each seed pretrains its own");
     return status;
 }
 
@@ -183,7 +189,7 @@ static ddome_status train_seeds(ddome_error *error, tool *t, ddome_config *confi
     if (status == DDOME_OK)
         status = check_seeds(error, config, list);
     if (status == DDOME_OK)
-        status = check_config(error, config);
+        status = check_config(error, config, *next_seed(list) != '\0');
     if (status == DDOME_OK)
         status = nn_os_make_dir(error, t->out);
     fl_text_add(&t->json, ", \"runs\": [");

@@ -25,7 +25,8 @@ report: $(OUT)/ddome/$(LAST) $(FEDAVG:%=%/$(LAST)) $(OUT)/common/$(LAST)
 	done >$(OUT)/holdout
 	@sort -s -r -n -k 1,1 $(OUT)/holdout | sed -n "s/^\([^ ]*\) \(.*\)/best FedAvg on the held-out clients: \2 (\1 there)/p;q"
 	@echo
-	@$(DDOME) report $(RUNS) | tee $(OUT).log
+	@$(DDOME) report $(RUNS) >$(OUT).log
+	@cat $(OUT).log
 
 # Other settings never find the runs of these: a new text here makes all runs anew.
 $(OUT)/settings: always

@@ -39,9 +39,14 @@ grep -nE '\b(printf|fprintf|puts|exit|abort)\(' nn/*.c data/*.c fl/*.c ddome.c |
 grep -nE '%[0-9.]*[feg]' fl/*.c data/*.c >>"$findings"
 
 # Every clause that is cited exists.
-grep -ohE 'SPEC [0-9]+(\.[0-9]+)*' $sources | sort -u | while read -r _ clause; do
+grep -ohE 'SPEC [0-9]+(\.[0-9]+)*((,| to| and) [0-9]+(\.[0-9]+)+)*' $sources | grep -oE '[0-9]+(\.[0-9]+)*' | sort -u |
+    while read -r clause; do
     grep -qE "^(#+ )?(\*\*)?$clause[a-z]?([ .*]|$)" SPEC.md || say "SPEC.md has no clause $clause"
 done
+
+# An operator at the start of a line would become a bullet and vanish from a formula.
+awk '/^$/ { fresh = 1; next } /^[-+*] / && !fresh && !list { print "SPEC.md:" NR ": an operator reads as a bullet" }
+    { list = /^[-+*] / || (list && /^  /); fresh = 0 }' SPEC.md >>"$findings"
 
 if command -v clang-format >/dev/null 2>&1; then
     for file in $sources; do
