@@ -13,50 +13,27 @@ typedef struct group_view {
     size_t positions, width, stride;
 } group_view;
 
-/* Walks the values of a group in order and keeps the blocked total of what it is given (SPEC 2.4).
- */
-typedef struct running_sum {
-    float total, block;
-    size_t count;
-} running_sum;
-
-static void add_value(running_sum *sum, float value)
-{
-    sum->block = sum->block + value;
-    if (++sum->count % NN_BLOCK == 0) {
-        sum->total = sum->total + sum->block;
-        sum->block = 0;
-    }
-}
-
-/* A last block without values adds +0 to a total that is never -0: no change. */
-static float end_sum(const running_sum *sum)
-{
-    const float all = sum->total + sum->block;
-    return all;
-}
-
 static float group_mean(const float *x, const group_view *g)
 {
-    running_sum sum = {0, 0, 0};
+    nn_running_sum sum = {0, 0, 0};
     for (size_t p = 0; p < g->positions; p++)
         for (size_t j = 0; j < g->width; j++)
-            add_value(&sum, x[p * g->stride + j]);
-    const float total = end_sum(&sum);
+            nn_running_add(&sum, x[p * g->stride + j]);
+    const float total = nn_running_end(&sum);
     const float mean = total / (float)(g->positions * g->width);
     return mean;
 }
 
 static float group_rstd(const float *x, float mean, const group_view *g)
 {
-    running_sum sum = {0, 0, 0};
+    nn_running_sum sum = {0, 0, 0};
     for (size_t p = 0; p < g->positions; p++)
         for (size_t j = 0; j < g->width; j++) {
             float d = x[p * g->stride + j] - mean;
             float square = d * d;
-            add_value(&sum, square);
+            nn_running_add(&sum, square);
         }
-    const float total = end_sum(&sum);
+    const float total = nn_running_end(&sum);
     float var = total / (float)(g->positions * g->width);
     float shifted = var + EPS;
     return nn_rsqrtf(shifted);
@@ -94,18 +71,18 @@ void nn_group_norm_forward(float *y, nn_norm_saved *saved, const nn_tensor *x, c
 static void group_backward(float *dx, const float *dy, const float *x, const float *gamma,
                            float mean, float rstd, const group_view *g)
 {
-    running_sum plain = {0, 0, 0}, scaled = {0, 0, 0};
+    nn_running_sum plain = {0, 0, 0}, scaled = {0, 0, 0};
     for (size_t p = 0; p < g->positions; p++)
         for (size_t j = 0; j < g->width; j++) {
             float d = x[p * g->stride + j] - mean;
             float xhat = d * rstd;
             float dxhat = dy[p * g->stride + j] * gamma[j];
             float product = dxhat * xhat;
-            add_value(&plain, dxhat);
-            add_value(&scaled, product);
+            nn_running_add(&plain, dxhat);
+            nn_running_add(&scaled, product);
         }
     const float count = (float)(g->positions * g->width);
-    const float plain_total = end_sum(&plain), scaled_total = end_sum(&scaled);
+    const float plain_total = nn_running_end(&plain), scaled_total = nn_running_end(&scaled);
     const float shift = plain_total / count, slope = scaled_total / count;
     for (size_t p = 0; p < g->positions; p++)
         for (size_t j = 0; j < g->width; j++) {

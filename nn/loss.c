@@ -29,17 +29,12 @@ void nn_softmax(float *p, const float *z, size_t count)
 float nn_cross_entropy_row(const float *z, size_t classes, uint32_t label)
 {
     const float most = maximum(z, classes);
-    float total = 0, block = 0;
+    nn_running_sum exponentials = {0, 0, 0};
     for (size_t j = 0; j < classes; j++) {
         float shifted = z[j] - most;
-        float e = nn_expf(shifted);
-        block = block + e;
-        if ((j + 1) % NN_BLOCK == 0) {
-            total = total + block;
-            block = 0;
-        }
+        nn_running_add(&exponentials, nn_expf(shifted));
     }
-    const float sum = total + block;
+    const float sum = nn_running_end(&exponentials);
     const float chosen = z[label] - most;
     const float loss = nn_logf(sum) - chosen;
     return loss;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fmath.h"
+#include "sum.h"
 
 /* Sums over experts have at most NN_MAX_EXPERTS < NN_BLOCK addends: one block, one chain from +0.
  */
@@ -39,16 +40,12 @@ void nn_mixture_forward(float *z, const float *gate, const float *const *logits,
 /* Sum over classes ascending, by blocks, of a_j * b_j. */
 static float dot(const float *a, const float *b, size_t count)
 {
-    float total = 0;
-    for (size_t start = 0; start < count; start += NN_BLOCK) {
-        float block = 0;
-        for (size_t j = start, end = nn_min(count, start + NN_BLOCK); j < end; j++) {
-            float product = a[j] * b[j];
-            block = block + product;
-        }
-        total = total + block;
+    nn_running_sum sum = {0, 0, 0};
+    for (size_t j = 0; j < count; j++) {
+        float product = a[j] * b[j];
+        nn_running_add(&sum, product);
     }
-    return total;
+    return nn_running_end(&sum);
 }
 
 /* Softmax backward into the chosen logits: du_i = w_i * (dw_i - sum_l w_l dw_l). */
@@ -125,19 +122,14 @@ void nn_mixture_probs_forward(float *z, const float *gate, const float *const *l
 static float responsibilities(float *dt, const float *dz, const float *z, const float *logits,
                               float offset, size_t count)
 {
-    float total = 0, block = 0;
+    nn_running_sum sum = {0, 0, 0};
     for (size_t j = 0; j < count; j++) {
         float t = logits[j] + offset;
         float relative = t - z[j];
         dt[j] = dz[j] * nn_expf(relative);
-        block = block + dt[j];
-        if ((j + 1) % NN_BLOCK == 0) {
-            total = total + block;
-            block = 0;
-        }
+        nn_running_add(&sum, dt[j]);
     }
-    const float all = total + block;
-    return all;
+    return nn_running_end(&sum);
 }
 
 void nn_mixture_probs_backward(float *dgate, float *const *dexpert, const float *dz, const float *z,

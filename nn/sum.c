@@ -7,15 +7,10 @@
 
 float nn_sum(const float *x, size_t count)
 {
-    float total = 0;
-    for (size_t start = 0; start < count; start += NN_BLOCK) {
-        size_t end = nn_min(count, start + NN_BLOCK);
-        float block = 0;
-        for (size_t i = start; i < end; i++)
-            block = block + x[i];
-        total = total + block;
-    }
-    return total;
+    nn_running_sum sum = {0, 0, 0};
+    for (size_t i = 0; i < count; i++)
+        nn_running_add(&sum, x[i]);
+    return nn_running_end(&sum);
 }
 
 void nn_sum_columns(float *total, float *block, const float *x, size_t rows, size_t cols)

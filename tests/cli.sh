@@ -21,7 +21,7 @@ rm -rf "$work"
 mkdir -p "$work"
 cd "$work" || exit 1
 
-# ---- helpers ----
+# ---- functions ----
 
 ok() {
     passed=$((passed + 1))
