@@ -33,22 +33,10 @@ static ddome_status one_round(fl_run *run, uint32_t round)
 /* ---- the whole (SPEC 9 to 13) ---- */
 
 /* The common expert is trained or loaded and embeds every client's samples once; experts and gate
- * get their start. */
-static ddome_status set_up(fl_run *run)
-{
-    ddome_status status = DDOME_OK;
-    if (fl_algorithm_needs_common(&run->config))
-        status = fl_run_common(run);
-    if (status == DDOME_OK)
-        status = fl_run_embed(run);
-    if (status == DDOME_OK)
-        status = fl_run_server(run);
-    return status;
-}
-
+ * get their start; then the rounds, each evaluated when it is due. */
 static ddome_status algorithm_1(fl_run *run, ddome_summary *summary)
 {
-    ddome_status status = set_up(run);
+    ddome_status status = fl_run_set_up(run);
     const size_t rounds = fl_run_rounds(run);
     if (status == DDOME_OK && rounds == 0)
         status = fl_run_evaluate(run, 0);

@@ -239,12 +239,8 @@ ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **repor
         status = fl_run_init(error, &run, &keys, progress);
     if (status == DDOME_OK)
         status = fl_origin_check_run(error, &run.scratch, run_dir, &run.task);
-    if (status == DDOME_OK && fl_algorithm_needs_common(&run.config))
-        status = fl_run_common(&run);
     if (status == DDOME_OK)
-        status = fl_run_embed(&run);
-    if (status == DDOME_OK)
-        status = fl_run_server(&run);
+        status = fl_run_set_up(&run);
     if (status == DDOME_OK)
         status = load_models(&run, run_dir);
     if (status == DDOME_OK)

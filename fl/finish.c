@@ -139,24 +139,6 @@ static void open_manifest(fl_text *text, const fl_run *run, const char *algo)
                 (unsigned long long)run->config.seed);
 }
 
-static ddome_status write_manifest(fl_run *run, const nn_digest *partition)
-{
-    fl_text text = {.arena = &run->arena};
-    open_manifest(&text, run, run->algorithm->name);
-    fl_text_add(&text, ",\n  \"rounds\": %lu", (unsigned long)(fl_run_rounds(run)));
-    add_data(&text, run, partition);
-    add_common(&text, run);
-    add_models(&text, run);
-    add_decimal(&text, "accuracy_mean", run->record.last.mean);
-    add_decimal(&text, "accuracy_mean_last10", fl_record_last_ten(&run->record));
-    add_decimal(&text, "accuracy_mean_maximum_optimistic", fl_record_maximum(&run->record));
-    add_decimal(&text, "accuracy_worst", run->record.last.min);
-    fl_text_add(&text, ",\n  \"bytes_down\": %llu,\n  \"bytes_up\": %llu\n}\n",
-                (unsigned long long)run->record.total.down,
-                (unsigned long long)run->record.total.up);
-    return write_text(run, "manifest.json", &text);
-}
-
 /* What may differ between machines stays outside the hashes. */
 static ddome_status write_host(fl_run *run)
 {
@@ -179,6 +161,38 @@ static ddome_status write_host(fl_run *run)
 
 /* ---- both endings ---- */
 
+/* Configuration, manifest and host; SHA256SUMS last. */
+static ddome_status seal(fl_run *run, const fl_text *manifest, char root[NN_HEX_BYTES])
+{
+    ddome_status status = write_config(run);
+    if (status == DDOME_OK)
+        status = write_text(run, "manifest.json", manifest);
+    if (status == DDOME_OK)
+        status = write_host(run);
+    if (status == DDOME_OK)
+        status = fl_rundir_close(run->error, &run->dir, root);
+    return status;
+}
+
+static ddome_status finish_manifest(fl_run *run, const nn_digest *partition,
+                                    char root[NN_HEX_BYTES])
+{
+    fl_text text = {.arena = &run->arena};
+    open_manifest(&text, run, run->algorithm->name);
+    fl_text_add(&text, ",\n  \"rounds\": %lu", (unsigned long)(fl_run_rounds(run)));
+    add_data(&text, run, partition);
+    add_common(&text, run);
+    add_models(&text, run);
+    add_decimal(&text, "accuracy_mean", run->record.last.mean);
+    add_decimal(&text, "accuracy_mean_last10", fl_record_last_ten(&run->record));
+    add_decimal(&text, "accuracy_mean_maximum_optimistic", fl_record_maximum(&run->record));
+    add_decimal(&text, "accuracy_worst", run->record.last.min);
+    fl_text_add(&text, ",\n  \"bytes_down\": %llu,\n  \"bytes_up\": %llu\n}\n",
+                (unsigned long long)run->record.total.down,
+                (unsigned long long)run->record.total.up);
+    return seal(run, &text, root);
+}
+
 ddome_status fl_run_finish(fl_run *run, ddome_summary *summary)
 {
     nn_digest partition;
@@ -187,13 +201,7 @@ ddome_status fl_run_finish(fl_run *run, ddome_summary *summary)
     if (status == DDOME_OK)
         status = write_partition(run, &partition);
     if (status == DDOME_OK)
-        status = write_config(run);
-    if (status == DDOME_OK)
-        status = write_manifest(run, &partition);
-    if (status == DDOME_OK)
-        status = write_host(run);
-    if (status == DDOME_OK)
-        status = fl_rundir_close(run->error, &run->dir, root);
+        status = finish_manifest(run, &partition, root);
     if (status != DDOME_OK)
         return status;
     summary->rounds = fl_run_rounds(run);
@@ -206,7 +214,7 @@ ddome_status fl_run_finish(fl_run *run, ddome_summary *summary)
     return DDOME_OK;
 }
 
-static ddome_status write_common_manifest(fl_run *run)
+static ddome_status finish_common_manifest(fl_run *run, char root[NN_HEX_BYTES])
 {
     fl_text text = {.arena = &run->arena};
     open_manifest(&text, run, "pretrain");
@@ -214,7 +222,7 @@ static ddome_status write_common_manifest(fl_run *run)
     add_common(&text, run);
     fl_text_add(&text, ",\n  \"expert_parameters\": %lu\n}\n",
                 (unsigned long)run->expert.layout.trained);
-    return write_text(run, "manifest.json", &text);
+    return seal(run, &text, root);
 }
 
 ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary)
@@ -224,13 +232,7 @@ ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary)
     ddome_status status =
         write_model(run, "common.safetensors", &run->expert, common->values, common->batches);
     if (status == DDOME_OK)
-        status = write_config(run);
-    if (status == DDOME_OK)
-        status = write_common_manifest(run);
-    if (status == DDOME_OK)
-        status = write_host(run);
-    if (status == DDOME_OK)
-        status = fl_rundir_close(run->error, &run->dir, root);
+        status = finish_common_manifest(run, root);
     if (status != DDOME_OK)
         return status;
     memset(summary, 0, sizeof *summary);

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "../data/json.h"
 #include "../nn/os.h"
 
 /* ---- hashes of given files ---- */
@@ -41,19 +40,21 @@ ddome_status fl_origin_hashes(ddome_error *error, nn_arena *scratch, fl_config_h
 
 /* ---- manifests ---- */
 
-static ddome_status read_manifest(ddome_error *error, nn_arena *scratch,
-                                  const data_json_value **manifest, const char *path)
+ddome_status fl_manifest_read(ddome_error *error, nn_arena *arena, const data_json_value **manifest,
+                              const char *path)
 {
     unsigned char *bytes;
     size_t size;
     ddome_error inner = {DDOME_OK, ""};
-    ddome_status status = nn_os_read_file(error, scratch, &bytes, &size, path, DDOME_ERR_DATA);
+    ddome_status status = nn_os_read_file(error, arena, &bytes, &size, path, DDOME_ERR_DATA);
     if (status != DDOME_OK)
         return status;
-    status = data_json_parse(&inner, scratch, manifest, (const char *)bytes, size);
+    status = data_json_parse(&inner, arena, manifest, (const char *)bytes, size);
     if (status != DDOME_OK)
-        nn_fail(error, status, "%.200s: %.250s", path, inner.text);
-    return status;
+        return nn_fail(error, status, "%.200s: %.250s", path, inner.text);
+    if ((*manifest)->kind != DATA_JSON_OBJECT)
+        return nn_fail(error, DDOME_ERR_DATA, "%.400s: expected an object", path);
+    return DDOME_OK;
 }
 
 /* The member is this hash; a manifest that lacks it is taken for one of something else. */
@@ -108,7 +109,7 @@ ddome_status fl_origin_check_common(ddome_error *error, nn_arena *scratch, const
         return nn_arena_fail(error, scratch, "the path of a manifest");
     ddome_status status = DDOME_OK;
     if (nn_os_exists(file)) {
-        status = read_manifest(error, scratch, &manifest, file);
+        status = fl_manifest_read(error, scratch, &manifest, file);
         if (status == DDOME_OK)
             status = compare_common(error, manifest, path, file, common, task);
     }
@@ -125,7 +126,7 @@ ddome_status fl_origin_check_run(ddome_error *error, nn_arena *scratch, const ch
     fl_text_add(&path, "%s/manifest.json", run_dir);
     ddome_status status = fl_text_status(error, &path);
     if (status == DDOME_OK)
-        status = read_manifest(error, scratch, &manifest, path.data);
+        status = fl_manifest_read(error, scratch, &manifest, path.data);
     if (status == DDOME_OK && (!names(manifest, "train_sha256", &task->set.train.hash) ||
                                !names(manifest, "test_sha256", &task->set.test.hash)))
         status =

@@ -4,12 +4,17 @@
 #ifndef FL_ORIGIN_H
 #define FL_ORIGIN_H
 
+#include "../data/json.h"
 #include "model.h"
 #include "task.h"
 
 /* SHA-256 of the files the configuration names; "" for those it does not. */
 DDOME_MUST_CHECK ddome_status fl_origin_hashes(ddome_error *error, nn_arena *scratch,
                                                fl_config_hashes *hashes, const fl_config *config);
+
+/* The members of a manifest.json; a file that is missing or no JSON object is DDOME_ERR_DATA. */
+DDOME_MUST_CHECK ddome_status fl_manifest_read(ddome_error *error, nn_arena *arena,
+                                               const data_json_value **manifest, const char *path);
 
 /* The manifest.json of a common expert (in its folder, or one above a folder `final`) must have
  * this run's training split and pool, or held-out samples would be among what it was trained on;

@@ -158,6 +158,18 @@ ddome_status fl_run_server(fl_run *run)
                           from_common ? &run->common : NULL, fl_algorithm_experts(&run->config));
 }
 
+ddome_status fl_run_set_up(fl_run *run)
+{
+    ddome_status status = DDOME_OK;
+    if (fl_algorithm_needs_common(&run->config))
+        status = fl_run_common(run);
+    if (status == DDOME_OK)
+        status = fl_run_embed(run);
+    if (status == DDOME_OK)
+        status = fl_run_server(run);
+    return status;
+}
+
 /* ---- a round ---- */
 
 ddome_status fl_run_open_round(fl_run *run, uint32_t round)

@@ -59,6 +59,9 @@ DDOME_MUST_CHECK ddome_status fl_run_embed(fl_run *run);
 /* Experts and gate at their start. */
 DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);
 
+/* The common expert if the algorithm has one, the embeddings, the server: ready for round 1. */
+DDOME_MUST_CHECK ddome_status fl_run_set_up(fl_run *run);
+
 /* Step 1 of a round: who takes part; the sums are empty. */
 DDOME_MUST_CHECK ddome_status fl_run_open_round(fl_run *run, uint32_t round);
 

@@ -64,14 +64,7 @@ bool test_federation(fl_run *run, ddome_error *error, const char *keys)
 {
     if (!test_federation_init(run, error, keys))
         return false;
-    ddome_status status = DDOME_OK;
-    if (fl_algorithm_needs_common(&run->config))
-        status = fl_run_common(run);
-    if (status == DDOME_OK)
-        status = fl_run_embed(run);
-    if (status == DDOME_OK)
-        status = fl_run_server(run);
-    return test_status("a tiny federation", status, DDOME_OK, error, NULL);
+    return test_status("a tiny federation", fl_run_set_up(run), DDOME_OK, error, NULL);
 }
 
 ddome_status test_round(fl_run *run, uint32_t round)

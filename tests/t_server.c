@@ -226,13 +226,7 @@ static ddome_status evaluate(fl_run *run)
 /* From the common expert to the lines of an evaluation. */
 static ddome_status whole_run(fl_run *run)
 {
-    ddome_status status = DDOME_OK;
-    if (fl_algorithm_needs_common(&run->config))
-        status = fl_run_common(run);
-    if (status == DDOME_OK)
-        status = fl_run_embed(run);
-    if (status == DDOME_OK)
-        status = fl_run_server(run);
+    ddome_status status = fl_run_set_up(run);
     if (status == DDOME_OK)
         status = test_round(run, 1);
     return status == DDOME_OK ? evaluate(run) : status;

@@ -4,8 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "../data/json.h"
-#include "../fl/config.h"
+#include "../fl/origin.h"
 #include "../nn/os.h"
 #include "tool.h"
 
@@ -50,17 +49,14 @@ static uint64_t number_of(const data_json_value *manifest, const char *name)
 
 static ddome_status read_manifest(ddome_error *error, tool *t, run_files *run)
 {
-    unsigned char *bytes;
-    size_t size;
     const data_json_value *manifest;
-    ddome_status status = read_member(error, t, &bytes, &size, run->path, "manifest.json");
+    fl_text path = {.arena = &t->arena};
+    fl_text_add(&path, "%s/manifest.json", run->path);
+    ddome_status status = fl_text_status(error, &path);
     if (status == DDOME_OK)
-        status = data_json_parse(error, &t->arena, &manifest, (const char *)bytes, size);
+        status = fl_manifest_read(error, &t->arena, &manifest, path.data);
     if (status != DDOME_OK)
         return status;
-    if (manifest->kind != DATA_JSON_OBJECT)
-        return nn_fail(error, DDOME_ERR_DATA, "%.200s/manifest.json: expected an object",
-                       run->path);
     run->algo = text_of(manifest, "algo", "?");
     run->mean = text_of(manifest, "accuracy_mean", "-");
     run->worst = text_of(manifest, "accuracy_worst", "-");
