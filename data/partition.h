@@ -85,6 +85,23 @@ DDOME_MUST_CHECK ddome_status data_partition_text(ddome_error *error, nn_arena *
 /* SHA-256 of the pool's indices, each as 4 bytes little-endian: what training may use. */
 nn_digest data_partition_pool_hash(const data_partition *partition);
 
+/* Labels, a bit each. */
+typedef struct data_label_set {
+    uint32_t word[8];
+} data_label_set;
+
+NN_ASSUME(label_set_holds_a_byte, sizeof(((data_label_set *)0)->word) * CHAR_BIT >= 256);
+
+/* The labels that occur among a client's samples of a split. */
+data_label_set data_client_labels(const data_client *client, const data_split *split);
+
+static inline bool data_label_set_has(const data_label_set *set, unsigned label)
+{
+    return (set->word[label / 32] >> label % 32 & 1) != 0;
+}
+
+bool data_label_set_same(const data_label_set *a, const data_label_set *b);
+
 const char *data_role_name(data_role role);
 
 #endif

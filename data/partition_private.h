@@ -79,14 +79,4 @@ enum { DATA_MARK_NONE, DATA_MARK_POOL, DATA_MARK_HELD };
 /* Sets the two lists of division->out; mark has one entry for each sample of the train split. */
 DDOME_MUST_CHECK ddome_status data_division_lists(data_division *division, const uint8_t *mark);
 
-/* The classes a client's samples have, as a set of bits. */
-typedef struct data_label_set {
-    uint32_t word[8];
-} data_label_set;
-
-NN_ASSUME(label_set_holds_a_byte, sizeof(((data_label_set *)0)->word) * CHAR_BIT >= 256);
-
-data_label_set data_client_labels(const data_client *client, const data_split *split);
-bool data_label_set_same(const data_label_set *a, const data_label_set *b);
-
 #endif

@@ -112,11 +112,10 @@ static const char *scope_name(const fl_evaluator *evaluator)
 static void add_labels(fl_text *text, const data_client *client, const fl_evaluator *evaluator)
 {
     const data_split *split = fl_task_split(evaluator->task, client);
-    bool held[256] = {false}, first = true;
-    for (size_t i = 0; i < client->count; i++)
-        held[split->labels[client->samples[i]]] = true;
+    const data_label_set held = data_client_labels(client, split);
+    bool first = true;
     for (unsigned label = 0; label < 256; label++)
-        if (held[label]) {
+        if (data_label_set_has(&held, label)) {
             fl_text_add(text, "%s%u", first ? "" : " ", label);
             first = false;
         }

@@ -120,6 +120,22 @@ static void check_origin(const char *what, const char *path, const nn_digest *co
                 part);
 }
 
+/* Neither half a text nor a list is taken for a manifest; the line names the file. */
+static void damaged_manifests(const fl_run *run)
+{
+    static const char *const damaged[] = {"{\"common_sha256\": ", "[]"};
+    const nn_digest digest = nn_sha256_of("a model", 7);
+    char path[512], common[512];
+    snprintf(path, sizeof path, "%s/manifest.json", test_dir());
+    snprintf(common, sizeof common, "%s/common.safetensors", test_dir());
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        ddome_error error = {DDOME_OK, ""};
+        CHECK(nn_os_write_file(&error, path, damaged[i], strlen(damaged[i])) == DDOME_OK);
+        test_status(damaged[i], fl_origin_check_common(&error, &arena, common, &digest, &run->task),
+                    DDOME_ERR_DATA, &error, "manifest.json: ");
+    }
+}
+
 /* Each hash alone decides; a manifest above a folder `final` counts, one above another folder does
  * not. */
 static void origins(const fl_run *run)
@@ -165,8 +181,10 @@ static void origin(void)
     fl_run run;
     ddome_error error;
     test_case("refusals: a common expert or a run of other samples");
-    if (test_federation(&run, &error, "algo=fedavg"))
+    if (test_federation(&run, &error, "algo=fedavg")) {
         origins(&run);
+        damaged_manifests(&run);
+    }
     char path[512];
     snprintf(path, sizeof path, "%s/manifest.json", test_dir());
     nn_os_remove(path);

@@ -34,39 +34,23 @@ ddome_status tool_partition_write(ddome_error *error, tool *t)
 
 enum { ROLES = DATA_UNSEEN + 1 };
 
-/* The labels a client holds, a bit each. */
-typedef struct label_set {
-    uint64_t word[4];
-} label_set;
-
 /* Of the clients of one role. */
 typedef struct role_count {
     size_t clients, samples, least, most; /* least and most samples of a client */
     size_t fewest_labels, most_labels, label_sets;
 } role_count;
 
-static label_set labels_of(const fl_task *task, const data_client *client)
-{
-    label_set set = {{0, 0, 0, 0}};
-    const data_split *split = fl_task_split(task, client);
-    for (size_t i = 0; i < client->count; i++) {
-        unsigned label = split->labels[client->samples[i]];
-        set.word[label / 64] |= (uint64_t)1 << label % 64;
-    }
-    return set;
-}
-
-static size_t set_size(const label_set *set)
+static size_t set_size(const data_label_set *set)
 {
     size_t size = 0;
-    for (size_t label = 0; label < 256; label++)
-        size += set->word[label / 64] >> label % 64 & 1;
+    for (unsigned label = 0; label < 256; label++)
+        size += data_label_set_has(set, label);
     return size;
 }
 
 static int compare_sets(const void *a, const void *b)
 {
-    return memcmp(a, b, sizeof(label_set));
+    return memcmp(a, b, sizeof(data_label_set));
 }
 
 static void count_client(role_count *count, const data_client *client, size_t labels)
@@ -80,7 +64,7 @@ static void count_client(role_count *count, const data_client *client, size_t la
 }
 
 /* sets is room for one label set a client. */
-static role_count count_role(label_set *sets, const fl_task *task, data_role role)
+static role_count count_role(data_label_set *sets, const fl_task *task, data_role role)
 {
     const data_partition *p = &task->partition;
     role_count count = {0, 0, 0, 0, 0, 0, 0};
@@ -88,7 +72,7 @@ static role_count count_role(label_set *sets, const fl_task *task, data_role rol
         const data_client *client = &p->clients[id];
         if (client->role != role)
             continue;
-        sets[count.clients] = labels_of(task, client);
+        sets[count.clients] = data_client_labels(client, fl_task_split(task, client));
         count_client(&count, client, set_size(&sets[count.clients]));
     }
     qsort(sets, count.clients, sizeof *sets, compare_sets);
@@ -120,7 +104,7 @@ static ddome_status describe(ddome_error *error, tool *t, const fl_task *task)
 {
     const data_partition *p = &task->partition;
     size_t clients = p->training + p->holdout + p->unseen;
-    label_set *sets = nn_arena_alloc(&t->arena, clients, sizeof *sets);
+    data_label_set *sets = nn_arena_alloc(&t->arena, clients, sizeof *sets);
     if (sets == NULL)
         return nn_arena_fail(error, &t->arena, "label sets");
     fl_text_add(&t->text, "%s: %lu samples may train, %lu are held out\n", task->set.name,
