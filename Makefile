@@ -10,6 +10,13 @@ OPT = -O3
 CFLAGS_EXTRA =
 # posix, or c99 where there is nothing but the C library
 OS = posix
+# 1: with POSIX threads (how many is --threads N of a run); 0: without, as plain C99 always is
+THREADS = 1
+ifeq ($(OS),c99)
+override THREADS = 0
+endif
+# 1: kernels for every instruction set the compiler knows, chosen at run time; 0: portable C alone
+SIMD = 1
 BUILD = build
 # V=1 prints whole commands
 Q = $(if $(V),,@)
@@ -18,15 +25,28 @@ PREFIX = /usr/local
 # What the bits need (SPEC 2.2); the rest are warnings.
 ARITHMETIC = -ffp-contract=off
 WARNINGS = -pedantic -Wall -Wextra -Wconversion -Wshadow
-CFLAGS = -std=c99 $(OPT) $(WARNINGS) $(ARITHMETIC) $(CFLAGS_EXTRA)
-LDLIBS = -lm
+THREADING = $(if $(filter 0,$(THREADS)),,-pthread)
+CFLAGS = -std=c99 $(OPT) $(WARNINGS) $(ARITHMETIC) $(THREADING) $(CFLAGS_EXTRA)
+LDLIBS = -lm $(THREADING)
 
-NN = base arena hash fmath rng selftest os_$(OS) sum kernels_c kernels chain gemm linear conv norm group_norm \
+# The instruction sets of the machine that the compiler builds for, as far as it takes their flags.
+ISA_x86_64 = sse2 avx2 avx512
+ISA_aarch64 = neon
+FLAGS_avx2 = -mavx2 -mfma
+FLAGS_avx512 = -mavx512f -mprefer-vector-width=512
+takes = $(shell $(CC) $(FLAGS_$(1)) -fsyntax-only -x c /dev/null 2>/dev/null && echo $(1))
+ifneq ($(SIMD),0)
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) $(CFLAGS_EXTRA) -dumpmachine 2>/dev/null)))
+KERNELS := $(foreach isa,$(ISA_$(MACHINE)),$(call takes,$(isa)))
+endif
+
+NN = base arena hash fmath rng selftest os_$(OS) team_$(if $(THREADING),threads,alone) kernels_c \
+     $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp
 DATA = dataset cifar synth batch json safetensors safetensors_write \
        partition partition_labels partition_dirichlet partition_file partition_check
 FL = text config config_table config_value model task trainee common gate wire sample client server \
-     eval metrics checkpoint rundir baselines record origin run finish entry
+     crew eval metrics checkpoint rundir baselines record origin run finish entry
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
@@ -37,7 +57,7 @@ all: ddome libddome.a ## build ./ddome and libddome.a (default)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
-	@echo "  variables: CC=clang OPT=-O2 SEED=N CFLAGS_EXTRA=... OS=c99 BUILD=dir DDOME_DATA=dir"
+	@echo "  variables: CC=clang OPT=-O2 SEED=N CFLAGS_EXTRA=... OS=c99 THREADS=0 SIMD=0 BUILD=dir DDOME_DATA=dir"
 
 ddome: $(TOOL_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
@@ -52,6 +72,10 @@ $(BUILD)/tests/runner: $(TEST_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) libddome.a $(LDLIBS)
 
+$(foreach isa,$(KERNELS),$(eval $(BUILD)/nn/kernels_$(isa).o: CFLAGS += $(FLAGS_$(isa))))
+$(BUILD)/tests/guard.o: CFLAGS += $(if $(filter c99,$(OS)),-DTEST_GUARD_NONE)
+$(BUILD)/nn/kernels.o: CFLAGS += $(KERNELS:%=-DNN_HAVE_%)
+
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  $(CC) $<"
@@ -60,7 +84,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 # Objects of other flags are never mixed in.
 $(BUILD)/flags: always
 	@mkdir -p $(BUILD)
-	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
+	@echo '$(CC) $(CFLAGS) $(KERNELS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(KERNELS)' > $@
 
 run: all ## the demo: common expert, FedAvg and DDOME on generated data
 	@rm -rf runs/demo
@@ -73,6 +97,17 @@ cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), about 15 minut
 
 test: all $(BUILD)/tests/runner ## all tests that need only a compiler
 	@sh tests/all.sh $(BUILD)
+
+# Not a test: speed on this machine, beside PyTorch when /usr/bin/python3 has it
+$(BUILD)/bench: $(BUILD)/tools/bench.o libddome.a
+	@echo "  $(CC) -o $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $< libddome.a $(LDLIBS)
+
+bench: $(BUILD)/bench ## speed: peak, layers, training steps, and PyTorch's when it is there (some minutes)
+	@$(BUILD)/bench peak
+	@$(BUILD)/bench layers 64
+	@$(BUILD)/bench steps
+	@python3 tools/bench_torch.py $(BUILD)/bench
 
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
@@ -101,4 +136,6 @@ clean: ## remove what was built
 
 -include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d)
 
-.PHONY: all help exhaustive run cifar10 test check-all lint install clean always
+-include $(BUILD)/tools/bench.d
+
+.PHONY: all help bench exhaustive run cifar10 test check-all lint install clean always

@@ -5,24 +5,26 @@
 
 /* ---- one round (SPEC 11) ---- */
 
-/* The part of one participant: the gate goes down and scores its embeddings, the K best experts
- * follow (an anchor gets its own), it trains them locally, and its copies come back into the sums.
- */
-static ddome_status one_client(fl_run *run, uint32_t round, size_t i)
+/* The part of one participant, which needs no other's: the gate goes down and scores its
+ * embeddings, the K best experts follow (an anchor gets its own), it trains them locally. */
+static ddome_status one_client(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                               const fl_run *run)
 {
-    ddome_status status = fl_run_choose(run, round, i);
+    ddome_status status = fl_run_choose(error, scratch, visit, run);
     if (status == DDOME_OK)
-        status = fl_run_visit(run, i);
+        status = fl_server_send(error, scratch, visit, &run->server);
+    if (status == DDOME_OK)
+        status = fl_client_train(error, scratch, visit, &run->world);
     return status;
 }
 
-/* Participants are drawn, each works in ascending order of its id, the server averages gate and
- * experts. */
+/* Participants are drawn; each does its part, several at a time; their copies come back into the
+ * sums in ascending order of their ids; the server averages gate and experts. */
 static ddome_status one_round(fl_run *run, uint32_t round)
 {
     ddome_status status = fl_run_open_round(run, round);
-    for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
-        status = one_client(run, round, i);
+    if (status == DDOME_OK)
+        status = fl_run_clients(run, one_client, fl_run_take);
     if (status == DDOME_OK)
         status = fl_run_close_round(run, round);
     if (status == DDOME_OK && fl_run_evaluates(run, round))
@@ -64,7 +66,8 @@ static ddome_status with_run(ddome_error *error, ddome_summary *summary, const d
 {
     fl_run run;
     nn_error_clear(error);
-    ddome_status status = fl_run_init(error, &run, fl_config_of(config), progress);
+    ddome_status status =
+        fl_run_init(error, &run, fl_config_of(config), fl_threads_of(config), progress);
     if (status == DDOME_OK)
         status = fl_run_take_common(&run);
     if (status == DDOME_OK)

@@ -69,6 +69,13 @@ DDOME_MUST_CHECK ddome_status ddome_config_load(ddome_error *error, ddome_config
 DDOME_MUST_CHECK ddome_status ddome_config_set(ddome_error *error, ddome_config *config,
                                                const char *key, const char *value);
 
+/* How many threads a run of this configuration may use, the caller's counted: 1 (the default) to
+ * 256, about as many as there are cores. No key, because it moves no bit; memory grows with it, as
+ * each thread holds one client's models and activations. DDOME_ERR_USAGE. A library built without
+ * threads refuses more than 1 when the run begins. */
+DDOME_MUST_CHECK ddome_status ddome_config_set_threads(ddome_error *error, ddome_config *config,
+                                                       size_t threads);
+
 void ddome_config_free(ddome_config *config);
 
 /* ---- runs ---- */
@@ -112,8 +119,8 @@ DDOME_MUST_CHECK ddome_status ddome_pretrain(ddome_error *error, ddome_summary *
                                              const ddome_progress *progress, int force);
 
 /* Evaluates the final models of run_dir on the clients of eval_scope; config is that of the run,
- * with data_dir where needed. Writes nothing. *report gets the text of clients.csv, to be freed by
- * ddome_text_free. */
+ * with data_dir where needed; other data or another arith are refused. Writes nothing. *report gets
+ * the text of clients.csv, to be freed by ddome_text_free. */
 DDOME_MUST_CHECK ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **report,
                                          const ddome_config *config, const char *run_dir,
                                          const ddome_progress *progress);

@@ -66,10 +66,17 @@ static ddome_status fetch(work *w, batch *b, const uint32_t *samples, size_t cou
 
 /* ---- one step ---- */
 
+static nn_graph new_tape(const work *w)
+{
+    const nn_graph graph = {
+        .engine = w->world->engine, .arena = w->scratch, .error = w->error, .training = true};
+    return graph;
+}
+
 /* The expert's own cross-entropy. */
 static ddome_status learn_alone(work *w, const batch *b)
 {
-    nn_graph graph = {.arena = w->scratch, .error = w->error, .training = true};
+    nn_graph graph = new_tape(w);
     nn_node *logits =
         fl_trainee_build(&w->expert[0], &graph, nn_graph_leaf(&graph, &b->images, NULL));
     return fl_trainee_backward(&w->losses[w->steps], &graph,
@@ -80,7 +87,7 @@ static ddome_status learn_alone(work *w, const batch *b)
 static ddome_status learn_anchor_gate(work *w, const batch *b)
 {
     float loss;
-    nn_graph graph = {.arena = w->scratch, .error = w->error, .training = true};
+    nn_graph graph = new_tape(w);
     nn_node *logits =
         fl_trainee_build(&w->gate, &graph, nn_graph_leaf(&graph, &b->embeddings, NULL));
     return fl_trainee_backward(&loss, &graph, nn_graph_cross_entropy(&graph, logits, b->anchor),
@@ -92,7 +99,7 @@ static ddome_status learn_jointly(work *w, const batch *b)
 {
     const fl_visit *visit = w->visit;
     nn_node *outputs[NN_MAX_EXPERTS];
-    nn_graph graph = {.arena = w->scratch, .error = w->error, .training = true};
+    nn_graph graph = new_tape(w);
     nn_node *gate = fl_trainee_build(&w->gate, &graph, nn_graph_leaf(&graph, &b->embeddings, NULL));
     nn_node *images = nn_graph_leaf(&graph, &b->images, NULL);
     for (size_t i = 0; i < visit->k; i++)

@@ -9,6 +9,7 @@
 
 /* What stays the same for every client of a run. */
 typedef struct fl_client_world {
+    const nn_engine *engine;
     const fl_config *config;
     const fl_task *task;
     const fl_model *expert, *gate;   /* gate NULL: the algorithm has none */

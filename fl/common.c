@@ -18,6 +18,7 @@ void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done,
 
 /* Everything one pretraining needs. */
 typedef struct pretraining {
+    const nn_engine *engine;
     ddome_error *error;
     nn_arena *scratch;
     const fl_config *config;
@@ -39,7 +40,8 @@ static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size
 {
     const data_set *set = &p->task->set;
     nn_arena_mark mark = nn_arena_get_mark(p->scratch);
-    nn_graph graph = {.arena = p->scratch, .error = p->error, .training = true};
+    nn_graph graph = {
+        .engine = p->engine, .arena = p->scratch, .error = p->error, .training = true};
     nn_tensor x = {NULL, count, set->h, set->w, set->c};
     x.data = nn_arena_alloc(p->scratch, nn_tensor_count(&x), sizeof *x.data);
     uint32_t *labels = nn_arena_alloc(p->scratch, count, sizeof *labels);
@@ -82,7 +84,7 @@ static ddome_status held_out_accuracy(pretraining *p, fl_common *common)
     if (logits == NULL)
         return nn_arena_fail(p->error, p->scratch, "logits of the held-out part");
     ddome_status status =
-        fl_model_predict(p->error, p->scratch, logits, NULL, model, p->trainee.values,
+        fl_model_predict(p->engine, p->error, p->scratch, logits, NULL, model, p->trainee.values,
                          &p->task->set, train, partition->held, partition->held_count);
     common->correct = 0;
     common->total = partition->held_count;
@@ -136,14 +138,16 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
     return status;
 }
 
-ddome_status fl_common_pretrain(ddome_error *error, nn_arena *arena, nn_arena *scratch,
-                                fl_common *common, const fl_model *model, const fl_config *config,
-                                const fl_task *task, const ddome_progress *progress)
+ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error, nn_arena *arena,
+                                nn_arena *scratch, fl_common *common, const fl_model *model,
+                                const fl_config *config, const fl_task *task,
+                                const ddome_progress *progress)
 {
     const nn_sgd sgd = {config->pretrain_lr.value, config->pretrain_momentum.value,
                         config->pretrain_weight_decay.value};
     const size_t pool = task->partition.pool_count, batch = config->pretrain_batch;
-    pretraining p = {.error = error, .scratch = scratch, .config = config, .task = task};
+    pretraining p = {
+        .engine = engine, .error = error, .scratch = scratch, .config = config, .task = task};
     memset(common, 0, sizeof *common);
     common->values = nn_arena_alloc(arena, model->layout.total, sizeof *common->values);
     if (common->values == NULL)
@@ -180,8 +184,8 @@ static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const f
     return used;
 }
 
-ddome_status fl_common_embed(ddome_error *error, nn_arena *arena, nn_arena *scratch,
-                             fl_embeddings *embeddings, const fl_common *common,
+ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error, nn_arena *arena,
+                             nn_arena *scratch, fl_embeddings *embeddings, const fl_common *common,
                              const fl_model *model, const fl_task *task, const data_split *split,
                              const data_client *clients, size_t count)
 {
@@ -195,7 +199,7 @@ ddome_status fl_common_embed(ddome_error *error, nn_arena *arena, nn_arena *scra
     embeddings->rows = nn_arena_alloc(arena, used, model->features * sizeof *embeddings->rows);
     if (embeddings->rows == NULL)
         return nn_arena_fail(error, arena, "embeddings");
-    ddome_status status = fl_model_predict(error, scratch, NULL, embeddings->rows, model,
+    ddome_status status = fl_model_predict(engine, error, scratch, NULL, embeddings->rows, model,
                                            common->values, &task->set, split, samples, used);
     nn_arena_rewind(scratch, mark);
     return status;

@@ -22,18 +22,19 @@ typedef struct fl_embeddings {
 
 /* SGD with linear decay on the training pool until the held-out accuracy reaches pretrain_target or
  * pretrain_epochs are over. */
-DDOME_MUST_CHECK ddome_status fl_common_pretrain(ddome_error *error, nn_arena *arena,
-                                                 nn_arena *scratch, fl_common *common,
-                                                 const fl_model *model, const fl_config *config,
-                                                 const fl_task *task,
+DDOME_MUST_CHECK ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error,
+                                                 nn_arena *arena, nn_arena *scratch,
+                                                 fl_common *common, const fl_model *model,
+                                                 const fl_config *config, const fl_task *task,
                                                  const ddome_progress *progress);
 
 /* Embeds once every sample of `split` that one of the clients holds (those whose split it is). */
-DDOME_MUST_CHECK ddome_status fl_common_embed(ddome_error *error, nn_arena *arena,
-                                              nn_arena *scratch, fl_embeddings *embeddings,
-                                              const fl_common *common, const fl_model *model,
-                                              const fl_task *task, const data_split *split,
-                                              const data_client *clients, size_t count);
+DDOME_MUST_CHECK ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error,
+                                              nn_arena *arena, nn_arena *scratch,
+                                              fl_embeddings *embeddings, const fl_common *common,
+                                              const fl_model *model, const fl_task *task,
+                                              const data_split *split, const data_client *clients,
+                                              size_t count);
 
 /* x[i] = embedding of samples[i]. */
 void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uint32_t *samples,

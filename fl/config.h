@@ -5,6 +5,7 @@
 #define FL_CONFIG_H
 
 #include "../data/partition.h"
+#include "../nn/kernels.h"
 #include "../nn/loss.h"
 #include "text.h"
 
@@ -26,7 +27,6 @@ typedef enum fl_aggregate { FL_AGGREGATE_SAMPLES, FL_AGGREGATE_UNIFORM } fl_aggr
 typedef enum fl_bn_stats { FL_BN_AVERAGE, FL_BN_LOCAL, FL_BN_FIRST } fl_bn_stats;
 typedef enum fl_sampling { FL_SAMPLING_STRATA, FL_SAMPLING_UNIFORM } fl_sampling;
 typedef enum fl_scope { FL_SCOPE_UNSEEN, FL_SCOPE_HOLDOUT, FL_SCOPE_GLOBAL } fl_scope;
-typedef enum fl_arith { FL_ARITH_MA } fl_arith;
 
 /* A decimal as it was written, canonical (no trailing zeros, no exponent), and its float
  * (SPEC 16.2). */
@@ -40,7 +40,7 @@ typedef struct fl_decimal {
 typedef struct fl_config {
     uint64_t seed;
     int algo;  /* fl_algo */
-    int arith; /* fl_arith */
+    int arith; /* nn_arith */
 
     int data; /* fl_data_kind */
     char data_dir[FL_PATH], exclude[FL_PATH];
@@ -103,6 +103,9 @@ typedef struct fl_config_hashes {
 /* config.toml: one `key = value` line a key in table order; only keys that affect bits. hashes
  * NULL: paths as given. */
 void fl_config_write(fl_text *text, const fl_config *config, const fl_config_hashes *hashes);
+
+/* The word of the profile, as config.toml and manifest.json have it. */
+const char *fl_config_arith(const fl_config *config);
 
 /* The partition the keys ask for. */
 data_partition_source fl_config_partition(const fl_config *config);

@@ -53,12 +53,11 @@
 #name, section, FL_KEY_PATH, FIELD(name), "", 0, 0, FL_RANGE_CLOSED, NO_CHOICE, false, 0   \
     }
 
-/* Words in the order of the enums of config.h, the data_ ones in that of data/partition.h. */
+/* Words in the order of the enums of config.h, data/partition.h and nn/kernels.h (arith). */
 static const char *const algo[] = {"ddome", "fedavg", "common", NULL};
 static const char *const algo_later[] = {"fedprox", "scaffold", "ensemble", "fedmix",
                                          "local",   "ifca",     "head",     NULL};
-static const char *const arith[] = {"ma", NULL};
-static const char *const arith_later[] = {"fma", NULL};
+static const char *const arith[] = {"ma", "fma", NULL};
 static const char *const data[] = {"synth", "cifar10", "cifar100", NULL};
 static const char *const normalize[] = {"dataset", "none", NULL};
 static const char *const partition[] = {"labels", "dirichlet", "iid", "file", NULL};
@@ -87,7 +86,7 @@ enum {
 static const fl_key keys[] = {
     SEED("run", seed, "1"),
     CHOICE_LATER("run", algo, algo, algo_later),
-    CHOICE_LATER("run", arith, arith, arith_later),
+    CHOICE("run", arith, arith),
 
     CHOICE("data", data, data),
     PATH_LOCAL("data", data_dir),
@@ -162,6 +161,7 @@ static const fl_key keys[] = {
 
 NN_ASSUME(keys_fit, KEYS <= FL_MAX_KEYS);
 NN_ASSUME(algo_words, sizeof algo / sizeof *algo == FL_ALGO_COMMON + 2);
+NN_ASSUME(arith_words, sizeof arith / sizeof *arith == NN_ARITH_COUNT + 1);
 NN_ASSUME(data_words, sizeof data / sizeof *data == FL_DATA_CIFAR100 + 2);
 NN_ASSUME(partition_words, sizeof partition / sizeof *partition == DATA_PARTITION_FILE + 2);
 NN_ASSUME(dialect_words, sizeof dialect / sizeof *dialect == DATA_DIRICHLET_BALANCED + 2);
@@ -172,6 +172,11 @@ const fl_key *fl_config_keys(size_t *count)
 {
     *count = KEYS;
     return keys;
+}
+
+const char *fl_config_arith(const fl_config *config)
+{
+    return arith[config->arith];
 }
 
 const fl_key *fl_config_find(const char *name, const char **nearest)

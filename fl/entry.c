@@ -13,11 +13,17 @@
 
 struct ddome_config {
     fl_config keys;
+    size_t threads;
 };
 
 const fl_config *fl_config_of(const ddome_config *config)
 {
     return &config->keys;
+}
+
+size_t fl_threads_of(const ddome_config *config)
+{
+    return config->threads;
 }
 
 /* ---- configuration ---- */
@@ -29,6 +35,7 @@ ddome_status ddome_config_new(ddome_error *error, ddome_config **config)
     if (made == NULL)
         return nn_fail(error, DDOME_ERR_MEMORY, "out of memory: a configuration");
     fl_config_defaults(&made->keys);
+    made->threads = 1;
     *config = made;
     return DDOME_OK;
 }
@@ -44,6 +51,16 @@ ddome_status ddome_config_set(ddome_error *error, ddome_config *config, const ch
 {
     nn_error_clear(error);
     return fl_config_set(error, &config->keys, key, value);
+}
+
+ddome_status ddome_config_set_threads(ddome_error *error, ddome_config *config, size_t threads)
+{
+    nn_error_clear(error);
+    if (threads < 1 || threads > NN_TEAM_MAX)
+        return nn_fail(error, DDOME_ERR_USAGE, "threads: expected a whole number 1..%d, found %lu",
+                       NN_TEAM_MAX, (unsigned long)threads);
+    config->threads = threads;
+    return DDOME_OK;
 }
 
 void ddome_config_free(ddome_config *config)
@@ -206,7 +223,7 @@ static ddome_status report_clients(fl_run *run, ddome_summary *summary, char **r
     fl_evaluation evaluation;
     fl_metrics metrics;
     fl_text text = {.arena = &run->arena};
-    ddome_status status = fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation,
+    ddome_status status = fl_evaluate(run->error, &run->arena, &run->crew, &evaluation,
                                       &run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_metrics_of(run->error, &run->scratch, &metrics, &evaluation);
@@ -236,9 +253,9 @@ ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **repor
     nn_error_clear(error);
     ddome_status status = point_into(error, &keys, run_dir);
     if (status == DDOME_OK)
-        status = fl_run_init(error, &run, &keys, progress);
+        status = fl_run_init(error, &run, &keys, config->threads, progress);
     if (status == DDOME_OK)
-        status = fl_origin_check_run(error, &run.scratch, run_dir, &run.task);
+        status = fl_origin_check_run(error, &run.scratch, run_dir, &run.config, &run.task);
     if (status == DDOME_OK)
         status = fl_run_set_up(&run);
     if (status == DDOME_OK)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clients in order: scores, top K, routing, prediction, counts. SPEC 13. */
+/* Each client apart: scores, top K, routing, prediction; then counts, clients in order. SPEC 13. */
 #include "eval.h"
 
 #include <string.h>
@@ -17,6 +17,7 @@ typedef struct subject {
     uint32_t *mine;     /* samples routed to the expert at hand ... */
     uint32_t *position; /* ... and their place in the client */
     float *loss;
+    bool *right; /* predicted its label */
 } subject;
 
 static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *s,
@@ -30,7 +31,9 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
     s->mine = nn_arena_alloc(scratch, count, sizeof(uint32_t));
     s->position = nn_arena_alloc(scratch, count, sizeof(uint32_t));
     s->loss = nn_arena_alloc(scratch, count, sizeof(float));
-    if (!s->gate_logits || !s->logits || !s->route || !s->mine || !s->position || !s->loss)
+    s->right = nn_arena_alloc(scratch, count, sizeof(bool));
+    if (!s->gate_logits || !s->logits || !s->route || !s->mine || !s->position || !s->loss ||
+        !s->right)
         return nn_arena_fail(error, scratch, "the evaluation of a client");
     return DDOME_OK;
 }
@@ -85,8 +88,8 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
     const fl_embeddings *embeddings = s->client->role == DATA_UNSEEN ? e->test : e->train;
     float score[NN_MAX_EXPERTS];
     ddome_status status =
-        fl_gate_logits(error, scratch, s->gate_logits, e->gate, server->gate.values, embeddings,
-                       s->client->samples, s->client->count);
+        fl_gate_logits(e->engine, error, scratch, s->gate_logits, e->gate, server->gate.values,
+                       embeddings, s->client->samples, s->client->count);
     if (status == DDOME_OK)
         status = fl_gate_score(error, scratch, score, s->gate_logits, s->client->count, experts);
     if (status == DDOME_OK)
@@ -102,9 +105,9 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
 
 /* ---- prediction ---- */
 
-static ddome_status predict(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
-                            fl_client_result *result, subject *s, const fl_evaluator *e,
-                            const fl_server *server, uint32_t expert)
+/* Of the samples routed to one expert. */
+static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
+                            const fl_evaluator *e, const fl_server *server, uint32_t expert)
 {
     const size_t classes = e->expert->outputs;
     size_t count = 0;
@@ -114,16 +117,13 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, fl_evaluation
             s->position[count++] = (uint32_t)i;
         }
     ddome_status status =
-        fl_model_predict(error, scratch, s->logits, NULL, e->expert, server->expert[expert].values,
-                         &e->task->set, s->split, s->mine, count);
+        fl_model_predict(e->engine, error, scratch, s->logits, NULL, e->expert,
+                         server->expert[expert].values, &e->task->set, s->split, s->mine, count);
     for (size_t i = 0; i < count && status == DDOME_OK; i++) {
-        const uint32_t label = s->split->labels[s->mine[i]];
+        const uint32_t label = s->split->labels[s->mine[i]], at = s->position[i];
         const float *logits = s->logits + i * classes;
-        const bool right = fl_argmax(logits, classes) == label;
-        s->loss[s->position[i]] = nn_cross_entropy_row(logits, classes, label);
-        out->routed[expert * classes + label]++;
-        out->correct[expert * classes + label] += right;
-        result->correct += right;
+        s->right[at] = fl_argmax(logits, classes) == label;
+        s->loss[at] = nn_cross_entropy_row(logits, classes, label);
     }
     return status;
 }
@@ -139,24 +139,66 @@ static ddome_status check_loss(ddome_error *error, const fl_client_result *resul
         (unsigned long)result->client, result->loss != result->loss ? "NaN" : "infinity");
 }
 
-static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
-                                    fl_client_result *result, const data_client *client,
-                                    const fl_evaluator *e, const fl_server *server)
+/* ---- clients ---- */
+
+typedef struct evaluation_work {
+    const fl_evaluator *evaluator;
+    const fl_server *server;
+    fl_evaluation *out;
+    subject *subjects; /* one a client; its arrays only while it is at work */
+} evaluation_work;
+
+/* Writes the client's result and subject. */
+static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, void *context, size_t at)
 {
-    subject s = {.client = client};
-    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    const evaluation_work *w = context;
+    const fl_evaluator *e = w->evaluator;
+    const data_client *client = &e->clients[at];
+    subject *s = &w->subjects[at];
+    fl_client_result *result = &w->out->client[at];
+    *s = (subject){.client = client};
     *result = (fl_client_result){
         .client = client->id, .role = client->role, .count = client->count, .k = 1};
-    ddome_status status = new_subject(error, scratch, &s, e, server->experts);
+    ddome_status status = new_subject(error, scratch, s, e, w->server->experts);
     if (status == DDOME_OK && e->gate != NULL)
-        status = route(error, scratch, result, &s, e, server);
+        status = route(error, scratch, result, s, e, w->server);
     for (size_t i = 0; i < result->k && status == DDOME_OK; i++)
-        status = predict(error, scratch, out, result, &s, e, server, result->chosen[i]);
+        status = predict(error, scratch, s, e, w->server, result->chosen[i]);
     if (status == DDOME_OK) {
-        result->loss = nn_sum(s.loss, client->count) / (float)client->count;
+        result->loss = nn_sum(s->loss, client->count) / (float)client->count;
         status = check_loss(error, result);
     }
-    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+/* Adds to what all clients share. */
+static ddome_status count_client(ddome_error *error, void *context, size_t at)
+{
+    const evaluation_work *w = context;
+    const subject *s = &w->subjects[at];
+    fl_evaluation *out = w->out;
+    (void)error;
+    for (size_t i = 0; i < s->client->count; i++) {
+        const uint32_t label = s->split->labels[s->client->samples[i]];
+        const size_t cell = s->route[i] * out->classes + label;
+        out->routed[cell]++;
+        out->correct[cell] += s->right[i];
+        out->client[at].correct += s->right[i];
+    }
+    return DDOME_OK;
+}
+
+static ddome_status evaluate_clients(ddome_error *error, const fl_crew *crew, fl_evaluation *out,
+                                     const fl_evaluator *e, const fl_server *server)
+{
+    nn_arena_mark mark = nn_arena_get_mark(crew->scratch);
+    evaluation_work w = {e, server, out, NULL};
+    w.subjects = nn_arena_alloc(crew->scratch, e->client_count, sizeof *w.subjects);
+    if (w.subjects == NULL)
+        return nn_arena_fail(error, crew->scratch, "the evaluation of clients");
+    ddome_status status =
+        fl_crew_each(error, crew, evaluate_client, count_client, &w, e->client_count);
+    nn_arena_rewind(crew->scratch, mark);
     return status;
 }
 
@@ -174,8 +216,8 @@ static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_eval
         float *logits = nn_arena_alloc(scratch, anchor->count, server->experts * sizeof *logits);
         if (logits == NULL)
             return nn_arena_fail(error, scratch, "gate logits of an anchor");
-        status = fl_gate_logits(error, scratch, logits, e->gate, server->gate.values, e->train,
-                                anchor->samples, anchor->count);
+        status = fl_gate_logits(e->engine, error, scratch, logits, e->gate, server->gate.values,
+                                e->train, anchor->samples, anchor->count);
         for (size_t i = 0; i < anchor->count && status == DDOME_OK; i++)
             out->anchor_own +=
                 fl_argmax(logits + i * server->experts, server->experts) == anchor->id;
@@ -185,8 +227,8 @@ static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_eval
     return status;
 }
 
-ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, nn_arena *scratch, fl_evaluation *out,
-                         const fl_evaluator *e, const fl_server *server)
+ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, const fl_crew *crew,
+                         fl_evaluation *out, const fl_evaluator *e, const fl_server *server)
 {
     const size_t cells = server->experts * e->expert->outputs;
     memset(out, 0, sizeof *out);
@@ -198,10 +240,8 @@ ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, nn_arena *scratch,
     out->correct = nn_arena_zero(arena, cells, sizeof *out->correct);
     if (out->client == NULL || out->routed == NULL || out->correct == NULL)
         return nn_arena_fail(error, arena, "an evaluation");
-    ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < e->client_count && status == DDOME_OK; i++)
-        status = evaluate_client(error, scratch, out, &out->client[i], &e->clients[i], e, server);
+    ddome_status status = evaluate_clients(error, crew, out, e, server);
     if (status == DDOME_OK && e->gate != NULL)
-        status = route_anchors(error, scratch, out, e, server);
+        status = route_anchors(error, crew->scratch, out, e, server);
     return status;
 }

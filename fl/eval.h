@@ -4,6 +4,7 @@
 #ifndef FL_EVAL_H
 #define FL_EVAL_H
 
+#include "crew.h"
 #include "gate.h"
 #include "server.h"
 
@@ -29,6 +30,7 @@ typedef struct fl_evaluation {
 
 /* What is evaluated, and with what. */
 typedef struct fl_evaluator {
+    const nn_engine *engine;
     const fl_config *config;
     const fl_task *task;
     const fl_model *expert, *gate;     /* gate NULL: expert 0 predicts all */
@@ -37,8 +39,8 @@ typedef struct fl_evaluator {
     size_t client_count;
 } fl_evaluator;
 
-/* Results in the arena. */
-DDOME_MUST_CHECK ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, nn_arena *scratch,
+/* Results in the arena, which may be that of the crew. */
+DDOME_MUST_CHECK ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, const fl_crew *crew,
                                           fl_evaluation *evaluation, const fl_evaluator *evaluator,
                                           const fl_server *server);
 

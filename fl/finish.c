@@ -135,8 +135,8 @@ static void add_models(fl_text *text, const fl_run *run)
 static void open_manifest(fl_text *text, const fl_run *run, const char *algo)
 {
     fl_text_add(text, "{\n  \"specification\": %d,\n  \"algo\": \"%s\"", DDOME_SPEC_VERSION, algo);
-    fl_text_add(text, ",\n  \"arith\": \"ma\",\n  \"seed\": \"%llu\"",
-                (unsigned long long)run->config.seed);
+    fl_text_add(text, ",\n  \"arith\": \"%s\",\n  \"seed\": \"%llu\"",
+                fl_config_arith(&run->config), (unsigned long long)run->config.seed);
 }
 
 /* What may differ between machines stays outside the hashes. */
@@ -149,8 +149,10 @@ static ddome_status write_host(fl_run *run)
 #else
     fl_text_add(&text, "\"compiler\": \"unknown\", ");
 #endif
-    fl_text_add(&text, "\"pointer_bits\": %lu, \"milliseconds\": %lu}\n",
-                (unsigned long)(8 * sizeof(void *)),
+    fl_text_add(&text, "\"pointer_bits\": %lu, \"kernels\": \"%s\", ",
+                (unsigned long)(8 * sizeof(void *)), run->engine.kernels->name);
+    fl_text_add(&text, "\"threads\": %lu, \"milliseconds\": %lu}\n",
+                (unsigned long)nn_team_size(run->crew.team),
                 (unsigned long)(1000 * (nn_os_seconds() - run->started)));
     ddome_status status = fl_text_status(run->error, &text);
     if (status == DDOME_OK)

@@ -4,12 +4,12 @@
 
 #include "../nn/sum.h"
 
-ddome_status fl_gate_logits(ddome_error *error, nn_arena *scratch, float *logits,
-                            const fl_model *gate, const float *values,
+ddome_status fl_gate_logits(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                            float *logits, const fl_model *gate, const float *values,
                             const fl_embeddings *embeddings, const uint32_t *samples, size_t count)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    nn_graph graph = {.arena = scratch, .error = error};
+    nn_graph graph = {.engine = engine, .arena = scratch, .error = error};
     nn_net net = {.graph = &graph, .layout = &gate->layout, .values = values};
     nn_tensor x = {NULL, count, 1, 1, embeddings->features};
     x.data = nn_arena_alloc(scratch, nn_tensor_count(&x), sizeof *x.data);

@@ -6,9 +6,9 @@
 #include "common.h"
 
 /* logits[count, M] of the gate over the embeddings of samples. */
-DDOME_MUST_CHECK ddome_status fl_gate_logits(ddome_error *error, nn_arena *scratch, float *logits,
-                                             const fl_model *gate, const float *values,
-                                             const fl_embeddings *embeddings,
+DDOME_MUST_CHECK ddome_status fl_gate_logits(const nn_engine *engine, ddome_error *error,
+                                             nn_arena *scratch, float *logits, const fl_model *gate,
+                                             const float *values, const fl_embeddings *embeddings,
                                              const uint32_t *samples, size_t count);
 
 /* score[M] = mean over the rows, in order, of softmax(logits row). */

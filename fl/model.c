@@ -54,11 +54,11 @@ ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model,
     return declare(error, arena, model);
 }
 
-static ddome_status predict_batch(ddome_error *error, nn_arena *scratch, float *logits,
-                                  float *features, const fl_model *model, const float *values,
-                                  const nn_tensor *x)
+static ddome_status predict_batch(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                                  float *logits, float *features, const fl_model *model,
+                                  const float *values, const nn_tensor *x)
 {
-    nn_graph graph = {.arena = scratch, .error = error};
+    nn_graph graph = {.engine = engine, .arena = scratch, .error = error};
     nn_net net = {.graph = &graph, .layout = &model->layout, .values = values};
     nn_node *hidden = NULL;
     nn_node *out = fl_model_build(&net, &hidden, nn_graph_leaf(&graph, x, NULL), model);
@@ -71,9 +71,10 @@ static ddome_status predict_batch(ddome_error *error, nn_arena *scratch, float *
     return DDOME_OK;
 }
 
-ddome_status fl_model_predict(ddome_error *error, nn_arena *scratch, float *logits, float *features,
-                              const fl_model *model, const float *values, const data_set *set,
-                              const data_split *split, const uint32_t *samples, size_t count)
+ddome_status fl_model_predict(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                              float *logits, float *features, const fl_model *model,
+                              const float *values, const data_set *set, const data_split *split,
+                              const uint32_t *samples, size_t count)
 {
     ddome_status status = DDOME_OK;
     for (size_t start = 0; start < count && status == DDOME_OK; start += PREDICT_BATCH) {
@@ -85,7 +86,7 @@ ddome_status fl_model_predict(ddome_error *error, nn_arena *scratch, float *logi
             return nn_arena_fail(error, scratch, "a batch of images");
         data_batch_fill(&x, labels, set, split, samples + start, x.n);
         status = predict_batch(
-            error, scratch, logits == NULL ? NULL : logits + start * model->outputs,
+            engine, error, scratch, logits == NULL ? NULL : logits + start * model->outputs,
             features == NULL ? NULL : features + start * model->features, model, values, &x);
         nn_arena_rewind(scratch, mark);
     }

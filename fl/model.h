@@ -31,11 +31,11 @@ nn_node *fl_model_build(nn_net *net, nn_node **features, nn_node *x, const fl_mo
 
 /* Evaluation mode over samples of a split: logits[count, outputs] and features[count, features],
  * either may be NULL. A sample's bits do not depend on the others (SPEC 5.7). */
-DDOME_MUST_CHECK ddome_status fl_model_predict(ddome_error *error, nn_arena *scratch, float *logits,
-                                               float *features, const fl_model *model,
-                                               const float *values, const data_set *set,
-                                               const data_split *split, const uint32_t *samples,
-                                               size_t count);
+DDOME_MUST_CHECK ddome_status fl_model_predict(const nn_engine *engine, ddome_error *error,
+                                               nn_arena *scratch, float *logits, float *features,
+                                               const fl_model *model, const float *values,
+                                               const data_set *set, const data_split *split,
+                                               const uint32_t *samples, size_t count);
 
 /* Index of the largest entry, the lowest among equals. */
 size_t fl_argmax(const float *values, size_t count);

@@ -57,13 +57,18 @@ ddome_status fl_manifest_read(ddome_error *error, nn_arena *arena, const data_js
     return DDOME_OK;
 }
 
-/* The member is this hash; a manifest that lacks it is taken for one of something else. */
+/* The member is this text; a manifest that lacks it is taken for one of something else. */
+static bool says(const data_json_value *manifest, const char *member, const char *text)
+{
+    const data_json_value *value = data_json_member(manifest, member);
+    return value != NULL && value->kind == DATA_JSON_STRING && strcmp(value->text, text) == 0;
+}
+
 static bool names(const data_json_value *manifest, const char *member, const nn_digest *digest)
 {
     char hex[NN_HEX_BYTES];
-    const data_json_value *value = data_json_member(manifest, member);
     nn_digest_hex(hex, digest);
-    return value != NULL && value->kind == DATA_JSON_STRING && strcmp(value->text, hex) == 0;
+    return says(manifest, member, hex);
 }
 
 /* manifest.json in the folder of the file, or above it when the folder is a run's `final`. */
@@ -117,8 +122,25 @@ ddome_status fl_origin_check_common(ddome_error *error, nn_arena *scratch, const
     return status;
 }
 
+static ddome_status compare_run(ddome_error *error, const data_json_value *manifest,
+                                const char *file, const fl_config *config, const fl_task *task)
+{
+    const char *profile = fl_config_arith(config);
+    if (!names(manifest, "train_sha256", &task->set.train.hash) ||
+        !names(manifest, "test_sha256", &task->set.test.hash))
+        return nn_fail(error, DDOME_ERR_VERIFY,
+                       "the data are not those of %.300s: train_sha256 or test_sha256 differ; name "
+                       "the same data set, batches and exclusion list",
+                       file);
+    if (!says(manifest, "arith", profile))
+        return nn_fail(error, DDOME_ERR_VERIFY,
+                       "arith = %s is not the profile of %.300s; leave the key arith out", profile,
+                       file);
+    return DDOME_OK;
+}
+
 ddome_status fl_origin_check_run(ddome_error *error, nn_arena *scratch, const char *run_dir,
-                                 const fl_task *task)
+                                 const fl_config *config, const fl_task *task)
 {
     const data_json_value *manifest;
     fl_text path = {.arena = scratch};
@@ -127,13 +149,8 @@ ddome_status fl_origin_check_run(ddome_error *error, nn_arena *scratch, const ch
     ddome_status status = fl_text_status(error, &path);
     if (status == DDOME_OK)
         status = fl_manifest_read(error, scratch, &manifest, path.data);
-    if (status == DDOME_OK && (!names(manifest, "train_sha256", &task->set.train.hash) ||
-                               !names(manifest, "test_sha256", &task->set.test.hash)))
-        status =
-            nn_fail(error, DDOME_ERR_VERIFY,
-                    "the data are not those of %.300s: train_sha256 or test_sha256 differ; name "
-                    "the same data set, batches and exclusion list",
-                    path.data);
+    if (status == DDOME_OK)
+        status = compare_run(error, manifest, path.data, config, task);
     nn_arena_rewind(scratch, mark);
     return status;
 }

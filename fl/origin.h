@@ -24,8 +24,9 @@ DDOME_MUST_CHECK ddome_status fl_origin_check_common(ddome_error *error, nn_aren
                                                      const char *path, const nn_digest *common,
                                                      const fl_task *task);
 
-/* The splits must be those of RUN/manifest.json: DDOME_ERR_VERIFY. */
+/* Splits and profile must be those of RUN/manifest.json: DDOME_ERR_VERIFY (SPEC 18.3.2). */
 DDOME_MUST_CHECK ddome_status fl_origin_check_run(ddome_error *error, nn_arena *scratch,
-                                                  const char *run_dir, const fl_task *task);
+                                                  const char *run_dir, const fl_config *config,
+                                                  const fl_task *task);
 
 #endif

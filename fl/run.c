@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Setting up a run and doing its steps one client at a time, in ascending client id. SPEC 11. */
+/* Setting up a run and doing its steps. SPEC 11. */
 #include "run.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../nn/os.h"
@@ -34,7 +35,17 @@ static ddome_status init_round_arrays(fl_run *run)
                           run->config.rounds / run->config.eval_every + 2);
 }
 
-ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
+/* The kernels that DDOME_ISA names, or the fastest; the team is the crew's. */
+static ddome_status init_engine(fl_run *run)
+{
+    run->solo.arith = (nn_arith)run->config.arith;
+    ddome_status status = nn_kernels_find(run->error, &run->solo.kernels, getenv("DDOME_ISA"));
+    run->engine = run->solo;
+    run->engine.team = run->crew.team;
+    return status;
+}
+
+ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config, size_t threads,
                          const ddome_progress *progress)
 {
     memset(run, 0, sizeof *run);
@@ -45,10 +56,14 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
     ddome_status status = fl_config_check(error, &run->config);
     if (status == DDOME_OK)
         status = nn_selftest(error);
+    if (status == DDOME_OK)
+        status = fl_crew_open(error, &run->arena, &run->scratch, &run->crew, threads);
     if (status != DDOME_OK)
         return status;
     run->algorithm = fl_algorithm_of(&run->config);
-    status = fl_task_load(error, &run->arena, &run->task, &run->config);
+    status = init_engine(run);
+    if (status == DDOME_OK)
+        status = fl_task_load(error, &run->arena, &run->task, &run->config);
     if (status == DDOME_OK)
         status =
             fl_task_scope(error, &run->arena, &run->evaluator.clients, &run->evaluator.client_count,
@@ -66,6 +81,7 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
 
 void fl_run_free(fl_run *run)
 {
+    fl_crew_close(&run->crew);
     nn_arena_free(&run->scratch);
     nn_arena_free(&run->arena);
 }
@@ -103,8 +119,8 @@ ddome_status fl_run_common(fl_run *run)
 
 ddome_status fl_run_pretrain(fl_run *run)
 {
-    return fl_common_pretrain(run->error, &run->arena, &run->scratch, &run->common, &run->expert,
-                              &run->config, &run->task, run->progress);
+    return fl_common_pretrain(&run->engine, run->error, &run->arena, &run->scratch, &run->common,
+                              &run->expert, &run->config, &run->task, run->progress);
 }
 
 /* The common expert goes once to every training client. */
@@ -130,12 +146,12 @@ ddome_status fl_run_embed(fl_run *run)
     /* held-out clients are embedded only when they are evaluated */
     const size_t count =
         run->config.eval_scope == FL_SCOPE_HOLDOUT ? p->training + p->holdout : p->training;
-    ddome_status status =
-        fl_common_embed(run->error, &run->arena, &run->scratch, &run->train, &run->common,
-                        &run->expert, &run->task, &run->task.set.train, p->clients, count);
+    ddome_status status = fl_common_embed(&run->engine, run->error, &run->arena, &run->scratch,
+                                          &run->train, &run->common, &run->expert, &run->task,
+                                          &run->task.set.train, p->clients, count);
     if (status == DDOME_OK && run->config.eval_scope != FL_SCOPE_HOLDOUT)
-        status = fl_common_embed(run->error, &run->arena, &run->scratch, &run->test, &run->common,
-                                 &run->expert, &run->task, &run->task.set.test,
+        status = fl_common_embed(&run->engine, run->error, &run->arena, &run->scratch, &run->test,
+                                 &run->common, &run->expert, &run->task, &run->task.set.test,
                                  run->evaluator.clients, run->evaluator.client_count);
     if (status == DDOME_OK)
         fl_report(run->progress, DDOME_PHASE_EMBED, count, count, 0);
@@ -146,8 +162,9 @@ ddome_status fl_run_server(fl_run *run)
 {
     const bool from_common = run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
     const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
-    run->world = (fl_client_world){&run->config, &run->task, &run->expert, gate,
-                                   gate == NULL ? NULL : &run->train};
+    run->world = (fl_client_world){&run->solo,   &run->config, &run->task,
+                                   &run->expert, gate,         gate == NULL ? NULL : &run->train};
+    run->evaluator.engine = &run->solo;
     run->evaluator.config = &run->config;
     run->evaluator.task = &run->task;
     run->evaluator.expert = &run->expert;
@@ -176,33 +193,76 @@ ddome_status fl_run_open_round(fl_run *run, uint32_t round)
 {
     memset(&run->traffic, 0, sizeof run->traffic);
     fl_server_open_round(&run->server);
-    return fl_sample_participants(run->error, &run->scratch, run->participants, &run->config,
-                                  &run->task.partition, round);
-}
-
-/* The client's own choice: top K of the mean score over its samples. */
-static ddome_status choose_by_gate(fl_run *run, fl_visit *visit)
-{
-    const size_t experts = run->server.experts, count = visit->client->count;
-    float score[NN_MAX_EXPERTS];
-    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    float *logits = nn_arena_alloc(&run->scratch, count, experts * sizeof *logits);
-    if (logits == NULL)
-        return nn_arena_fail(run->error, &run->scratch, "gate logits of a client");
-    ddome_status status =
-        fl_gate_logits(run->error, &run->scratch, logits, &run->gate, run->server.gate.values,
-                       &run->train, visit->client->samples, count);
-    if (status == DDOME_OK)
-        status = fl_gate_score(run->error, &run->scratch, score, logits, count, experts);
-    visit->k = run->config.top_k;
-    if (status == DDOME_OK)
-        fl_gate_top_k(visit->chosen, score, experts, visit->k);
-    nn_arena_rewind(&run->scratch, mark);
+    ddome_status status = fl_sample_participants(run->error, &run->scratch, run->participants,
+                                                 &run->config, &run->task.partition, round);
+    for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
+        run->visits[i] = (fl_visit){
+            .client = &run->task.partition.clients[run->participants[i]], .round = round, .k = 1};
     return status;
 }
 
+/* What the functions below are handed through fl_crew_each. */
+typedef struct round_work {
+    fl_run *run;
+    fl_client_fn *one;
+    fl_take_fn *take;
+} round_work;
+
+static ddome_status work_on(ddome_error *error, nn_arena *scratch, void *context, size_t i)
+{
+    const round_work *w = context;
+    return w->one(error, scratch, &w->run->visits[i], w->run);
+}
+
+/* run->error is the one that fl_crew_each was given. */
+static ddome_status take_back(ddome_error *error, void *context, size_t i)
+{
+    const round_work *w = context;
+    (void)error;
+    return w->take(w->run, &w->run->visits[i]);
+}
+
+ddome_status fl_run_clients(fl_run *run, fl_client_fn *one, fl_take_fn *take)
+{
+    round_work w = {run, one, take};
+    return fl_crew_each(run->error, &run->crew, work_on, take_back, &w, run->active);
+}
+
+/* The client's own choice: top K of the mean score over its samples. */
+static ddome_status choose_by_gate(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                                   const fl_run *run)
+{
+    const size_t experts = run->server.experts, count = visit->client->count;
+    float score[NN_MAX_EXPERTS];
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    float *logits = nn_arena_alloc(scratch, count, experts * sizeof *logits);
+    if (logits == NULL)
+        return nn_arena_fail(error, scratch, "gate logits of a client");
+    ddome_status status =
+        fl_gate_logits(&run->solo, error, scratch, logits, &run->gate, run->server.gate.values,
+                       &run->train, visit->client->samples, count);
+    if (status == DDOME_OK)
+        status = fl_gate_score(error, scratch, score, logits, count, experts);
+    visit->k = run->config.top_k;
+    if (status == DDOME_OK)
+        fl_gate_top_k(visit->chosen, score, experts, visit->k);
+    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+ddome_status fl_run_choose(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                           const fl_run *run)
+{
+    if (!run->algorithm->gate)
+        return DDOME_OK; /* the one model */
+    if (!fl_client_is_anchor(&run->world, visit->client))
+        return choose_by_gate(error, scratch, visit, run);
+    visit->chosen[0] = visit->client->id;
+    return DDOME_OK;
+}
+
 /* Gate down, indices up. */
-static void send_choice(fl_run *run, const fl_visit *visit)
+static void count_choice(fl_run *run, const fl_visit *visit)
 {
     const fl_message down = {
         .client = visit->client->id, .gate_model = &run->gate, .gate = run->server.gate.values};
@@ -210,25 +270,6 @@ static void send_choice(fl_run *run, const fl_visit *visit)
         .client = visit->client->id, .index_count = visit->k, .indices = visit->chosen};
     fl_traffic_down(&run->traffic, &down);
     fl_traffic_up(&run->traffic, &up);
-}
-
-ddome_status fl_run_choose(fl_run *run, uint32_t round, size_t i)
-{
-    fl_visit *visit = &run->visits[i];
-    memset(visit, 0, sizeof *visit);
-    visit->client = &run->task.partition.clients[run->participants[i]];
-    visit->round = round;
-    visit->k = 1;
-    if (!run->algorithm->gate)
-        return DDOME_OK; /* the one model */
-    if (fl_client_is_anchor(&run->world, visit->client)) {
-        visit->chosen[0] = visit->client->id;
-        return DDOME_OK;
-    }
-    ddome_status status = choose_by_gate(run, visit);
-    if (status == DDOME_OK)
-        send_choice(run, visit);
-    return status;
 }
 
 /* What travels in both directions: K experts and the gate. It goes down here only for an anchor,
@@ -244,28 +285,17 @@ static fl_message experts_message(const fl_run *run, const fl_visit *visit, bool
     return message;
 }
 
-static ddome_status train_and_return(fl_run *run, fl_visit *visit)
+ddome_status fl_run_take(fl_run *run, const fl_visit *visit)
 {
-    const bool anchor = fl_client_is_anchor(&run->world, visit->client);
-    const fl_message down = experts_message(run, visit, anchor);
+    const bool gate = run->algorithm->gate,
+               anchor = fl_client_is_anchor(&run->world, visit->client);
+    const fl_message down = experts_message(run, visit, anchor),
+                     up = experts_message(run, visit, gate);
+    if (gate && !anchor)
+        count_choice(run, visit);
     fl_traffic_down(&run->traffic, &down);
-    ddome_status status = fl_client_train(run->error, &run->scratch, visit, &run->world);
-    if (status != DDOME_OK)
-        return status;
-    const fl_message up = experts_message(run, visit, run->algorithm->gate);
     fl_traffic_up(&run->traffic, &up);
     return fl_server_take(run->error, &run->arena, &run->server, visit);
-}
-
-ddome_status fl_run_visit(fl_run *run, size_t i)
-{
-    fl_visit *visit = &run->visits[i];
-    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    ddome_status status = fl_server_send(run->error, &run->scratch, visit, &run->server);
-    if (status == DDOME_OK)
-        status = train_and_return(run, visit);
-    nn_arena_rewind(&run->scratch, mark);
-    return status;
 }
 
 static double mean_loss(const fl_run *run)
@@ -304,7 +334,7 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
 {
     fl_evaluation evaluation;
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    ddome_status status = fl_evaluate(run->error, &run->scratch, &run->scratch, &evaluation,
+    ddome_status status = fl_evaluate(run->error, &run->scratch, &run->crew, &evaluation,
                                       &run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_record_evaluation(run->error, &run->scratch, &run->record, round, &evaluation,

@@ -4,6 +4,7 @@
 #define FL_RUN_H
 
 #include "baselines.h"
+#include "crew.h"
 #include "record.h"
 
 typedef struct fl_run {
@@ -11,7 +12,9 @@ typedef struct fl_run {
     const ddome_progress *progress;
     fl_config config; /* resolved */
     const fl_algorithm *algorithm;
+    nn_engine engine, solo;  /* solo: for work that is itself a part of a team's */
     nn_arena arena, scratch; /* for the whole run; for one step at a time */
+    fl_crew crew;            /* its first member works in scratch */
     fl_config_hashes hashes; /* of the files the configuration names */
     fl_task task;
     fl_model expert, gate;
@@ -30,13 +33,14 @@ typedef struct fl_run {
     double started;
 } fl_run;
 
-/* The keys behind the public handle. */
+/* The keys behind the public handle, and what ddome_config_set_threads has set. */
 const fl_config *fl_config_of(const ddome_config *config);
+size_t fl_threads_of(const ddome_config *config);
 
 /* Checks configuration and platform, loads data and partition, declares the models. Nothing is
  * written or trained yet. */
 DDOME_MUST_CHECK ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
-                                          const ddome_progress *progress);
+                                          size_t threads, const ddome_progress *progress);
 
 void fl_run_free(fl_run *run);
 
@@ -65,14 +69,25 @@ DDOME_MUST_CHECK ddome_status fl_run_set_up(fl_run *run);
 /* Step 1 of a round: who takes part; the sums are empty. */
 DDOME_MUST_CHECK ddome_status fl_run_open_round(fl_run *run, uint32_t round);
 
-/* Steps 2 and 3 for participant i: the gate goes down, the client's choice comes up (an anchor's is
- * fixed). */
-DDOME_MUST_CHECK ddome_status fl_run_choose(fl_run *run, uint32_t round, size_t i);
+/* A participant's own part of a round: it reads the run and writes its visit. */
+typedef ddome_status fl_client_fn(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                                  const fl_run *run);
 
-/* Steps 3 to 5 for participant i: experts down, local training, copies up and into the sums. */
-DDOME_MUST_CHECK ddome_status fl_run_visit(fl_run *run, size_t i);
+/* What comes back from it. */
+typedef ddome_status fl_take_fn(fl_run *run, const fl_visit *visit);
 
-/* Step 5: averages, record of the round. */
+/* `one` for every participant, run->crew at a time; `take` one by one in ascending client id.
+ * SPEC 11.6. */
+DDOME_MUST_CHECK ddome_status fl_run_clients(fl_run *run, fl_client_fn *one, fl_take_fn *take);
+
+/* Step 2: the gate goes down, the client's choice comes up (an anchor's is fixed). */
+DDOME_MUST_CHECK ddome_status fl_run_choose(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                                            const fl_run *run);
+
+/* Step 5, its first half: what travelled is counted, the copies go into the sums. */
+DDOME_MUST_CHECK ddome_status fl_run_take(fl_run *run, const fl_visit *visit);
+
+/* Its second half: averages, record of the round. */
 DDOME_MUST_CHECK ddome_status fl_run_close_round(fl_run *run, uint32_t round);
 
 /* Rounds of the algorithm: 0 when it has none. */

@@ -1,25 +1,62 @@
 /* SPDX-License-Identifier: MIT */
-/* ReLU y = max(x, +0) and residual addition y = a + b. SPEC 5.10, 5.13. */
+/* ReLU y = max(x, +0) and residual addition y = a + b, in pieces that workers share out. SPEC 5.10,
+ * 5.13. */
 #include "act.h"
 
-void nn_relu_forward(float *y, const float *x, size_t count)
+enum { PIECE = 16384 }; /* floats: enough work to be worth handing over */
+
+typedef struct pieces pieces;
+
+struct pieces {
+    void (*work)(const pieces *p, size_t at, size_t count);
+    const nn_kernels *kernels;
+    float *out;
+    const float *a, *b;
+    size_t count;
+};
+
+static void relu(const pieces *p, size_t at, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        y[i] = x[i] > 0 ? x[i] : 0;
+    p->kernels->relu(p->out + at, p->a + at, count);
 }
 
-/* dy is read whether it is needed or not: a choice between two values vectorises, a branch does
- * not. */
-void nn_relu_backward(float *dx, const float *dy, const float *y, size_t count)
+static void relu_back(const pieces *p, size_t at, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        const float gradient = dy[i];
-        dx[i] = y[i] > 0 ? gradient : 0;
-    }
+    p->kernels->relu_back(p->out + at, p->a + at, p->b + at, count);
 }
 
-void nn_add(float *y, const float *a, const float *b, size_t count)
+static void add(const pieces *p, size_t at, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        y[i] = a[i] + b[i];
+    p->kernels->add(p->out + at, p->a + at, p->b + at, count);
+}
+
+static void pieces_part(void *context, size_t part, size_t worker)
+{
+    const pieces *p = context;
+    (void)worker;
+    p->work(p, part * PIECE, nn_min(PIECE, p->count - part * PIECE));
+}
+
+static void run(const nn_engine *engine, pieces *p)
+{
+    nn_team_run(engine->team, pieces_part, p, (p->count + PIECE - 1) / PIECE);
+}
+
+void nn_relu_forward(const nn_engine *engine, float *y, const float *x, size_t count)
+{
+    pieces p = {relu, engine->kernels, y, x, NULL, count};
+    run(engine, &p);
+}
+
+void nn_relu_backward(const nn_engine *engine, float *dx, const float *dy, const float *y,
+                      size_t count)
+{
+    pieces p = {relu_back, engine->kernels, dx, dy, y, count};
+    run(engine, &p);
+}
+
+void nn_add(const nn_engine *engine, float *y, const float *a, const float *b, size_t count)
+{
+    pieces p = {add, engine->kernels, y, a, b, count};
+    run(engine, &p);
 }

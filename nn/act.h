@@ -3,15 +3,16 @@
 #ifndef NN_ACT_H
 #define NN_ACT_H
 
-#include "base.h"
+#include "engine.h"
 
 /* y = x > 0 ? x : +0. */
-void nn_relu_forward(float *y, const float *x, size_t count);
+void nn_relu_forward(const nn_engine *engine, float *y, const float *x, size_t count);
 
 /* dx = y > 0 ? dy : +0. */
-void nn_relu_backward(float *dx, const float *dy, const float *y, size_t count);
+void nn_relu_backward(const nn_engine *engine, float *dx, const float *dy, const float *y,
+                      size_t count);
 
 /* y = a + b. y may be a. */
-void nn_add(float *y, const float *a, const float *b, size_t count);
+void nn_add(const nn_engine *engine, float *y, const float *a, const float *b, size_t count);
 
 #endif

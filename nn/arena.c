@@ -13,13 +13,19 @@ struct nn_arena_block {
     size_t size, used;
 };
 
-void nn_arena_free(nn_arena *arena)
+static void free_chain(const nn_arena_chain *chain)
 {
-    for (nn_arena_block *block = arena->first; block != NULL;) {
+    for (nn_arena_block *block = chain->first; block != NULL;) {
         nn_arena_block *next = block->next;
         free(block);
         block = next;
     }
+}
+
+void nn_arena_free(nn_arena *arena)
+{
+    free_chain(&arena->small);
+    free_chain(&arena->large);
     memset(arena, 0, sizeof *arena);
 }
 
@@ -39,23 +45,44 @@ static nn_arena_block *new_block(size_t bytes)
     return block;
 }
 
-/* Makes `current` a block with room for bytes; free blocks behind it that are too small are skipped
- * until the rewind. */
-static bool make_room(nn_arena *arena, size_t bytes)
+/* Takes the smallest free block that has room out of its place; NULL when there is none. */
+static nn_arena_block *unlink_fitting(nn_arena_block **free_blocks, size_t bytes)
 {
-    nn_arena_block *block = arena->current;
-    if (block != NULL && block->size - block->used >= bytes)
-        return true;
-    nn_arena_block **link = block == NULL ? &arena->first : &block->next;
-    while (*link != NULL && (*link)->size < bytes)
-        link = &(*link)->next;
-    if (*link == NULL)
-        *link = new_block(bytes);
-    if (*link == NULL)
+    nn_arena_block **best = NULL;
+    for (nn_arena_block **link = free_blocks; *link != NULL; link = &(*link)->next)
+        if ((*link)->size >= bytes && (best == NULL || (*link)->size < (*best)->size))
+            best = link;
+    if (best == NULL)
+        return NULL;
+    nn_arena_block *block = *best;
+    *best = block->next;
+    return block;
+}
+
+/* Makes `current` an empty block with room for bytes. */
+static bool next_block(nn_arena_chain *chain, size_t bytes)
+{
+    nn_arena_block **link = chain->current == NULL ? &chain->first : &chain->current->next;
+    nn_arena_block *block = unlink_fitting(link, bytes);
+    if (block == NULL)
+        block = new_block(bytes);
+    if (block == NULL)
         return false;
-    arena->current = *link;
-    arena->current->used = 0;
+    block->next = *link;
+    block->used = 0;
+    *link = block;
+    chain->current = block;
     return true;
+}
+
+static nn_arena_block *make_room(nn_arena *arena, size_t bytes)
+{
+    const bool large = bytes >= BLOCK_BYTES;
+    nn_arena_chain *chain = large ? &arena->large : &arena->small;
+    nn_arena_block *block = chain->current;
+    if (!large && block != NULL && block->size - block->used >= bytes)
+        return block;
+    return next_block(chain, bytes) ? chain->current : NULL;
 }
 
 void *nn_arena_alloc(nn_arena *arena, size_t count, size_t size)
@@ -67,10 +94,11 @@ void *nn_arena_alloc(nn_arena *arena, size_t count, size_t size)
     if (!nn_size_mul(&bytes, count, size) || bytes > SIZE_MAX - ALIGN)
         return NULL;
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    if (!make_room(arena, bytes))
+    nn_arena_block *block = make_room(arena, bytes);
+    if (block == NULL)
         return NULL;
-    void *pointer = arena->current->data + arena->current->used;
-    arena->current->used += bytes;
+    void *pointer = block->data + block->used;
+    block->used += bytes;
     arena->used += bytes;
     arena->peak = nn_max(arena->peak, arena->used);
     return pointer;
@@ -95,16 +123,18 @@ char *nn_arena_string(nn_arena *arena, const char *text)
 
 nn_arena_mark nn_arena_get_mark(const nn_arena *arena)
 {
-    nn_arena_mark mark = {arena->current, arena->current == NULL ? 0 : arena->current->used,
-                          arena->used};
+    const nn_arena_block *small = arena->small.current;
+    nn_arena_mark mark = {arena->small.current, arena->large.current,
+                          small == NULL ? 0 : small->used, arena->used};
     return mark;
 }
 
 void nn_arena_rewind(nn_arena *arena, nn_arena_mark mark)
 {
-    arena->current = mark.block != NULL ? mark.block : arena->first;
-    if (arena->current != NULL)
-        arena->current->used = mark.block_used;
+    arena->small.current = mark.small;
+    arena->large.current = mark.large;
+    if (mark.small != NULL)
+        mark.small->used = mark.small_used;
     arena->used = mark.used;
 }
 

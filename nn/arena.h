@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The only memory of the project: a chain of blocks with mark and rewind, so that a step that runs
+/* The only memory of the project: chains of blocks with mark and rewind, so that a step that runs
  * twice asks malloc once. Pointers stay valid until the arena is rewound past them or freed. */
 #ifndef NN_ARENA_H
 #define NN_ARENA_H
@@ -8,16 +8,22 @@
 
 typedef struct nn_arena_block nn_arena_block;
 
-typedef struct nn_arena {
+typedef struct nn_arena_chain {
     nn_arena_block *first, *current; /* blocks behind `current` are free for reuse */
-    size_t used, peak;               /* bytes handed out now and at most, padding included */
+} nn_arena_chain;
+
+typedef struct nn_arena {
+    nn_arena_chain small,
+        large;         /* large: one allocation a block, so that what comes and goes between
+                          them, like a node or scratch, does not part one from the next */
+    size_t used, peak; /* bytes handed out now and at most, padding included */
     size_t fail_after; /* tests: from this allocation (counted from 1) on all fail; 0 never */
     size_t allocations;
 } nn_arena;
 
 typedef struct nn_arena_mark {
-    nn_arena_block *block;
-    size_t block_used, used;
+    nn_arena_block *small, *large;
+    size_t small_used, used;
 } nn_arena_mark;
 
 /* A zeroed nn_arena is a valid empty one. */

@@ -1,76 +1,82 @@
 /* SPDX-License-Identifier: MIT */
-/* Blocks of NN_BLOCK products and their totals. SPEC 2.3. */
+/* Lists of products, cut into blocks of NN_BLOCK. SPEC 2.3. */
 #include "chain.h"
 
 #include <string.h>
 
-void nn_chain_begin(nn_chain *chain, float *total, size_t total_row, size_t rows, size_t cols)
+bool nn_chain_begin(nn_chain *chain, nn_arena *arena, size_t portions, size_t length, size_t a_step)
 {
-    chain->total = total;
-    chain->total_row = total_row;
-    chain->rows = rows;
-    chain->cols = cols;
-    chain->position = 0;
-    chain->open = false;
-    for (size_t i = 0; i < rows; i++)
-        memset(total + i * total_row, 0, cols * sizeof *total);
+    const size_t blocks = length / NN_BLOCK + 1;
+    *chain = (nn_chain){.a_step = a_step};
+    chain->runs = nn_arena_alloc(arena, portions + blocks, sizeof *chain->runs);
+    chain->ends = nn_arena_alloc(arena, blocks, sizeof *chain->ends);
+    return chain->runs != NULL && chain->ends != NULL;
 }
 
-/* A block without products would add +0, which changes nothing: a total that starts at +0 is never
- * -0. */
-static void close_block(nn_chain *chain)
+void nn_chain_clear(nn_chain *chain)
 {
-    if (!chain->open)
-        return;
-    for (size_t i = 0; i < chain->rows; i++) {
-        float *restrict total = chain->total + i * chain->total_row;
-        const float *restrict block = chain->block + i * chain->cols;
-        for (size_t j = 0; j < chain->cols; j++)
-            total[j] = total[j] + block[j];
-    }
-    chain->open = false;
+    chain->run_count = chain->block_count = chain->position = 0;
 }
 
-static void advance(nn_chain *chain, size_t count)
+/* Does this run go on where the last one of its block ends? */
+static bool continues(const nn_chain *chain, size_t a, size_t b)
 {
+    const size_t first = chain->block_count > 1 ? chain->ends[chain->block_count - 2] : 0;
+    if (chain->run_count == first)
+        return false;
+    const nn_run *last = &chain->runs[chain->run_count - 1];
+    return last->a + last->count * chain->a_step == a && last->b + last->count == b;
+}
+
+/* A run within one block. */
+static void append(nn_chain *chain, size_t a, size_t b, size_t count)
+{
+    const size_t block = chain->position / NN_BLOCK;
+    if (chain->block_count == 0 || chain->block != block)
+        chain->ends[chain->block_count++] = chain->run_count;
+    chain->block = block;
+    if (continues(chain, a, b))
+        chain->runs[chain->run_count - 1].count += count;
+    else
+        chain->runs[chain->run_count++] = (nn_run){a, b, count};
+    chain->ends[chain->block_count - 1] = chain->run_count;
     chain->position += count;
-    if (chain->position % NN_BLOCK == 0)
-        close_block(chain);
 }
 
-void nn_chain_add(nn_chain *chain, const float *a, size_t a_row, size_t a_step, const float *b,
-                  size_t b_step, size_t count)
+void nn_chain_add(nn_chain *chain, size_t a, size_t b, size_t count)
 {
-    nn_tile tile = {chain->rows, chain->cols, 0, chain->cols, a_row, a_step, b_step};
-    const nn_kernels *kernels = nn_kernels_active();
     while (count > 0) {
-        tile.count = nn_min(count, NN_BLOCK - chain->position % NN_BLOCK);
-        if (!chain->open)
-            memset(chain->block, 0, chain->rows * chain->cols * sizeof *chain->block);
-        chain->open = true;
-        kernels->multiply_add(chain->block, a, b, &tile);
-        a += tile.count * a_step;
-        b += tile.count * b_step;
-        count -= tile.count;
-        advance(chain, tile.count);
+        const size_t step = nn_min(count, NN_BLOCK - chain->position % NN_BLOCK);
+        append(chain, a, b, step);
+        a += step * chain->a_step;
+        b += step;
+        count -= step;
     }
 }
 
 void nn_chain_skip(nn_chain *chain, size_t count)
 {
-    while (count > 0) {
-        size_t step = nn_min(count, NN_BLOCK - chain->position % NN_BLOCK);
-        count -= step;
-        advance(chain, step);
+    chain->position += count;
+}
+
+/* A block without products would add +0, which changes nothing: a total that starts at +0 is never
+ * -0. A chain without any leaves its totals at that start. */
+static void no_products(float *total, const nn_tile *tile)
+{
+    for (size_t i = 0; i < tile->rows && tile->fresh; i++)
+        memset(total + i * tile->total_row, 0, tile->cols * sizeof *total);
+}
+
+void nn_chain_total(const nn_chain *chain, const nn_engine *engine, float *total, const float *a,
+                    const float *b, const nn_tile *tile)
+{
+    nn_block_fn *block = engine->kernels->block[engine->arith];
+    nn_tile part = *tile;
+    part.a_step = chain->a_step;
+    if (chain->block_count == 0)
+        no_products(total, tile);
+    for (size_t i = 0, run = 0; i < chain->block_count; run = chain->ends[i++]) {
+        block(total, a, b, &part, chain->runs + run, chain->ends[i] - run);
+        part.fresh = false;
     }
-}
-
-void nn_chain_end(nn_chain *chain)
-{
-    close_block(chain);
-}
-
-size_t nn_chain_rows(size_t rows, size_t cols)
-{
-    return nn_min(rows, NN_CHAIN_FLOATS / nn_max(cols, 1));
 }

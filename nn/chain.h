@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* The one reduction rule (SPEC 2.3) in one place: products k ascending in blocks of NN_BLOCK, each
- * block a chain from +0, block totals added in order to a total from +0. Matrix product,
- * convolution and its gradients only say which products there are. */
+/* The one reduction rule (SPEC 2.3) in one place: which products a chain has, cut at the borders of
+ * the blocks of NN_BLOCK. Matrix product, convolution and its gradients only list their products;
+ * tiles of chains that have the same ones share the list. */
 #ifndef NN_CHAIN_H
 #define NN_CHAIN_H
 
-#include "kernels.h"
-
-enum {
-    NN_CHAIN_FLOATS = 4096
-}; /* rows * cols of one tile at most: 16 KiB, half a small first-level cache */
+#include "arena.h"
+#include "engine.h"
 
 typedef struct nn_chain {
-    float *total; /* rows x cols results, total_row floats apart */
-    size_t total_row, rows, cols;
+    size_t a_step; /* as in nn_tile */
+    nn_run *runs;  /* [run_count] of all blocks */
+    size_t *ends;  /* [block_count] of each block that has products: the index past its last run */
+    size_t run_count, block_count;
+    size_t block;    /* that of the last run */
     size_t position; /* k of the next product, skipped ones counted */
-    bool open;       /* the block holds products that are not in the total yet */
-    float block[NN_CHAIN_FLOATS];
 } nn_chain;
 
-/* Sets the totals to +0. rows * cols <= NN_CHAIN_FLOATS. */
-void nn_chain_begin(nn_chain *chain, float *total, size_t total_row, size_t rows, size_t cols);
+/* An empty chain for at most `portions` calls of nn_chain_add over k < length; its lists live in
+ * the arena. False when that is out of memory. */
+bool nn_chain_begin(nn_chain *chain, nn_arena *arena, size_t portions, size_t length,
+                    size_t a_step);
 
-/* Appends `count` products to every chain; the addresses are those of nn_tile. */
-void nn_chain_add(nn_chain *chain, const float *a, size_t a_row, size_t a_step, const float *b,
-                  size_t b_step, size_t count);
+/* Empty again, for other products within the same bounds. */
+void nn_chain_clear(nn_chain *chain);
+
+/* Appends `count` products: offset a in floats, row b. */
+void nn_chain_add(nn_chain *chain, size_t a, size_t b, size_t count);
 
 /* Passes over `count` products that contribute nothing: padded taps count for the block borders
  * (SPEC 5.3). */
 void nn_chain_skip(nn_chain *chain, size_t count);
 
-/* Adds the last block. */
-void nn_chain_end(nn_chain *chain);
-
-/* Rows of a tile with `cols` columns; at least 1 while cols <= NN_CHAIN_FLOATS. */
-size_t nn_chain_rows(size_t rows, size_t cols);
+/* Adds the blocks of such chains to the totals of a tile, in order; a_step is the chain's. */
+void nn_chain_total(const nn_chain *chain, const nn_engine *engine, float *total, const float *a,
+                    const float *b, const nn_tile *tile);
 
 #endif

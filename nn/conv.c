@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Direct convolution: for each run of outputs that see the same taps, one nn_chain over the taps in
- * order. SPEC 5.3 to 5.5. */
+/* Direct convolution and the gradient of its input: both gather, for every result, the taps it sees
+ * in order; results that see the same taps fill the rows of one tile, channels its columns.
+ * SPEC 5.3, 5.4. */
 #include "conv.h"
 
+#include <string.h>
+
 #include "chain.h"
+#include "conv_axis.h"
 
 bool nn_conv_output(nn_conv_shape *s)
 {
@@ -18,254 +22,254 @@ bool nn_conv_output(nn_conv_shape *s)
     return true;
 }
 
-/* Columns are cut so that a tile has at least eight rows to share its weights. */
-static size_t tile_cols(size_t cols)
-{
-    return nn_min(cols, NN_CHAIN_FLOATS / 8);
-}
+/* One side of the gather. */
+typedef struct plane {
+    size_t h, w, c;
+} plane;
 
-/* ---- forward ---- */
-
-/* packed[kh][kw][ic][oc] from OIHW. */
-static void pack_forward(float *packed, const float *weight, const nn_conv_shape *s)
-{
-    size_t taps = s->kh * s->kw;
-    for (size_t oc = 0; oc < s->oc; oc++)
-        for (size_t ic = 0; ic < s->c; ic++)
-            for (size_t tap = 0; tap < taps; tap++)
-                packed[(tap * s->c + ic) * s->oc + oc] = weight[(oc * s->c + ic) * taps + tap];
-}
-
-/* Taps [first, end) of a window that starts at `start` (padding counted) and meets an input of
- * `size` positions. */
-typedef struct tap_range {
-    size_t first, end;
-} tap_range;
-
-static tap_range taps_inside(size_t start, size_t taps, size_t pad, size_t size)
-{
-    tap_range range = {start < pad ? nn_min(pad - start, taps) : 0, taps};
-    if (start + taps > pad + size)
-        range.end = nn_max(range.first, start > pad + size ? range.first : pad + size - start);
-    return range;
-}
-
-/* Outputs ow, ow+1, ... that see all taps: they share one tile. An output at the border stands
- * alone. */
-static size_t run_length(const nn_conv_shape *s, size_t ow, size_t limit)
-{
-    size_t run = 0;
-    while (run < limit && ow + run < s->ow) {
-        tap_range range = taps_inside((ow + run) * s->stride, s->kw, s->pad, s->w);
-        if (range.first != 0 || range.end != s->kw)
-            break;
-        run++;
-    }
-    return nn_max(run, 1);
-}
-
-/* `rows` outputs of one image row, `cols` output channels from `oc`. */
-static void forward_run(float *y, const float *image, const float *packed, const nn_conv_shape *s,
-                        size_t oh, size_t ow, size_t rows, size_t oc)
-{
-    const tap_range down = taps_inside(oh * s->stride, s->kh, s->pad, s->h);
-    const tap_range right = taps_inside(ow * s->stride, s->kw, s->pad, s->w);
-    const size_t cols = nn_min(tile_cols(s->oc), s->oc - oc);
+/* Results of one class down and one class right, and the chain they share. */
+typedef struct region {
+    const nn_axis_class *down, *right;
+    size_t base; /* lowest source position of its first result, in floats */
     nn_chain chain;
-    nn_chain_begin(&chain, y + ow * s->oc + oc, s->oc, rows, cols);
-    nn_chain_skip(&chain, down.first * s->kw * s->c);
-    for (size_t kh = down.first; kh < down.end; kh++) {
-        if (right.first < right.end) {
-            size_t ih = oh * s->stride + kh - s->pad, iw = ow * s->stride + right.first - s->pad;
-            size_t k = (kh * s->kw + right.first) * s->c;
-            nn_chain_skip(&chain, right.first * s->c);
-            nn_chain_add(&chain, image + (ih * s->w + iw) * s->c, s->stride * s->c, 1,
-                         packed + k * s->oc + oc, s->oc, (right.end - right.first) * s->c);
-            nn_chain_skip(&chain, (s->kw - right.end) * s->c);
-        } else {
-            nn_chain_skip(&chain, s->kw * s->c);
-        }
-    }
-    nn_chain_end(&chain);
-}
+} region;
 
-ddome_status nn_conv_forward(ddome_error *error, nn_arena *scratch, float *y, const float *x,
-                             const float *weight, const nn_conv_shape *s)
+typedef struct gather {
+    const nn_engine *engine;
+    const nn_conv_shape *shape;
+    bool backward;
+    plane result, source;
+    region *regions;
+    size_t region_count;
+    const float *weight, *in;
+    size_t in_floats;
+    float *out;
+    float *packed;        /* [workers][taps * source.c][panel] */
+    size_t packed_floats; /* of one worker */
+    size_t slices;        /* parts of the batch */
+} gather;
+
+/* ---- packed weights ---- */
+
+enum { PACK_CHANNELS = 16 }; /* a slab of 9 taps and these channels stays in first-level cache */
+
+/* packed[(kh*KW + kw)*C + ic][oc] of output channels first .. first + cols. */
+static void pack_forward(float *packed, const gather *g, size_t first, size_t cols)
 {
-    nn_arena_mark mark = nn_arena_get_mark(scratch);
-    float *packed = nn_arena_alloc(scratch, s->kh * s->kw * s->c * s->oc, sizeof *packed);
-    if (packed == NULL)
-        return nn_arena_fail(error, scratch, "packed convolution weights");
-    pack_forward(packed, weight, s);
-    for (size_t oc = 0; oc < s->oc; oc += tile_cols(s->oc)) {
-        size_t limit = nn_chain_rows(s->ow, nn_min(tile_cols(s->oc), s->oc - oc));
-        for (size_t n = 0; n < s->n; n++)
-            for (size_t oh = 0; oh < s->oh; oh++)
-                for (size_t ow = 0, rows; ow < s->ow; ow += rows) {
-                    rows = run_length(s, ow, limit);
-                    forward_run(y + (n * s->oh + oh) * s->ow * s->oc, x + n * s->h * s->w * s->c,
-                                packed, s, oh, ow, rows, oc);
-                }
-    }
-    nn_arena_rewind(scratch, mark);
-    return DDOME_OK;
-}
-
-/* ---- gradient of the input ---- */
-
-/* packed[kh][kw][oc][ic] from OIHW. */
-static void pack_backward(float *packed, const float *weight, const nn_conv_shape *s)
-{
-    size_t taps = s->kh * s->kw;
-    for (size_t oc = 0; oc < s->oc; oc++)
-        for (size_t ic = 0; ic < s->c; ic++)
-            for (size_t tap = 0; tap < taps; tap++)
-                packed[(tap * s->oc + oc) * s->c + ic] = weight[(oc * s->c + ic) * taps + tap];
-}
-
-/* The output position that reads input position i through tap k; false when there is none. */
-static bool output_of(size_t *out, size_t i, size_t k, size_t stride, size_t pad, size_t size)
-{
-    if (i + pad < k || (i + pad - k) % stride != 0)
-        return false;
-    *out = (i + pad - k) / stride;
-    return *out < size;
-}
-
-/* Do two input columns see the same horizontal taps? */
-static bool same_taps(const nn_conv_shape *s, size_t iw, size_t other)
-{
-    for (size_t kw = 0; kw < s->kw; kw++) {
-        size_t ow;
-        if (output_of(&ow, iw, kw, s->stride, s->pad, s->ow) !=
-            output_of(&ow, other, kw, s->stride, s->pad, s->ow))
-            return false;
-    }
-    return true;
-}
-
-/* Input columns iw, iw + stride, ... with the taps of iw: each step to the right moves every tap by
- * one output. */
-static size_t gather_length(const nn_conv_shape *s, size_t iw, size_t limit)
-{
-    size_t run = 1;
-    while (run < limit && iw + run * s->stride < s->w && same_taps(s, iw, iw + run * s->stride))
-        run++;
-    return run;
-}
-
-static void gather_run(float *dx, const float *dy, const float *packed, const nn_conv_shape *s,
-                       size_t ih, size_t iw, size_t rows, size_t ic)
-{
-    nn_chain chain;
-    nn_chain_begin(&chain, dx + (ih * s->w + iw) * s->c + ic, s->stride * s->c, rows,
-                   nn_min(tile_cols(s->c), s->c - ic));
-    for (size_t kh = 0; kh < s->kh; kh++)
-        for (size_t kw = 0; kw < s->kw; kw++) {
-            size_t oh, ow;
-            if (output_of(&oh, ih, kh, s->stride, s->pad, s->oh) &&
-                output_of(&ow, iw, kw, s->stride, s->pad, s->ow))
-                nn_chain_add(&chain, dy + (oh * s->ow + ow) * s->oc, s->oc, 1,
-                             packed + (kh * s->kw + kw) * s->oc * s->c + ic, s->c, s->oc);
-            else
-                nn_chain_skip(&chain, s->oc);
-        }
-    nn_chain_end(&chain);
-}
-
-/* One input row: columns in `stride` interleaved phases. */
-static void gather_row(float *dx, const float *dy, const float *packed, const nn_conv_shape *s,
-                       size_t ih, size_t ic)
-{
-    const size_t limit = nn_chain_rows(s->w, nn_min(tile_cols(s->c), s->c - ic));
-    for (size_t phase = 0; phase < nn_min(s->stride, s->w); phase++)
-        for (size_t iw = phase, rows; iw < s->w; iw += rows * s->stride) {
-            rows = gather_length(s, iw, limit);
-            gather_run(dx, dy, packed, s, ih, iw, rows, ic);
-        }
-}
-
-ddome_status nn_conv_backward_input(ddome_error *error, nn_arena *scratch, float *dx,
-                                    const float *dy, const float *weight, const nn_conv_shape *s)
-{
-    nn_arena_mark mark = nn_arena_get_mark(scratch);
-    float *packed = nn_arena_alloc(scratch, s->kh * s->kw * s->c * s->oc, sizeof *packed);
-    if (packed == NULL)
-        return nn_arena_fail(error, scratch, "packed convolution weights");
-    pack_backward(packed, weight, s);
-    for (size_t ic = 0; ic < s->c; ic += tile_cols(s->c))
-        for (size_t n = 0; n < s->n; n++)
-            for (size_t ih = 0; ih < s->h; ih++)
-                gather_row(dx + n * s->h * s->w * s->c, dy + n * s->oh * s->ow * s->oc, packed, s,
-                           ih, ic);
-    nn_arena_rewind(scratch, mark);
-    return DDOME_OK;
-}
-
-/* ---- gradient of the weights ---- */
-
-/* Outputs [first, end) whose tap k lies inside an input of `size` positions. */
-static tap_range outputs_inside(size_t k, size_t stride, size_t pad, size_t size, size_t outputs)
-{
-    tap_range range = {k < pad ? (pad - k + stride - 1) / stride : 0, outputs};
-    size_t beyond = size + pad > k ? (size + pad - k + stride - 1) / stride
-                                   : 0; /* first output past the input */
-    range.first = nn_min(range.first, outputs);
-    range.end = nn_max(range.first, nn_min(outputs, beyond));
-    return range;
-}
-
-/* The tile [rows x cols] of one tap: input channels from ic, output channels from oc. */
-static void weight_tile(float *tap, const float *dy, const float *x, const nn_conv_shape *s,
-                        size_t kh, size_t kw, size_t ic, size_t rows, size_t oc, size_t cols)
-{
-    const tap_range down = outputs_inside(kh, s->stride, s->pad, s->h, s->oh);
-    const tap_range right = outputs_inside(kw, s->stride, s->pad, s->w, s->ow);
-    nn_chain chain;
-    nn_chain_begin(&chain, tap + ic * s->oc + oc, s->oc, rows, cols);
-    for (size_t n = 0; n < s->n; n++)
-        for (size_t oh = 0; oh < s->oh; oh++) {
-            if (oh < down.first || oh >= down.end || right.first == right.end) {
-                nn_chain_skip(&chain, s->ow);
-                continue;
+    const nn_conv_shape *s = g->shape;
+    const size_t panel = g->engine->kernels->panel, taps = s->kh * s->kw;
+    for (size_t low = 0; low < s->c; low += PACK_CHANNELS)
+        for (size_t j = 0; j < cols; j++)
+            for (size_t ic = low; ic < nn_min(s->c, low + PACK_CHANNELS); ic++) {
+                const float *from = g->weight + ((first + j) * s->c + ic) * taps;
+                for (size_t tap = 0; tap < taps; tap++)
+                    packed[(tap * s->c + ic) * panel + j] = from[tap];
             }
-            size_t ih = oh * s->stride + kh - s->pad, iw = right.first * s->stride + kw - s->pad;
-            nn_chain_skip(&chain, right.first);
-            nn_chain_add(&chain, x + ((n * s->h + ih) * s->w + iw) * s->c + ic, 1, s->stride * s->c,
-                         dy + ((n * s->oh + oh) * s->ow + right.first) * s->oc + oc, s->oc,
-                         right.end - right.first);
-            nn_chain_skip(&chain, s->ow - right.end);
-        }
-    nn_chain_end(&chain);
 }
 
-static void weight_tap(float *tap, const float *dy, const float *x, const nn_conv_shape *s,
-                       size_t kh, size_t kw)
+/* packed[(kh*KW + kw)*OC + oc][ic] of input channels first .. first + cols. */
+static void pack_backward(float *packed, const gather *g, size_t first, size_t cols)
 {
-    for (size_t oc = 0; oc < s->oc; oc += tile_cols(s->oc)) {
-        size_t cols = nn_min(tile_cols(s->oc), s->oc - oc), rows;
-        for (size_t ic = 0; ic < s->c; ic += rows) {
-            rows = nn_chain_rows(s->c - ic, cols);
-            weight_tile(tap, dy, x, s, kh, kw, ic, rows, oc, cols);
+    const nn_conv_shape *s = g->shape;
+    const size_t panel = g->engine->kernels->panel, taps = s->kh * s->kw;
+    for (size_t oc = 0; oc < s->oc; oc++)
+        for (size_t j = 0; j < cols; j++) {
+            const float *from = g->weight + (oc * s->c + first + j) * taps;
+            for (size_t tap = 0; tap < taps; tap++)
+                packed[(tap * s->oc + oc) * panel + j] = from[tap];
         }
+}
+
+/* ---- chains ---- */
+
+/* The products of one tap row, from column `right` on: whole runs of source channels. */
+static void list_taps(region *r, const gather *g, size_t kh, size_t line)
+{
+    const size_t c = g->source.c, lowest = nn_axis_lowest(r->right);
+    size_t next = 0; /* column of the window */
+    for (size_t t = 0; t < r->right->taps; t++) {
+        const size_t kw = r->right->tap + t * r->right->tap_step;
+        const size_t column = r->right->descending ? r->right->source - t : r->right->source + t;
+        nn_chain_skip(&r->chain, (kw - next) * c);
+        nn_chain_add(&r->chain, line + (column - lowest) * c, (kh * g->shape->kw + kw) * c, c);
+        next = kw + 1;
+    }
+    nn_chain_skip(&r->chain, (g->shape->kw - next) * c);
+}
+
+static void list_products(region *r, const gather *g)
+{
+    const size_t row = g->shape->kw * g->source.c, lowest = nn_axis_lowest(r->down);
+    size_t next = 0; /* row of the window */
+    for (size_t t = 0; t < r->down->taps; t++) {
+        const size_t kh = r->down->tap + t * r->down->tap_step;
+        const size_t line = r->down->descending ? r->down->source - t : r->down->source + t;
+        nn_chain_skip(&r->chain, (kh - next) * row);
+        list_taps(r, g, kh, (line - lowest) * g->source.w * g->source.c);
+        next = kh + 1;
+    }
+    r->base = (lowest * g->source.w + nn_axis_lowest(r->right)) * g->source.c;
+}
+
+static bool plan_regions(gather *g, nn_arena *scratch, const nn_axis *down, const nn_axis *right)
+{
+    nn_axis_class *downs = nn_arena_alloc(scratch, down->results, sizeof *downs);
+    nn_axis_class *rights = nn_arena_alloc(scratch, right->results, sizeof *rights);
+    if (downs == NULL || rights == NULL)
+        return false;
+    const size_t rows = nn_axis_classes(downs, down), cols = nn_axis_classes(rights, right);
+    const size_t taps = down->kernel * right->kernel;
+    g->regions = nn_arena_alloc(scratch, rows * cols, sizeof *g->regions);
+    for (size_t i = 0; g->regions != NULL && i < rows * cols; i++) {
+        region *r = &g->regions[i];
+        r->down = &downs[i / cols];
+        r->right = &rights[i % cols];
+        if (!nn_chain_begin(&r->chain, scratch, taps, taps * g->source.c, 1))
+            return false;
+        list_products(r, g);
+    }
+    g->region_count = rows * cols;
+    return g->regions != NULL;
+}
+
+/* ---- tiles ---- */
+
+/* Results along one direction: how many, and how far apart on both sides. */
+typedef struct line {
+    size_t count, out, in;
+    bool touching; /* what they read lies together */
+} line;
+
+/* While a tile is computed, what the same columns of the next line will read for the first time is
+ * on its way: the source row behind the last one. */
+static void fetch_next(const gather *g, const region *r, const float *in, size_t count)
+{
+    const size_t row = g->source.w * g->source.c, ahead = r->down->taps * row;
+    const size_t left = g->in_floats - (size_t)(in - g->in);
+    if (ahead < left)
+        g->engine->kernels->fetch(in + ahead, nn_min(count, left - ahead));
+}
+
+/* Splits a line of results evenly into tiles. */
+static void tile_line(const gather *g, const region *r, float *out, const float *in,
+                      const float *packed, const line *along, size_t cols)
+{
+    const size_t most = nn_tile_rows(g->engine->kernels, cols);
+    const size_t tiles = (along->count + most - 1) / most;
+    nn_tile tile = {.cols = cols,
+                    .total_row = along->out,
+                    .a_row = along->in,
+                    .b_step = g->engine->kernels->panel,
+                    .fresh = true};
+    for (size_t t = 0, at = 0; t < tiles; t++, at += tile.rows) {
+        tile.rows = (along->count - at) / (tiles - t);
+        if (along->touching)
+            fetch_next(g, r, in + at * along->in, tile.rows * along->in);
+        nn_chain_total(&r->chain, g->engine, out + at * along->out, in + at * along->in, packed,
+                       &tile);
     }
 }
 
-ddome_status nn_conv_backward_weight(ddome_error *error, nn_arena *scratch, float *dw,
-                                     const float *dy, const float *x, const nn_conv_shape *s)
+enum { ROWS_ENOUGH = 6 }; /* chains of that many rows keep the multipliers busy */
+
+/* The first direction with enough results, else the longest. */
+static void order_lines(line lines[3])
 {
+    size_t best = 0;
+    for (size_t i = 1; i < 3; i++)
+        if (lines[best].count < ROWS_ENOUGH && lines[i].count > lines[best].count)
+            best = i;
+    const line along = lines[best];
+    lines[best] = lines[0];
+    lines[0] = along;
+}
+
+/* All results of a region in `images` images; columns from `first`. */
+static void gather_region(const gather *g, const region *r, float *out, const float *in,
+                          const float *packed, size_t images, size_t cols)
+{
+    const plane *to = &g->result, *from = &g->source;
+    line lines[3] = {
+        {r->right->count, r->right->step * to->c, r->right->source_step * from->c, true},
+        {r->down->count, r->down->step * to->w * to->c, r->down->source_step * from->w * from->c,
+         false},
+        {images, to->h * to->w * to->c, from->h * from->w * from->c, false}};
+    order_lines(lines);
+    out += (r->down->first * to->w + r->right->first) * to->c;
+    in += r->base;
+    for (size_t i = 0; i < lines[1].count; i++)
+        for (size_t j = 0; j < lines[2].count; j++)
+            tile_line(g, r, out + i * lines[1].out + j * lines[2].out,
+                      in + i * lines[1].in + j * lines[2].in, packed, &lines[0], cols);
+}
+
+enum {
+    GROUP_BYTES = 1024 * 1024
+}; /* of source and result at a time: a quarter of a common second-level cache */
+
+/* One panel of channels for one slice of the batch. */
+static void gather_part(void *context, size_t part, size_t worker)
+{
+    const gather *g = context;
+    const size_t panel = g->engine->kernels->panel, first = part / g->slices * panel;
+    const size_t cols = nn_min(panel, g->result.c - first), slice = part % g->slices;
+    const size_t begin = g->shape->n * slice / g->slices,
+                 end = g->shape->n * (slice + 1) / g->slices;
+    const size_t in_image = g->source.h * g->source.w * g->source.c;
+    const size_t out_image = g->result.h * g->result.w * g->result.c;
+    const size_t group = nn_max(1, GROUP_BYTES / sizeof(float) / (in_image + out_image));
+    float *packed = g->packed + worker * g->packed_floats;
+    (g->backward ? pack_backward : pack_forward)(packed, g, first, cols);
+    for (size_t n = begin; n < end; n += group)
+        for (size_t i = 0; i < g->region_count; i++)
+            gather_region(g, &g->regions[i], g->out + n * out_image + first, g->in + n * in_image,
+                          packed, nn_min(group, end - n), cols);
+}
+
+/* Fewest slices that give every worker a part or two. */
+static size_t slices_of(size_t panels, size_t images, const nn_team *team)
+{
+    const size_t workers = nn_team_size(team), parts = workers == 1 ? 1 : 2 * workers;
+    return nn_min(images, (parts + panels - 1) / panels);
+}
+
+static ddome_status run_gather(gather *g, ddome_error *error, nn_arena *scratch,
+                               const nn_axis *down, const nn_axis *right)
+{
+    const size_t panel = g->engine->kernels->panel, panels = (g->result.c + panel - 1) / panel;
+    const size_t workers = nn_team_size(g->engine->team);
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    float *tap = nn_arena_alloc(scratch, s->c * s->oc, sizeof *tap); /* [ic][oc] of one tap */
-    if (tap == NULL)
-        return nn_arena_fail(error, scratch, "a tap of a weight gradient");
-    const size_t taps = s->kh * s->kw;
-    for (size_t kh = 0; kh < s->kh; kh++)
-        for (size_t kw = 0; kw < s->kw; kw++) {
-            weight_tap(tap, dy, x, s, kh, kw);
-            for (size_t oc = 0; oc < s->oc; oc++)
-                for (size_t ic = 0; ic < s->c; ic++)
-                    dw[(oc * s->c + ic) * taps + kh * s->kw + kw] = tap[ic * s->oc + oc];
-        }
+    g->packed_floats = down->kernel * right->kernel * g->source.c * panel;
+    g->packed = nn_arena_zero(scratch, workers, g->packed_floats * sizeof *g->packed);
+    g->in_floats = g->shape->n * g->source.h * g->source.w * g->source.c;
+    g->slices = slices_of(panels, g->shape->n, g->engine->team);
+    if (g->packed == NULL || !plan_regions(g, scratch, down, right))
+        return nn_arena_fail(error, scratch, "packed convolution weights");
+    nn_team_run(g->engine->team, gather_part, g, panels * g->slices);
     nn_arena_rewind(scratch, mark);
     return DDOME_OK;
+}
+
+ddome_status nn_conv_forward(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                             float *y, const float *x, const float *weight, const nn_conv_shape *s)
+{
+    const nn_axis down = {s->oh, s->h, s->kh, s->stride, s->pad, false};
+    const nn_axis right = {s->ow, s->w, s->kw, s->stride, s->pad, false};
+    gather g = {.engine = engine, .shape = s, .weight = weight, .in = x, .out = y};
+    g.result = (plane){s->oh, s->ow, s->oc};
+    g.source = (plane){s->h, s->w, s->c};
+    return run_gather(&g, error, scratch, &down, &right);
+}
+
+ddome_status nn_conv_backward_input(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                                    float *dx, const float *dy, const float *weight,
+                                    const nn_conv_shape *s)
+{
+    const nn_axis down = {s->h, s->oh, s->kh, s->stride, s->pad, true};
+    const nn_axis right = {s->w, s->ow, s->kw, s->stride, s->pad, true};
+    gather g = {
+        .engine = engine, .shape = s, .backward = true, .weight = weight, .in = dy, .out = dx};
+    g.result = (plane){s->h, s->w, s->c};
+    g.source = (plane){s->oh, s->ow, s->oc};
+    return run_gather(&g, error, scratch, &down, &right);
 }

@@ -4,24 +4,21 @@
 #define NN_GEMM_H
 
 #include "arena.h"
-#include "chain.h"
+#include "engine.h"
 
 typedef struct nn_gemm_shape {
     size_t m, n, k;
 } nn_gemm_shape;
 
-/* C = A B with A[m,k], B[k,n]. */
-void nn_gemm_nn(float *c, const float *a, const float *b, const nn_gemm_shape *shape);
+/* Which of the factors is stored transposed. */
+typedef enum nn_gemm_form {
+    NN_GEMM_NN, /* C = A B with A[m,k], B[k,n] */
+    NN_GEMM_TN, /* C = A^T B with A[k,m], B[k,n] */
+    NN_GEMM_NT  /* C = A B^T with A[m,k], B[n,k] */
+} nn_gemm_form;
 
-/* C = A^T B with A[k,m], B[k,n]. */
-void nn_gemm_tn(float *c, const float *a, const float *b, const nn_gemm_shape *shape);
-
-/* C = A B^T with A[m,k], B[n,k]. B is transposed into scratch, so that lanes run over columns. */
-DDOME_MUST_CHECK ddome_status nn_gemm_nt(ddome_error *error, nn_arena *scratch, float *c,
-                                         const float *a, const float *b,
-                                         const nn_gemm_shape *shape);
-
-/* out[cols, rows] = in[rows, cols]^T. */
-void nn_transpose(float *out, const float *in, size_t rows, size_t cols);
+DDOME_MUST_CHECK ddome_status nn_gemm(const nn_engine *engine, ddome_error *error,
+                                      nn_arena *scratch, float *c, const float *a, const float *b,
+                                      const nn_gemm_shape *shape, nn_gemm_form form);
 
 #endif

@@ -41,12 +41,75 @@ nn_node *nn_graph_leaf(nn_graph *graph, const nn_tensor *value, float *grad)
     node->value = *value;
     node->grad = grad;
     node->wants_grad = grad != NULL;
+    graph->learning = graph->learning || node->wants_grad;
     return node;
 }
 
+/* ---- memory that comes back ---- */
+
+/* The smallest spare that is large enough, else new memory. */
+static float *take_floats(nn_graph *graph, size_t count)
+{
+    nn_spare **best = NULL;
+    for (nn_spare **link = &graph->spares; *link != NULL; link = &(*link)->next)
+        if ((*link)->count >= count && (best == NULL || (*link)->count < (*best)->count))
+            best = link;
+    if (best == NULL)
+        return nn_arena_alloc(graph->arena, count, sizeof(float));
+    nn_spare *spare = *best;
+    *best = spare->next;
+    return (float *)(void *)spare;
+}
+
+/* The arena hands out whole lines of 64 bytes, so even one float has room for the entry. */
+static void give_floats(nn_graph *graph, float *data, size_t count)
+{
+    if (data == NULL)
+        return;
+    nn_spare *spare = (nn_spare *)(void *)data;
+    *spare = (nn_spare){graph->spares, count};
+    graph->spares = spare;
+}
+
+/* Batch-norm with a residual would need that again, too. */
+static bool can_repeat(const nn_node *node)
+{
+    return node->wants_grad && nn_op_table[node->op].again != NULL && node->input_count == 3 &&
+           node->saved.mean != NULL;
+}
+
+void nn_graph_drop(nn_graph *graph, nn_node *node)
+{
+    if (node == NULL || graph->planning || node->op == NN_OP_LEAF || node->value.data == NULL)
+        return;
+    if (graph->learning && !can_repeat(node))
+        return;
+    give_floats(graph, node->value.data, nn_tensor_count(&node->value));
+    node->value.data = NULL;
+    node->dropped = true;
+}
+
+/* A dropped value, computed again. */
+static bool restore(nn_graph *graph, nn_node *node)
+{
+    if (!node->dropped)
+        return true;
+    for (size_t i = 0; i < node->input_count; i++)
+        if (!restore(graph, node->inputs[i]))
+            return false;
+    node->value.data = take_floats(graph, nn_tensor_count(&node->value));
+    if (node->value.data == NULL)
+        return false;
+    nn_op_table[node->op].again(graph, node);
+    node->dropped = false;
+    return true;
+}
+
+/* ---- forward ---- */
+
 static nn_node *compute(nn_graph *graph, nn_node *node)
 {
-    node->value.data = nn_arena_alloc(graph->arena, nn_tensor_count(&node->value), sizeof(float));
+    node->value.data = take_floats(graph, nn_tensor_count(&node->value));
     if (node->value.data == NULL)
         return no_memory(graph, "an activation");
     ddome_status status = nn_op_table[node->op].forward(graph, node);
@@ -143,21 +206,59 @@ nn_node *nn_graph_cross_entropy(nn_graph *graph, nn_node *z, const uint32_t *lab
     return nn_graph_apply(graph, NN_OP_CROSS_ENTROPY, &z, 1, &attr);
 }
 
+/* ---- backward ---- */
+
 float *nn_graph_grad_buffer(nn_graph *graph, nn_node *input)
 {
     const size_t count = nn_tensor_count(&input->value);
     if (input->has_grad)
-        return nn_arena_alloc(graph->arena, count, sizeof(float));
+        return take_floats(graph, count);
     if (input->grad == NULL)
-        input->grad = nn_arena_alloc(graph->arena, count, sizeof(float));
+        input->grad = take_floats(graph, count);
     return input->grad;
 }
 
-void nn_graph_grad_deliver(nn_node *input, float *buffer)
+void nn_graph_grad_deliver(nn_graph *graph, nn_node *input, float *buffer)
 {
-    if (input->has_grad)
-        nn_add(input->grad, input->grad, buffer, nn_tensor_count(&input->value));
+    const size_t count = nn_tensor_count(&input->value);
+    if (input->has_grad) {
+        nn_add(graph->engine, input->grad, input->grad, buffer, count);
+        give_floats(graph, buffer, count);
+    }
     input->has_grad = true;
+}
+
+void nn_graph_grad_hand_down(nn_graph *graph, nn_node *node, nn_node *input)
+{
+    const size_t count = nn_tensor_count(&input->value);
+    if (!input->wants_grad)
+        return;
+    if (input->has_grad) {
+        nn_add(graph->engine, input->grad, input->grad, node->grad, count);
+    } else if (input->grad != NULL) {
+        memcpy(input->grad, node->grad, count * sizeof *input->grad);
+    } else {
+        input->grad = node->grad;
+        node->grad = NULL;
+    }
+    input->has_grad = true;
+}
+
+/* The gradients of a node's inputs; its value and gradient have no use afterwards. */
+static ddome_status backward_node(nn_graph *graph, nn_node *node, const nn_node *loss)
+{
+    bool restored = restore(graph, node);
+    for (size_t i = 0; i < node->input_count && restored; i++)
+        restored = restore(graph, node->inputs[i]);
+    if (!restored)
+        return nn_arena_fail(graph->error, graph->arena, "an activation");
+    ddome_status status = nn_op_table[node->op].backward(graph, node);
+    if (status == DDOME_OK && node != loss) {
+        give_floats(graph, node->value.data, nn_tensor_count(&node->value));
+        give_floats(graph, node->grad, nn_tensor_count(&node->value));
+        node->value.data = node->grad = NULL;
+    }
+    return status;
 }
 
 ddome_status nn_graph_backward(nn_graph *graph, nn_node *loss, float scale)
@@ -176,11 +277,11 @@ ddome_status nn_graph_backward(nn_graph *graph, nn_node *loss, float scale)
         return graph->status;
     }
     *seed = scale;
-    nn_graph_grad_deliver(loss, seed);
+    nn_graph_grad_deliver(graph, loss, seed);
     for (nn_node *node = graph->last; node != NULL; node = node->previous) {
         if (!node->has_grad || node->op == NN_OP_LEAF)
             continue;
-        ddome_status status = nn_op_table[node->op].backward(graph, node);
+        ddome_status status = backward_node(graph, node, loss);
         if (status != DDOME_OK) {
             fail(graph, status);
             return status;

@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "conv.h"
+#include "engine.h"
 #include "loss.h"
 #include "norm.h"
 #include "tensor.h"
@@ -35,6 +36,7 @@ typedef struct nn_node nn_node;
 typedef struct nn_attr {
     nn_conv_shape window;                /* conv, max-pool */
     size_t groups;                       /* group-norm */
+    bool relu;                           /* batch-norm: followed by max(y, +0) */
     float *running_mean, *running_var;   /* batch-norm in training; moved by the forward pass */
     const float *fixed_mean, *fixed_var; /* batch-norm in evaluation */
     const uint32_t *labels;              /* cross-entropy */
@@ -47,6 +49,7 @@ struct nn_node {
     float *grad;     /* NULL until needed; a parameter's points into its flat gradient vector */
     bool wants_grad; /* a parameter, or computed from one */
     bool has_grad;   /* grad holds at least one contribution */
+    bool dropped;    /* value.data was given back; the backward pass computes it again */
     size_t input_count;
     nn_node **inputs;
     nn_attr attr;
@@ -55,13 +58,22 @@ struct nn_node {
     nn_node *previous;   /* on the tape */
 };
 
+/* Floats of the arena that no node needs any more; the entry stands in them. */
+typedef struct nn_spare {
+    struct nn_spare *next;
+    size_t count;
+} nn_spare;
+
 typedef struct nn_graph {
-    nn_arena *arena; /* nodes, activations, gradients: all given back by rewinding it */
+    const nn_engine *engine; /* not needed for planning */
+    nn_arena *arena;         /* nodes, activations, gradients: all given back by rewinding it */
     ddome_error *error;
     ddome_status status;
     bool planning; /* shapes only */
     bool training; /* batch-norm uses and moves batch statistics */
+    bool learning; /* a leaf wants a gradient */
     nn_node *last;
+    nn_spare *spares; /* reused before the arena is asked */
 } nn_graph;
 
 /* One line of the op table. Shapes are checked in `shape`, which returns false when they do not
@@ -71,6 +83,9 @@ typedef struct nn_op_entry {
     bool (*shape)(nn_node *node);
     ddome_status (*forward)(nn_graph *graph, nn_node *node);
     ddome_status (*backward)(nn_graph *graph, nn_node *node);
+    void (*again)(nn_graph *graph,
+                  nn_node *node); /* the value once more, for an op whose result is
+                                     cheap; NULL: kept until its gradient is done */
 } nn_op_entry;
 
 extern const nn_op_entry nn_op_table[NN_OP_COUNT];
@@ -92,6 +107,10 @@ nn_node *nn_graph_max_pool(nn_graph *graph, nn_node *x, size_t kernel, size_t st
 nn_node *nn_graph_avg_pool(nn_graph *graph, nn_node *x);
 nn_node *nn_graph_add(nn_graph *graph, nn_node *a, nn_node *b);
 
+/* No later operation will use the node's value, so its memory may serve others: at once in a tape
+ * without gradients, and in one with them if the op can compute its value again. NULL is fine. */
+void nn_graph_drop(nn_graph *graph, nn_node *node);
+
 /* logits[K] are the outputs of the chosen experts, gate the [n,M] gate logits. */
 nn_node *nn_graph_mixture(nn_graph *graph, nn_node *gate, nn_node *const *logits,
                           const uint32_t *chosen, size_t k, bool probs);
@@ -102,12 +121,16 @@ nn_node *nn_graph_cross_entropy(nn_graph *graph, nn_node *z, const uint32_t *lab
 /* Gradients of scale * loss in every leaf that wants one. Where several gradients meet they are
  * added in the order in which the tape is walked, later consumer first; the first is stored as it
  * is. A leaf that the loss does not reach keeps what its gradient held; two leaves must not share
- * their gradients. */
+ * their gradients. Activations and their gradients are given up on the way. */
 DDOME_MUST_CHECK ddome_status nn_graph_backward(nn_graph *graph, nn_node *loss, float scale);
 
 /* For backward functions: where the gradient of input i goes, and its delivery. NULL when out of
  * memory. */
 float *nn_graph_grad_buffer(nn_graph *graph, nn_node *input);
-void nn_graph_grad_deliver(nn_node *input, float *buffer);
+void nn_graph_grad_deliver(nn_graph *graph, nn_node *input, float *buffer);
+
+/* Delivers the node's own gradient, as it is now, to an input of the same shape; the node must not
+ * use it afterwards. */
+void nn_graph_grad_hand_down(nn_graph *graph, nn_node *node, nn_node *input);
 
 #endif

@@ -4,11 +4,12 @@
 
 #include "sum.h"
 
-ddome_status nn_linear_forward(ddome_error *error, nn_arena *scratch, float *y, const float *x,
-                               const float *w, const float *b, const nn_linear_shape *s)
+ddome_status nn_linear_forward(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                               float *y, const float *x, const float *w, const float *b,
+                               const nn_linear_shape *s)
 {
     const nn_gemm_shape gemm = {s->n, s->out, s->in};
-    ddome_status status = nn_gemm_nt(error, scratch, y, x, w, &gemm);
+    ddome_status status = nn_gemm(engine, error, scratch, y, x, w, &gemm, NN_GEMM_NT);
     if (status != DDOME_OK)
         return status;
     for (size_t i = 0; i < s->n; i++)
@@ -17,16 +18,20 @@ ddome_status nn_linear_forward(ddome_error *error, nn_arena *scratch, float *y, 
     return DDOME_OK;
 }
 
-void nn_linear_backward_input(float *dx, const float *dy, const float *w, const nn_linear_shape *s)
+ddome_status nn_linear_backward_input(const nn_engine *engine, ddome_error *error,
+                                      nn_arena *scratch, float *dx, const float *dy, const float *w,
+                                      const nn_linear_shape *s)
 {
     const nn_gemm_shape gemm = {s->n, s->in, s->out};
-    nn_gemm_nn(dx, dy, w, &gemm);
+    return nn_gemm(engine, error, scratch, dx, dy, w, &gemm, NN_GEMM_NN);
 }
 
-void nn_linear_backward_weight(float *dw, const float *dy, const float *x, const nn_linear_shape *s)
+ddome_status nn_linear_backward_weight(const nn_engine *engine, ddome_error *error,
+                                       nn_arena *scratch, float *dw, const float *dy,
+                                       const float *x, const nn_linear_shape *s)
 {
     const nn_gemm_shape gemm = {s->out, s->in, s->n};
-    nn_gemm_tn(dw, dy, x, &gemm);
+    return nn_gemm(engine, error, scratch, dw, dy, x, &gemm, NN_GEMM_TN);
 }
 
 void nn_linear_backward_bias(float *db, float *block, const float *dy, const nn_linear_shape *s)

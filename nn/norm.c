@@ -1,46 +1,123 @@
 /* SPDX-License-Identifier: MIT */
 /* Batch-norm: xhat = (x - mean) * rsqrt(var + eps), y = gamma*xhat + beta per channel; sums over
- * (n, h, w). SPEC 5.6 to 5.8. */
+ * (n, h, w). Workers share out blocks of NN_BLOCK rows: each is a chain of its own, and their
+ * totals are added in order. SPEC 5.6 to 5.8. */
 #include "norm.h"
 
 #include <string.h>
 
 #include "fmath.h"
-#include "sum.h"
 
 static const float EPS = 1e-5f;
 static const float MOMENTUM = 0.1f;
 
-/* total[j] = sum over rows of (x - mean)^2, each square rounded before it is added. */
-static void sum_squares(float *total, float *block, const float *x, const float *mean, size_t rows,
-                        size_t cols)
+/* ---- blocks of rows ---- */
+
+/* Rows of one block. */
+typedef struct block {
+    size_t rows, at; /* how many, and where the first stands in floats */
+    size_t sum;      /* where its sums stand */
+} block;
+
+/* One pass over x[rows, cols]; each kind of pass uses its own members. */
+typedef struct pass pass;
+typedef void block_fn(const pass *p, const block *b);
+
+struct pass {
+    block_fn *work;
+    const nn_kernels *kernels;
+    size_t rows, cols, blocks, parts;
+    const float *x, *y, *residual, *mean, *rstd;
+    float *out, *dy;
+    float *sums, *more_sums; /* [blocks][cols] */
+    const nn_channels *channels;
+    const nn_slopes *slopes;
+    bool relu;
+};
+
+static pass start_pass(const nn_engine *engine, const nn_tensor *x)
 {
-    memset(total, 0, cols * sizeof *total);
-    for (size_t start = 0; start < rows; start += NN_BLOCK) {
-        size_t end = nn_min(rows, start + NN_BLOCK);
-        memset(block, 0, cols * sizeof *block);
-        for (size_t i = start; i < end; i++)
-            for (size_t j = 0; j < cols; j++) {
-                float d = x[i * cols + j] - mean[j];
-                float square = d * d;
-                block[j] = block[j] + square;
-            }
-        for (size_t j = 0; j < cols; j++)
-            total[j] = total[j] + block[j];
+    pass p = {.kernels = engine->kernels, .rows = x->n * x->h * x->w, .cols = x->c, .x = x->data};
+    p.blocks = (p.rows + NN_BLOCK - 1) / NN_BLOCK;
+    p.parts = nn_min(p.blocks, 4 * nn_team_size(engine->team));
+    return p;
+}
+
+static void pass_part(void *context, size_t part, size_t worker)
+{
+    const pass *p = context;
+    const size_t end = p->blocks * (part + 1) / p->parts;
+    (void)worker;
+    for (size_t i = p->blocks * part / p->parts; i < end; i++) {
+        const block b = {nn_min(NN_BLOCK, p->rows - i * NN_BLOCK), i * NN_BLOCK * p->cols,
+                         i * p->cols};
+        p->work(p, &b);
     }
 }
 
-/* y = gamma * ((x - mean) * rstd) + beta. */
-static void apply(float *restrict y, const float *restrict x, const float *mean, const float *rstd,
-                  const float *gamma, const float *beta, size_t rows, size_t cols)
+static void run_pass(const nn_engine *engine, pass *p, block_fn *work)
 {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < cols; j++) {
-            float d = x[i * cols + j] - mean[j];
-            float xhat = d * rstd[j];
-            float scaled = gamma[j] * xhat;
-            y[i * cols + j] = scaled + beta[j];
-        }
+    p->work = work;
+    nn_team_run(engine->team, pass_part, p, p->parts);
+}
+
+static void sum_block(const pass *p, const block *b)
+{
+    p->kernels->column_sum(p->sums + b->sum, p->x + b->at, b->rows, p->cols);
+}
+
+static void squares_block(const pass *p, const block *b)
+{
+    p->kernels->column_squares(p->sums + b->sum, p->x + b->at, p->mean, b->rows, p->cols);
+}
+
+static void slopes_block(const pass *p, const block *b)
+{
+    p->kernels->column_slopes(p->sums + b->sum, p->more_sums + b->sum, p->dy + b->at,
+                              p->y == NULL ? NULL : p->y + b->at, p->x + b->at, p->mean, p->rstd,
+                              b->rows, p->cols);
+}
+
+static void normalise_block(const pass *p, const block *b)
+{
+    p->kernels->normalise(p->out + b->at, p->x + b->at,
+                          p->residual == NULL ? NULL : p->residual + b->at, p->channels, p->relu,
+                          b->rows, p->cols);
+}
+
+static void back_block(const pass *p, const block *b)
+{
+    p->kernels->normalise_back(p->out + b->at, p->dy + b->at, p->x + b->at, p->slopes, b->rows,
+                               p->cols);
+}
+
+/* Totals of the blocks' sums, in order from +0. */
+static void add_blocks(float *total, const float *sums, const pass *p)
+{
+    memset(total, 0, p->cols * sizeof *total);
+    for (size_t i = 0; i < p->blocks; i++)
+        for (size_t j = 0; j < p->cols; j++)
+            total[j] = total[j] + sums[i * p->cols + j];
+}
+
+/* ---- forward ---- */
+
+static void apply(const nn_engine *engine, float *y, const nn_tensor *x, const nn_batch_norm *norm,
+                  const float *mean, const float *rstd)
+{
+    const nn_channels channels = {mean, rstd, norm->gamma, norm->beta};
+    pass p = start_pass(engine, x);
+    p.out = y;
+    p.residual = norm->residual;
+    p.relu = norm->relu;
+    p.channels = &channels;
+    run_pass(engine, &p, normalise_block);
+}
+
+void nn_batch_norm_again(const nn_engine *engine, float *y, const nn_tensor *x,
+                         const nn_batch_norm *norm, const nn_norm_saved *saved)
+{
+    apply(engine, y, x, norm, saved->mean, saved->rstd);
 }
 
 static float moved(float running, float value)
@@ -52,38 +129,41 @@ static float moved(float running, float value)
     return result;
 }
 
-ddome_status nn_batch_norm_train(ddome_error *error, nn_arena *scratch, float *y,
-                                 nn_norm_saved *saved, float *running_mean, float *running_var,
-                                 const nn_tensor *x, const float *gamma, const float *beta)
+ddome_status nn_batch_norm_train(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                                 float *y, nn_norm_saved *saved, float *running_mean,
+                                 float *running_var, const nn_tensor *x, const nn_batch_norm *norm)
 {
-    const size_t cols = x->c, rows = x->n * x->h * x->w;
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    float *block = nn_arena_alloc(scratch, cols, sizeof *block);
-    float *squares = nn_arena_alloc(scratch, cols, sizeof *squares);
-    if (block == NULL || squares == NULL)
+    pass p = start_pass(engine, x);
+    p.mean = saved->mean;
+    p.sums = nn_arena_alloc(scratch, p.blocks, p.cols * sizeof *p.sums);
+    float *squares = nn_arena_alloc(scratch, p.cols, sizeof *squares);
+    if (p.sums == NULL || squares == NULL)
         return nn_arena_fail(error, scratch, "batch-norm sums");
-    nn_sum_columns(saved->mean, block, x->data, rows, cols);
-    for (size_t j = 0; j < cols; j++)
-        saved->mean[j] = saved->mean[j] / (float)rows;
-    sum_squares(squares, block, x->data, saved->mean, rows, cols);
-    for (size_t j = 0; j < cols; j++) {
-        float var = squares[j] / (float)rows;
+    run_pass(engine, &p, sum_block);
+    add_blocks(saved->mean, p.sums, &p);
+    for (size_t j = 0; j < p.cols; j++)
+        saved->mean[j] = saved->mean[j] / (float)p.rows;
+    run_pass(engine, &p, squares_block);
+    add_blocks(squares, p.sums, &p);
+    for (size_t j = 0; j < p.cols; j++) {
+        float var = squares[j] / (float)p.rows;
         float shifted = var + EPS;
         saved->rstd[j] = nn_rsqrtf(shifted);
         running_mean[j] = moved(running_mean[j], saved->mean[j]);
-        if (rows > 1) {
-            float unbiased = squares[j] / (float)(rows - 1);
+        if (p.rows > 1) {
+            float unbiased = squares[j] / (float)(p.rows - 1);
             running_var[j] = moved(running_var[j], unbiased);
         }
     }
-    apply(y, x->data, saved->mean, saved->rstd, gamma, beta, rows, cols);
     nn_arena_rewind(scratch, mark);
+    nn_batch_norm_again(engine, y, x, norm, saved);
     return DDOME_OK;
 }
 
-ddome_status nn_batch_norm_eval(ddome_error *error, nn_arena *scratch, float *y, const nn_tensor *x,
-                                const float *gamma, const float *beta, const float *running_mean,
-                                const float *running_var)
+ddome_status nn_batch_norm_eval(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                                float *y, const nn_tensor *x, const nn_batch_norm *norm,
+                                const float *running_mean, const float *running_var)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *rstd = nn_arena_alloc(scratch, x->c, sizeof *rstd);
@@ -93,72 +173,41 @@ ddome_status nn_batch_norm_eval(ddome_error *error, nn_arena *scratch, float *y,
         float shifted = running_var[j] + EPS;
         rstd[j] = nn_rsqrtf(shifted);
     }
-    apply(y, x->data, running_mean, rstd, gamma, beta, x->n * x->h * x->w, x->c);
+    apply(engine, y, x, norm, running_mean, rstd);
     nn_arena_rewind(scratch, mark);
     return DDOME_OK;
 }
 
-/* total[j] = sum over rows of dy * xhat. */
-static void sum_scaled(float *total, float *block, const float *dy, const float *x,
-                       const nn_norm_saved *saved, size_t rows, size_t cols)
-{
-    const float *mean = saved->mean, *rstd = saved->rstd;
-    memset(total, 0, cols * sizeof *total);
-    for (size_t start = 0; start < rows; start += NN_BLOCK) {
-        size_t end = nn_min(rows, start + NN_BLOCK);
-        memset(block, 0, cols * sizeof *block);
-        for (size_t i = start; i < end; i++)
-            for (size_t j = 0; j < cols; j++) {
-                float d = x[i * cols + j] - mean[j];
-                float xhat = d * rstd[j];
-                float product = dy[i * cols + j] * xhat;
-                block[j] = block[j] + product;
-            }
-        for (size_t j = 0; j < cols; j++)
-            total[j] = total[j] + block[j];
-    }
-}
+/* ---- backward ---- */
 
-/* Per-channel constants of dx = scale * ((dy - shift) - xhat * slope). */
-typedef struct backward_terms {
-    float *scale, *shift, *slope;
-} backward_terms;
-
-static void backward_apply(float *restrict dx, const float *restrict dy, const float *restrict x,
-                           const nn_norm_saved *saved, const backward_terms *t, size_t rows,
-                           size_t cols)
+ddome_status nn_batch_norm_backward(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                                    float *dx, float *dgamma, float *dbeta, float *dy,
+                                    const float *y, const nn_tensor *x, const float *gamma,
+                                    const nn_norm_saved *saved)
 {
-    const float *mean = saved->mean, *rstd = saved->rstd;
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < cols; j++) {
-            float d = x[i * cols + j] - mean[j];
-            float xhat = d * rstd[j];
-            float centred = dy[i * cols + j] - t->shift[j];
-            float tilted = xhat * t->slope[j];
-            float inner = centred - tilted;
-            dx[i * cols + j] = t->scale[j] * inner;
-        }
-}
-
-ddome_status nn_batch_norm_backward(ddome_error *error, nn_arena *scratch, float *dx, float *dgamma,
-                                    float *dbeta, const float *dy, const nn_tensor *x,
-                                    const float *gamma, const nn_norm_saved *saved)
-{
-    const size_t cols = x->c, rows = x->n * x->h * x->w;
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    float *work = nn_arena_alloc(scratch, cols, 4 * sizeof *work);
-    if (work == NULL)
+    pass p = start_pass(engine, x);
+    p.y = y;
+    p.dy = dy;
+    p.mean = saved->mean;
+    p.rstd = saved->rstd;
+    p.sums = nn_arena_alloc(scratch, p.blocks, p.cols * sizeof *p.sums);
+    p.more_sums = nn_arena_alloc(scratch, p.blocks, p.cols * sizeof *p.more_sums);
+    float *terms = nn_arena_alloc(scratch, p.cols, 3 * sizeof *terms);
+    if (p.sums == NULL || p.more_sums == NULL || terms == NULL)
         return nn_arena_fail(error, scratch, "batch-norm sums");
-    const backward_terms terms = {work, work + cols, work + 2 * cols};
-    float *block = work + 3 * cols;
-    nn_sum_columns(dbeta, block, dy, rows, cols);
-    sum_scaled(dgamma, block, dy, x->data, saved, rows, cols);
-    for (size_t j = 0; j < cols; j++) {
-        terms.scale[j] = gamma[j] * saved->rstd[j];
-        terms.shift[j] = dbeta[j] / (float)rows;
-        terms.slope[j] = dgamma[j] / (float)rows;
+    run_pass(engine, &p, slopes_block);
+    add_blocks(dbeta, p.sums, &p);
+    add_blocks(dgamma, p.more_sums, &p);
+    for (size_t j = 0; j < p.cols; j++) {
+        terms[j] = gamma[j] * saved->rstd[j];
+        terms[p.cols + j] = dbeta[j] / (float)p.rows;
+        terms[2 * p.cols + j] = dgamma[j] / (float)p.rows;
     }
-    backward_apply(dx, dy, x->data, saved, &terms, rows, cols);
+    const nn_slopes slopes = {saved->mean, saved->rstd, terms, terms + p.cols, terms + 2 * p.cols};
+    p.slopes = &slopes;
+    p.out = dx;
+    run_pass(engine, &p, back_block);
     nn_arena_rewind(scratch, mark);
     return DDOME_OK;
 }

@@ -39,7 +39,8 @@ static size_t per_sample(const nn_tensor *x)
 
 /* Delivers what `gradient` writes for input i, when that input wants it. */
 static ddome_status pass_down(nn_graph *graph, nn_node *node, size_t i,
-                              void (*gradient)(float *dx, const nn_node *node))
+                              void (*gradient)(const nn_graph *graph, float *dx,
+                                               const nn_node *node))
 {
     nn_node *input = node->inputs[i];
     if (!input->wants_grad)
@@ -47,8 +48,8 @@ static ddome_status pass_down(nn_graph *graph, nn_node *node, size_t i,
     float *dx = nn_graph_grad_buffer(graph, input);
     if (dx == NULL)
         return no_memory(graph, "a gradient");
-    gradient(dx, node);
-    nn_graph_grad_deliver(input, dx);
+    gradient(graph, dx, node);
+    nn_graph_grad_deliver(graph, input, dx);
     return DDOME_OK;
 }
 
@@ -71,7 +72,7 @@ static bool conv_shape(nn_node *node)
 
 static ddome_status conv_forward(nn_graph *graph, nn_node *node)
 {
-    return nn_conv_forward(graph->error, graph->arena, node->value.data,
+    return nn_conv_forward(graph->engine, graph->error, graph->arena, node->value.data,
                            node->inputs[0]->value.data, node->inputs[1]->value.data,
                            &node->attr.window);
 }
@@ -84,17 +85,17 @@ static ddome_status conv_backward(nn_graph *graph, nn_node *node)
         float *dw = nn_graph_grad_buffer(graph, w);
         if (dw == NULL)
             return no_memory(graph, "a gradient");
-        status = nn_conv_backward_weight(graph->error, graph->arena, dw, node->grad, x->value.data,
-                                         &node->attr.window);
-        nn_graph_grad_deliver(w, dw);
+        status = nn_conv_backward_weight(graph->engine, graph->error, graph->arena, dw, node->grad,
+                                         x->value.data, &node->attr.window);
+        nn_graph_grad_deliver(graph, w, dw);
     }
     if (status == DDOME_OK && x->wants_grad) {
         float *dx = nn_graph_grad_buffer(graph, x);
         if (dx == NULL)
             return no_memory(graph, "a gradient");
-        status = nn_conv_backward_input(graph->error, graph->arena, dx, node->grad, w->value.data,
-                                        &node->attr.window);
-        nn_graph_grad_deliver(x, dx);
+        status = nn_conv_backward_input(graph->engine, graph->error, graph->arena, dx, node->grad,
+                                        w->value.data, &node->attr.window);
+        nn_graph_grad_deliver(graph, x, dx);
     }
     return status;
 }
@@ -118,7 +119,7 @@ static nn_linear_shape linear_sizes(const nn_node *node)
 static ddome_status linear_forward(nn_graph *graph, nn_node *node)
 {
     const nn_linear_shape s = linear_sizes(node);
-    return nn_linear_forward(graph->error, graph->arena, node->value.data,
+    return nn_linear_forward(graph->engine, graph->error, graph->arena, node->value.data,
                              node->inputs[0]->value.data, node->inputs[1]->value.data,
                              node->inputs[2]->value.data, &s);
 }
@@ -131,27 +132,35 @@ static ddome_status linear_backward_params(nn_graph *graph, nn_node *node)
     float *block = nn_arena_alloc(graph->arena, s.out, sizeof *block);
     if (dw == NULL || db == NULL || block == NULL)
         return no_memory(graph, "a gradient");
-    nn_linear_backward_weight(dw, node->grad, x->value.data, &s);
+    ddome_status status = nn_linear_backward_weight(graph->engine, graph->error, graph->arena, dw,
+                                                    node->grad, x->value.data, &s);
     nn_linear_backward_bias(db, block, node->grad, &s);
-    nn_graph_grad_deliver(w, dw);
-    nn_graph_grad_deliver(b, db);
-    return DDOME_OK;
+    nn_graph_grad_deliver(graph, w, dw);
+    nn_graph_grad_deliver(graph, b, db);
+    return status;
 }
 
-static void linear_gradient(float *dx, const nn_node *node)
+static ddome_status linear_backward_input(nn_graph *graph, nn_node *node)
 {
+    nn_node *x = node->inputs[0];
     const nn_linear_shape s = linear_sizes(node);
-    nn_linear_backward_input(dx, node->grad, node->inputs[1]->value.data, &s);
+    float *dx = nn_graph_grad_buffer(graph, x);
+    if (dx == NULL)
+        return no_memory(graph, "a gradient");
+    ddome_status status = nn_linear_backward_input(graph->engine, graph->error, graph->arena, dx,
+                                                   node->grad, node->inputs[1]->value.data, &s);
+    nn_graph_grad_deliver(graph, x, dx);
+    return status;
 }
 
 static ddome_status linear_backward(nn_graph *graph, nn_node *node)
 {
-    if (node->inputs[1]->wants_grad || node->inputs[2]->wants_grad) {
-        ddome_status status = linear_backward_params(graph, node);
-        if (status != DDOME_OK)
-            return status;
-    }
-    return pass_down(graph, node, 0, linear_gradient);
+    ddome_status status = DDOME_OK;
+    if (node->inputs[1]->wants_grad || node->inputs[2]->wants_grad)
+        status = linear_backward_params(graph, node);
+    if (status == DDOME_OK && node->inputs[0]->wants_grad)
+        status = linear_backward_input(graph, node);
+    return status;
 }
 
 /* ---- normalisation ---- */
@@ -170,21 +179,44 @@ static bool norm_shape(nn_node *node)
            nn_tensor_count(&node->inputs[2]->value) == c;
 }
 
+static bool batch_norm_shape(nn_node *node)
+{
+    if (node->input_count == 3)
+        return norm_shape(node);
+    return norm_shape(node) && node->inputs[3] != node->inputs[0] &&
+           same_shape(&node->inputs[0]->value, &node->inputs[3]->value);
+}
+
+static nn_batch_norm batch_norm_of(const nn_node *node)
+{
+    const nn_batch_norm norm = {node->inputs[1]->value.data, node->inputs[2]->value.data,
+                                node->input_count == 4 ? node->inputs[3]->value.data : NULL,
+                                node->attr.relu};
+    return norm;
+}
+
 static ddome_status batch_norm_forward(nn_graph *graph, nn_node *node)
 {
     const nn_tensor *x = &node->inputs[0]->value;
-    const float *gamma = node->inputs[1]->value.data, *beta = node->inputs[2]->value.data;
+    const nn_batch_norm norm = batch_norm_of(node);
     const nn_attr *attr = &node->attr;
     if (!graph->training)
-        return nn_batch_norm_eval(graph->error, graph->arena, node->value.data, x, gamma, beta,
-                                  attr->fixed_mean, attr->fixed_var);
+        return nn_batch_norm_eval(graph->engine, graph->error, graph->arena, node->value.data, x,
+                                  &norm, attr->fixed_mean, attr->fixed_var);
     if (attr->running_mean == NULL || attr->running_var == NULL)
         return nn_fail(graph->error, DDOME_ERR_RUNTIME,
                        "batch-norm: training needs running statistics to move");
     if (!save_statistics(graph, node, x->c))
         return no_memory(graph, "batch-norm statistics");
-    return nn_batch_norm_train(graph->error, graph->arena, node->value.data, &node->saved,
-                               attr->running_mean, attr->running_var, x, gamma, beta);
+    return nn_batch_norm_train(graph->engine, graph->error, graph->arena, node->value.data,
+                               &node->saved, attr->running_mean, attr->running_var, x, &norm);
+}
+
+static void batch_norm_again(nn_graph *graph, nn_node *node)
+{
+    const nn_batch_norm norm = batch_norm_of(node);
+    nn_batch_norm_again(graph->engine, node->value.data, &node->inputs[0]->value, &norm,
+                        &node->saved);
 }
 
 static bool group_norm_shape(nn_node *node)
@@ -216,15 +248,18 @@ static ddome_status norm_backward(nn_graph *graph, nn_node *node)
         return no_memory(graph, "a gradient");
     ddome_status status;
     if (node->op == NN_OP_BATCH_NORM)
-        status = nn_batch_norm_backward(graph->error, graph->arena, dx, dgamma, dbeta, node->grad,
-                                        &x->value, gamma->value.data, &node->saved);
+        status = nn_batch_norm_backward(
+            graph->engine, graph->error, graph->arena, dx, dgamma, dbeta, node->grad,
+            node->attr.relu ? node->value.data : NULL, &x->value, gamma->value.data, &node->saved);
     else
         status =
             nn_group_norm_backward(graph->error, graph->arena, dx, dgamma, dbeta, node->grad,
                                    &x->value, gamma->value.data, &node->saved, node->attr.groups);
-    nn_graph_grad_deliver(x, dx);
-    nn_graph_grad_deliver(gamma, dgamma);
-    nn_graph_grad_deliver(beta, dbeta);
+    nn_graph_grad_deliver(graph, x, dx);
+    nn_graph_grad_deliver(graph, gamma, dgamma);
+    nn_graph_grad_deliver(graph, beta, dbeta);
+    if (status == DDOME_OK && node->input_count == 4)
+        nn_graph_grad_hand_down(graph, node, node->inputs[3]);
     return status;
 }
 
@@ -232,14 +267,15 @@ static ddome_status norm_backward(nn_graph *graph, nn_node *node)
 
 static ddome_status relu_forward(nn_graph *graph, nn_node *node)
 {
-    (void)graph;
-    nn_relu_forward(node->value.data, node->inputs[0]->value.data, nn_tensor_count(&node->value));
+    nn_relu_forward(graph->engine, node->value.data, node->inputs[0]->value.data,
+                    nn_tensor_count(&node->value));
     return DDOME_OK;
 }
 
-static void relu_gradient(float *dx, const nn_node *node)
+static void relu_gradient(const nn_graph *graph, float *dx, const nn_node *node)
 {
-    nn_relu_backward(dx, node->grad, node->value.data, nn_tensor_count(&node->value));
+    nn_relu_backward(graph->engine, dx, node->grad, node->value.data,
+                     nn_tensor_count(&node->value));
 }
 
 static ddome_status relu_backward(nn_graph *graph, nn_node *node)
@@ -254,14 +290,14 @@ static bool add_shape(nn_node *node)
 
 static ddome_status add_forward(nn_graph *graph, nn_node *node)
 {
-    (void)graph;
-    nn_add(node->value.data, node->inputs[0]->value.data, node->inputs[1]->value.data,
-           nn_tensor_count(&node->value));
+    nn_add(graph->engine, node->value.data, node->inputs[0]->value.data,
+           node->inputs[1]->value.data, nn_tensor_count(&node->value));
     return DDOME_OK;
 }
 
-static void add_gradient(float *dx, const nn_node *node)
+static void add_gradient(const nn_graph *graph, float *dx, const nn_node *node)
 {
+    (void)graph;
     memcpy(dx, node->grad, nn_tensor_count(&node->value) * sizeof *dx);
 }
 
@@ -298,8 +334,9 @@ static ddome_status max_pool_forward(nn_graph *graph, nn_node *node)
     return DDOME_OK;
 }
 
-static void max_pool_gradient(float *dx, const nn_node *node)
+static void max_pool_gradient(const nn_graph *graph, float *dx, const nn_node *node)
 {
+    (void)graph;
     nn_max_pool_backward(dx, node->grad, node->choice, &node->attr.window);
 }
 
@@ -324,8 +361,9 @@ static ddome_status avg_pool_forward(nn_graph *graph, nn_node *node)
     return DDOME_OK;
 }
 
-static void avg_pool_gradient(float *dx, const nn_node *node)
+static void avg_pool_gradient(const nn_graph *graph, float *dx, const nn_node *node)
 {
+    (void)graph;
     nn_tensor out = node->inputs[0]->value;
     out.data = dx;
     nn_avg_pool_backward(&out, node->grad);
@@ -389,7 +427,7 @@ static ddome_status mixture_backward(nn_graph *graph, nn_node *node)
     else
         nn_mixture_probs_backward(d[0], d + 1, node->grad, node->value.data, gate, logits, s);
     for (size_t i = 0; i <= s->k; i++)
-        nn_graph_grad_deliver(node->inputs[i], d[i]);
+        nn_graph_grad_deliver(graph, node->inputs[i], d[i]);
     return DDOME_OK;
 }
 
@@ -427,8 +465,9 @@ static ddome_status loss_forward(nn_graph *graph, nn_node *node)
     return DDOME_OK;
 }
 
-static void loss_gradient(float *dz, const nn_node *node)
+static void loss_gradient(const nn_graph *graph, float *dz, const nn_node *node)
 {
+    (void)graph;
     const nn_tensor *z = &node->inputs[0]->value;
     nn_cross_entropy_backward(dz, z->data, node->attr.labels, z->n, per_sample(z), *node->grad);
 }
@@ -439,26 +478,27 @@ static ddome_status loss_backward(nn_graph *graph, nn_node *node)
 }
 
 const nn_op_entry nn_op_table[NN_OP_COUNT] = {
-    [NN_OP_LEAF] = {"leaf", "an input or a parameter", NULL, NULL, NULL},
+    [NN_OP_LEAF] = {"leaf", "an input or a parameter", NULL, NULL, NULL, NULL},
     [NN_OP_CONV] = {"conv", "y[n,oh,ow,oc] = sum over (kh,kw,ic) of x*w", conv_shape, conv_forward,
-                    conv_backward},
+                    conv_backward, NULL},
     [NN_OP_LINEAR] = {"linear", "y[n,o] = sum over i of x[n,i]*w[o,i], + b[o]", linear_shape,
-                      linear_forward, linear_backward},
-    [NN_OP_BATCH_NORM] = {"batch_norm", "y = gamma*((x-mean)*rsqrt(var+eps)) + beta", norm_shape,
-                          batch_norm_forward, norm_backward},
+                      linear_forward, linear_backward, NULL},
+    [NN_OP_BATCH_NORM] = {"batch_norm",
+                          "y = gamma*((x-mean)*rsqrt(var+eps)) + beta, + residual, max(y,0)",
+                          batch_norm_shape, batch_norm_forward, norm_backward, batch_norm_again},
     [NN_OP_GROUP_NORM] = {"group_norm", "y = gamma*((x-mean)*rsqrt(var+eps)) + beta",
-                          group_norm_shape, group_norm_forward, norm_backward},
-    [NN_OP_RELU] = {"relu", "y = x > 0 ? x : 0", shape_as_input, relu_forward, relu_backward},
+                          group_norm_shape, group_norm_forward, norm_backward, NULL},
+    [NN_OP_RELU] = {"relu", "y = x > 0 ? x : 0", shape_as_input, relu_forward, relu_backward, NULL},
     [NN_OP_MAX_POOL] = {"max_pool", "y = first max over (kh,kw)", max_pool_shape, max_pool_forward,
-                        max_pool_backward},
+                        max_pool_backward, NULL},
     [NN_OP_AVG_POOL] = {"avg_pool", "y[n,c] = sum over (h,w) of x / (h*w)", avg_pool_shape,
-                        avg_pool_forward, avg_pool_backward},
-    [NN_OP_ADD] = {"add", "y = a + b", add_shape, add_forward, add_backward},
+                        avg_pool_forward, avg_pool_backward, NULL},
+    [NN_OP_ADD] = {"add", "y = a + b", add_shape, add_forward, add_backward, NULL},
     [NN_OP_MIXTURE] = {"mixture", "z = sum over chosen i of softmax(gate)_i * z_i", mixture_shape,
-                       mixture_forward, mixture_backward},
+                       mixture_forward, mixture_backward, NULL},
     [NN_OP_MIXTURE_PROBS] = {"mixture_probs",
                              "z = log sum over chosen i of softmax(gate)_i * softmax(z_i)",
-                             mixture_shape, mixture_forward, mixture_backward},
+                             mixture_shape, mixture_forward, mixture_backward, NULL},
     [NN_OP_CROSS_ENTROPY] = {"cross_entropy", "mean over n of log sum exp(z) - z[label]",
-                             loss_shape, loss_forward, loss_backward},
+                             loss_shape, loss_forward, loss_backward, NULL},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The only door to the operating system: files, folders, clock. os_posix.c is the usual one;
- * os_c99.c is a stand-in that needs nothing but C99 (make OS=c99). */
+/* The door to the operating system: files, folders, clock; threads are behind team.h. os_posix.c is
+ * the usual one; os_c99.c is a stand-in that needs nothing but C99 (make OS=c99). */
 #ifndef NN_OS_H
 #define NN_OS_H
 

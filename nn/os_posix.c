@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files, folders and clock by POSIX: the only file of the project that is not plain C99. */
+/* Files, folders and clock by POSIX: with team_threads.c all of the project that is not plain
+ * C99. */
 #define _POSIX_C_SOURCE 200809L
 #include "os.h"
 

@@ -135,44 +135,54 @@ static const nn_slice *statistic(nn_net *net, const char *name, const char *suff
     return next_slice(net, &wanted);
 }
 
-static nn_node *batch_norm(nn_net *net, nn_node *inputs[3], const char *name, size_t c)
+static void take_statistics(nn_net *net, nn_attr *attr, const char *name, size_t c)
 {
-    nn_attr attr = {0};
     /* copied: declaring the second slice may move the first */
     const nn_slice *slice = statistic(net, name, "running_mean", NN_INIT_ZERO, c);
     const size_t mean = slice == NULL ? 0 : slice->offset;
     slice = statistic(net, name, "running_var", NN_INIT_ONE, c);
     if (slice == NULL)
-        return NULL;
+        return;
     if (net->declare != NULL) {
         net->declare->batch_norms++;
     } else {
-        attr.fixed_mean = net->values + mean;
-        attr.fixed_var = net->values + slice->offset;
+        attr->fixed_mean = net->values + mean;
+        attr->fixed_var = net->values + slice->offset;
     }
     if (net->statistics != NULL) {
-        attr.running_mean = net->statistics + mean;
-        attr.running_var = net->statistics + slice->offset;
+        attr->running_mean = net->statistics + mean;
+        attr->running_var = net->statistics + slice->offset;
     }
-    return nn_graph_apply(net->graph, NN_OP_BATCH_NORM, inputs, 3, &attr);
 }
 
-nn_node *nn_net_norm(nn_net *net, nn_node *x, const char *name, const nn_norm_choice *choice)
+nn_norm_layer nn_net_norm(nn_net *net, size_t c, const char *name, const nn_norm_choice *choice)
 {
-    if (net->graph->status != DDOME_OK)
-        return NULL;
-    const size_t c = x->value.c;
+    nn_norm_layer layer = {.op = choice->group ? NN_OP_GROUP_NORM : NN_OP_BATCH_NORM};
     nn_slice one = {.init = NN_INIT_ONE, .rank = 1, .shape = {c}},
              zero = {.init = NN_INIT_ZERO, .rank = 1, .shape = {c}};
-    nn_node *gamma = parameter(net, name, "weight", &one);
-    nn_node *beta = parameter(net, name, "bias", &zero);
-    if (beta == NULL)
-        return NULL;
-    nn_node *inputs[3] = {x, gamma, beta};
-    if (!choice->group)
-        return batch_norm(net, inputs, name, c);
-    nn_attr attr = {.groups = nn_max(1, c / nn_max(1, choice->channels))};
-    return nn_graph_apply(net->graph, NN_OP_GROUP_NORM, inputs, 3, &attr);
+    layer.gamma = parameter(net, name, "weight", &one);
+    layer.beta = parameter(net, name, "bias", &zero);
+    if (choice->group)
+        layer.attr.groups = nn_max(1, c / nn_max(1, choice->channels));
+    else
+        take_statistics(net, &layer.attr, name, c);
+    return layer;
+}
+
+/* Batch-norm does all in one operation. */
+nn_node *nn_norm_apply(nn_graph *graph, const nn_norm_layer *layer, nn_node *x, bool relu,
+                       nn_node *residual)
+{
+    nn_node *inputs[4] = {x, layer->gamma, layer->beta, residual};
+    nn_attr attr = layer->attr;
+    if (layer->op == NN_OP_BATCH_NORM) {
+        attr.relu = relu;
+        return nn_graph_apply(graph, layer->op, inputs, residual == NULL ? 3 : 4, &attr);
+    }
+    nn_node *y = nn_graph_apply(graph, layer->op, inputs, 3, &attr);
+    if (residual != NULL)
+        y = nn_graph_add(graph, y, residual);
+    return relu ? nn_graph_relu(graph, y) : y;
 }
 
 /* ---- flat vectors ---- */

@@ -64,7 +64,19 @@ typedef struct nn_norm_choice {
     size_t channels; /* channels per group, at least one group (D20) */
 } nn_norm_choice;
 
-nn_node *nn_net_norm(nn_net *net, nn_node *x, const char *name, const nn_norm_choice *choice);
+/* The slices of a normalisation of c channels, taken before it is applied, so that their order does
+ * not depend on the tape's. */
+typedef struct nn_norm_layer {
+    nn_node *gamma, *beta;
+    nn_op op;
+    nn_attr attr;
+} nn_norm_layer;
+
+nn_norm_layer nn_net_norm(nn_net *net, size_t c, const char *name, const nn_norm_choice *choice);
+
+/* norm(x), + residual unless NULL, max(y, +0) if relu. */
+nn_node *nn_norm_apply(nn_graph *graph, const nn_norm_layer *layer, nn_node *x, bool relu,
+                       nn_node *residual);
 
 /* Fills a flat vector by each slice's rule: stream, counter round = slice number, client as given
  * (SPEC 6.6). */

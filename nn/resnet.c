@@ -25,35 +25,66 @@ static const char *child(char *name, size_t size, const block *b, const char *su
     return name;
 }
 
-static nn_node *conv_norm(const block *b, nn_node *x, const char *conv, const char *norm, size_t k,
-                          size_t stride)
+static nn_node *conv(const block *b, nn_node *x, const char *suffix, size_t k, size_t stride)
 {
     char name[NN_SLICE_NAME];
-    nn_node *y =
-        nn_net_conv(b->net, x, child(name, sizeof name, b, conv), b->channels, k, stride, k / 2);
-    return nn_net_norm(b->net, y, child(name, sizeof name, b, norm), b->norm);
+    return nn_net_conv(b->net, x, child(name, sizeof name, b, suffix), b->channels, k, stride,
+                       k / 2);
 }
 
-/* y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)); the shortcut is a strided 1x1
- * convolution where the shape changes. */
+static nn_norm_layer norm(const block *b, const char *suffix)
+{
+    char name[NN_SLICE_NAME];
+    return nn_net_norm(b->net, b->channels, child(name, sizeof name, b, suffix), b->norm);
+}
+
+/* relu(norm(y) + residual); y has no further use. */
+static nn_node *norm_relu(const block *b, nn_node *y, const nn_norm_layer *layer, nn_node *residual)
+{
+    nn_node *out = nn_norm_apply(b->net->graph, layer, y, true, residual);
+    nn_graph_drop(b->net->graph, y);
+    return out;
+}
+
+/* x itself, or where the shape changes a strided 1x1 convolution of it. */
+static nn_node *shortcut(const block *b, nn_node *x)
+{
+    if (b->stride == 1 && x->value.c == b->channels)
+        return x;
+    nn_node *y = conv(b, x, "downsample.0", 1, b->stride);
+    const nn_norm_layer bn = norm(b, "downsample.1");
+    nn_node *out = nn_norm_apply(b->net->graph, &bn, y, false, NULL);
+    nn_graph_drop(b->net->graph, y);
+    return out;
+}
+
+/* relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)). */
 static nn_node *basic_block(const block *b, nn_node *x)
 {
     nn_graph *graph = b->net->graph;
     if (graph->status != DDOME_OK)
         return NULL;
-    const bool reshape = b->stride != 1 || x->value.c != b->channels;
-    nn_node *y = conv_norm(b, x, "conv1", "bn1", 3, b->stride);
-    y = conv_norm(b, nn_graph_relu(graph, y), "conv2", "bn2", 3, 1);
-    nn_node *shortcut = reshape ? conv_norm(b, x, "downsample.0", "downsample.1", 1, b->stride) : x;
-    return nn_graph_relu(graph, nn_graph_add(graph, y, shortcut));
+    nn_node *y = conv(b, x, "conv1", 3, b->stride);
+    const nn_norm_layer bn1 = norm(b, "bn1");
+    nn_node *inner = norm_relu(b, y, &bn1, NULL);
+    y = conv(b, inner, "conv2", 3, 1);
+    nn_graph_drop(graph, inner);
+    const nn_norm_layer bn2 = norm(b, "bn2");
+    nn_node *residual = shortcut(b, x);
+    nn_node *out = norm_relu(b, y, &bn2, residual);
+    nn_graph_drop(graph, residual);
+    nn_graph_drop(graph, x);
+    return out;
 }
 
 static nn_node *stem(nn_net *net, nn_node *x, const nn_resnet *resnet)
 {
     const size_t k = resnet->big_stem ? 7 : 3, stride = resnet->big_stem ? 2 : 1;
     nn_node *y = nn_net_conv(net, x, "conv1", resnet->width, k, stride, k / 2);
-    y = nn_graph_relu(net->graph, nn_net_norm(net, y, "bn1", &resnet->norm));
-    return resnet->big_stem ? nn_graph_max_pool(net->graph, y, 3, 2, 1) : y;
+    const nn_norm_layer bn = nn_net_norm(net, resnet->width, "bn1", &resnet->norm);
+    nn_node *out = nn_norm_apply(net->graph, &bn, y, true, NULL);
+    nn_graph_drop(net->graph, y);
+    return resnet->big_stem ? nn_graph_max_pool(net->graph, out, 3, 2, 1) : out;
 }
 
 nn_node *nn_resnet_build(nn_net *net, nn_node **features, nn_node *x, const nn_resnet *resnet)

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "fma.h"
 #include "fmath.h"
 #include "hash.h"
 #include "rng.h"
@@ -67,6 +68,30 @@ static bool does_not_contract_doubles(void)
     double statements = product + c;
     volatile double first = expression, second = statements;
     return first == 0.0 && second == 0.0;
+}
+
+typedef struct sum_of_product {
+    uint32_t a, b, c, fused;
+} sum_of_product;
+
+/* The known answers of SPEC 2.5: the tie of does_not_contract, now fused; sums next to a tie by
+ * 2^-70, normal and subnormal, that a double rounds onto it; a product that is rounded to -0. */
+static bool fuses(void)
+{
+    static const sum_of_product sums[] = {
+        {0x3f800800, 0x3f800800, 0xbf801000, 0x33800000},
+        {0x33800001, 0x3f7ffffe, 0x3f800001, 0x3f800001},
+        {0x1a000001, 0x19fffffe, 0x00400001, 0x00400001},
+        {0x8d800000, 0x0d800000, 0x00000000, 0x80000000},
+    };
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
+        volatile float a = nn_float_from_bits(sums[i].a), b = nn_float_from_bits(sums[i].b);
+        volatile float c = nn_float_from_bits(sums[i].c);
+        volatile float chosen = nn_fmaf(a, b, c), exact = nn_fmaf_exact(a, b, c);
+        if (nn_float_bits(chosen) != sums[i].fused || nn_float_bits(exact) != sums[i].fused)
+            return false;
+    }
+    return true;
 }
 
 /* (big + 1) - big is 0; in any other order it is 1. A chain over an array shows a compiler that
@@ -240,6 +265,7 @@ static const witness witnesses[] = {
     {keeps_subnormals, "subnormals are kept", FLUSH},
     {does_not_contract, "a*b+c rounds twice in float", CONTRACT},
     {does_not_contract_doubles, "a*b+c rounds twice in double", CONTRACT},
+    {fuses, "a fused a*b+c rounds once", FAST},
     {does_not_reassociate, "sums keep their order", FAST},
     {divides, "a quotient is divided, not multiplied", FAST},
     {floats_have_24_bits, "floats have no excess precision", SSE},

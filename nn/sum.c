@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "kernels.h"
+
 float nn_sum(const float *x, size_t count)
 {
     nn_running_sum sum = {0, 0, 0};
@@ -17,11 +19,7 @@ void nn_sum_columns(float *total, float *block, const float *x, size_t rows, siz
 {
     memset(total, 0, cols * sizeof *total);
     for (size_t start = 0; start < rows; start += NN_BLOCK) {
-        size_t end = nn_min(rows, start + NN_BLOCK);
-        memset(block, 0, cols * sizeof *block);
-        for (size_t i = start; i < end; i++)
-            for (size_t j = 0; j < cols; j++)
-                block[j] = block[j] + x[i * cols + j];
+        nn_kernels_c.column_sum(block, x + start * cols, nn_min(NN_BLOCK, rows - start), cols);
         for (size_t j = 0; j < cols; j++)
             total[j] = total[j] + block[j];
     }

@@ -101,6 +101,17 @@ fails "too few arguments" 2 "usage: ddome report" report
 fails "too many arguments" 2 "usage: ddome selftest" selftest x
 fails "seed list with an empty item" 2 "--seeds: expected numbers" train --seeds 1,,2 --out run
 fails "seed list with a word" 2 "seed: expected a whole number" train --seeds 1,x --out run
+fails "no thread" 2 "threads: expected a whole number 1..256, found 0" train --threads 0 --out run
+fails "too many threads" 2 "1..256, found 257" train --threads 257 --out run
+fails "threads that are no number" 2 "--threads: expected a whole number 1..256, found 2x" \
+    pretrain --threads 2x --out run
+fails "a number of threads beyond any" 2 "found 99999999999" train --threads=99999999999 --out run
+DDOME_ISA=altivec
+export DDOME_ISA
+fails "kernels nobody has" 2 "kernels altivec: expected c or a set that this build and this processor have" \
+    train $tiny --out run
+unset DDOME_ISA
+fails "threads where nothing runs" 2 "takes no --threads" config --threads 2
 fails "seed twice" 2 "found 1 twice" train --seeds 1,2,1 --out run
 
 # ---- configuration: status 2 ----
@@ -268,9 +279,126 @@ for algo in fedavg common; do
         why="status $status: $(cat err)"
     verdict "train --algo $algo" "$why"
 done
+call train $tiny arith=fma --out fused --quiet
+why=
+[ "$status" -eq 0 ] && grep -q '"arith": "fma"' fused/manifest.json ||
+    why="status $status: $(cat err)"
+grep -q '^arith = "fma"$' fused/config.toml || why="$why; not in config.toml"
+grep -q '"arith": "ma"' run/manifest.json || why="$why; the default is not ma"
+verdict "train in the profile fma says so" "$why"
 why=
 cmp -s run/partition.csv fedavg/partition.csv || why="other bytes"
 verdict "every algorithm has the same partition" "$why"
+
+# ---- kernels ----
+
+# same_kernels NAME RUN ARGS...: RUN/SHA256SUMS with every kernel table; one that the build or the processor lacks is
+# refused, and the portable one is never lacking.
+same_kernels() {
+    name=$1
+    like=$2
+    shift 2
+    for isa in c sse2 avx2 avx512 neon; do
+        why=
+        DDOME_ISA=$isa
+        export DDOME_ISA
+        call "$@" --out kernels --force --quiet
+        unset DDOME_ISA
+        if [ "$status" -eq 2 ] && [ $isa != c ] && grep -q "kernels $isa: expected c or" err; then
+            [ ! -e kernels ] || why="the folder was made"
+            verdict "$name: $isa is refused here" "$why"
+        else
+            [ "$status" -eq 0 ] && cmp -s "$like/SHA256SUMS" kernels/SHA256SUMS || why="status $status: $(cat err)"
+            grep -q "\"kernels\": \"$isa\"" kernels/host.json || why="$why; not in host.json"
+            verdict "$name: $isa" "$why"
+        fi
+        rm -rf kernels
+    done
+}
+
+same_kernels "the same hashes from all kernels" run train $tiny
+same_kernels "the same hashes from all kernels, profile fma" fused train $tiny arith=fma
+why=
+cmp -s run/rounds.jsonl fused/rounds.jsonl && why="the same bits"
+verdict "the profile fma has other bits" "$why"
+
+# ---- threads ----
+
+# same_threads NAME RUN ARGS...: RUN/SHA256SUMS with 1, 2, 3 and 7 threads.
+same_threads() {
+    name=$1
+    like=$2
+    shift 2
+    why=
+    for threads in 1 2 3 7; do
+        call "$@" --threads $threads --out threads --force --quiet
+        [ "$status" -eq 0 ] && cmp -s "$like/SHA256SUMS" threads/SHA256SUMS ||
+            why="$why; $threads threads: status $status, other hashes? $(cat err)"
+        grep -q "\"threads\": $threads," threads/host.json || why="$why; not in host.json"
+    done
+    verdict "$name" "$why"
+}
+
+# same_failure NAME WORDS...: one line and status 7, whoever comes first.
+same_failure() {
+    name=$1
+    shift
+    call train "$@" --threads 1 --out failed --force --quiet
+    first=$status
+    mv err first
+    why=
+    [ "$first" -eq 7 ] && grep -q 'is not finite' first || why="status $first: $(cat first)"
+    for threads in 3 7 3 7; do
+        call train "$@" --threads $threads --out failed --force --quiet
+        [ "$status" -eq "$first" ] && cmp -s err first ||
+            why="$why; $threads threads: status $status: $(cat err)"
+    done
+    verdict "$name" "$why"
+}
+
+call train $tiny --threads 2 --out threads --quiet
+if [ "$status" -eq 2 ] && grep -q 'this build has no threads' err; then
+    why=
+    [ ! -e threads ] || why="the folder was made"
+    call train $tiny --threads 1 --out threads --quiet
+    [ "$status" -eq 0 ] && cmp -s before threads/SHA256SUMS || why="$why; status $status: $(cat err)"
+    verdict "a build without threads takes one and refuses two" "$why"
+    skip "the same hashes for any number of threads" "this build has no threads"
+else
+    same_threads "the same hashes for any number of threads" run train $tiny
+    same_threads "the same hashes for any number of threads: fedavg" fedavg train $tiny --algo fedavg
+    call pretrain $tiny --out common_run --quiet
+    same_threads "the same hashes for any number of threads: pretrain" common_run pretrain $tiny
+    rm -rf common_run
+    call eval run --quiet
+    mv out want
+    why=
+    for threads in 2 3 7; do
+        call eval run --threads $threads --quiet
+        [ "$status" -eq 0 ] && cmp -s out want || why="$why; $threads threads: $(cat err)"
+    done
+    verdict "eval prints the same for any number of threads" "$why"
+    same_failure "a failing client is told the same for any number of threads" \
+        $tiny lr=1000 momentum=0.9 epochs=4 rounds=8
+    same_failure "the same for fedavg" \
+        $tiny lr=1000 momentum=0.9 epochs=4 rounds=8 --algo fedavg
+    # Stacks beyond the limit; where the limit alone stops a run (sanitizers), nothing is learnt.
+    if (ulimit -v 600000 && "$program" train $tiny --out limit --force --quiet) > out 2> err; then
+        (ulimit -v 600000 && "$program" train $tiny --threads 256 --out limited --quiet) > out 2> err
+        status=$?
+        why=
+        [ "$status" -eq 1 ] && grep -q 'cannot start 256 threads: thread' err ||
+            why="status $status: $(cat err)"
+        [ "$(wc -l < err)" -eq 1 ] && [ ! -e limited ] || why="$why; more than one line, or a folder"
+        if [ "$status" -eq 0 ]; then
+            skip "threads that cannot be started" "small stacks here"
+        else
+            verdict "threads that cannot be started" "$why"
+        fi
+    else
+        skip "threads that cannot be started" "no limit on memory here"
+    fi
+fi
 
 # ---- the other commands ----
 
@@ -338,6 +466,11 @@ why=
 grep '^2,' out | cmp -s - last || why="$why; not the lines of clients.csv"
 [ ! -s err ] || why="$why; --quiet is not silent"
 verdict "eval repeats the last evaluation" "$why"
+call eval fused --quiet
+tail -n +2 fused/clients.csv | grep '^2,' > last
+why=
+[ "$status" -eq 0 ] && grep '^2,' out | cmp -s - last || why="status $status: $(cat err)"
+verdict "eval keeps the profile of its run" "$why"
 call eval from_file eval_scope=global --quiet
 why=
 [ "$status" -eq 0 ] && grep -q '(1 clients)$' out || why="status $status: $(cat err)"
@@ -378,6 +511,7 @@ fails "a common expert of another architecture" 3 "another architecture" \
 [ ! -e refused ] || mkdir refused.left
 verdict "a refused common expert leaves no folder" "$([ ! -e refused.left ] || echo refused was made)"
 fails "eval on other data" 4 "the data are not those of" eval other synth_noise=25
+fails "eval in another profile" 4 "arith = fma is not the profile of" eval other arith=fma
 fails "report of a damaged table" 3 "cut/experts.csv: expected" report cut
 fails "report of no run" 3 "manifest.json" report nowhere
 mv run.kept run
@@ -467,7 +601,7 @@ links() {
     why=
     (
         cd "link$3" &&
-            $2 -o user "$3" -I. libddome.a -lm ${CFLAGS_EXTRA:-} &&
+            $2 -o user "$3" -I. libddome.a -lm -pthread ${CFLAGS_EXTRA:-} &&
             ./user out > hash
     ) > err 2>&1 || why="$(head -n 3 err)"
     [ -n "$why" ] || call train $tiny --out "link$3/cli" --quiet

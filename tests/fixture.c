@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Buffers, patterns, random inputs and golden texts of the suites. */
+/* Buffers, patterns, random inputs, engines and golden texts of the suites. */
 #include "fixture.h"
 
 #include <math.h>
@@ -186,6 +186,67 @@ double *test_magnitudes(const float *x, size_t count)
     return wide;
 }
 
+/* ---- engines ---- */
+
+const nn_engine *test_engine(void)
+{
+    static nn_engine engine;
+    ddome_error error = {DDOME_OK, ""};
+    if (engine.kernels != NULL)
+        return &engine;
+    if (nn_kernels_find(&error, &engine.kernels, getenv("DDOME_ISA")) != DDOME_OK) {
+        fprintf(stderr, "runner: DDOME_ISA: %s\n", error.text);
+        exit(DDOME_ERR_USAGE);
+    }
+    return &engine;
+}
+
+size_t test_engines(nn_engine engines[TEST_ENGINES])
+{
+    const nn_kernels *tables[NN_KERNELS_MAX];
+    const size_t count = NN_ARITH_COUNT * nn_kernels_all(tables);
+    for (size_t i = 0; i < count; i++)
+        engines[i] = (nn_engine){tables[i / NN_ARITH_COUNT], (nn_arith)(i % NN_ARITH_COUNT), NULL};
+    return count;
+}
+
+bits_profile test_profile(const nn_engine *engine)
+{
+    return engine->arith == NN_ARITH_FMA ? BITS_FMA : BITS_MA;
+}
+
+const char *test_engine_name(const nn_engine *engine)
+{
+    static char names[4][32];
+    static size_t next;
+    char *name = names[next++ % 4];
+    snprintf(name, sizeof names[0], "%s, %s", engine->kernels->name,
+             engine->arith == NN_ARITH_FMA ? "fma" : "ma");
+    return name;
+}
+
+static nn_arena team_arena;
+
+bool test_team_engines(nn_engine engines[NN_ARITH_COUNT], size_t workers)
+{
+    ddome_error error = {DDOME_OK, ""};
+    nn_team *team = NULL;
+    const ddome_status status = nn_team_open(&error, &team_arena, &team, workers);
+    for (int i = 0; i < NN_ARITH_COUNT; i++)
+        engines[i] = (nn_engine){test_engine()->kernels, (nn_arith)i, team};
+    if (status == DDOME_ERR_USAGE)
+        test_skip(error.text);
+    else
+        test_status("a team", status, DDOME_OK, &error, NULL);
+    return status == DDOME_OK;
+}
+
+void test_team_close(const nn_engine engines[NN_ARITH_COUNT])
+{
+    nn_team_close(engines[0].team);
+    nn_arena_free(&team_arena);
+}
+
 /* ---- golden texts ---- */
 
 static bool write_golden(const char *name, const char *text)
@@ -208,4 +269,15 @@ bool test_golden_text(const char *name, const char *text)
         return write_golden(name, text);
     const char *golden = test_golden(name);
     return golden != NULL && test_same_text(name, text, golden);
+}
+
+/* One less, as many, one more, and two full tiles and one; of columns half a panel or a whole one.
+ */
+void test_tile(size_t *rows, size_t *cols, const nn_kernels *kernels, size_t i)
+{
+    const size_t whole = i % 6 < 3 ? kernels->panel : nn_max(2, kernels->panel / 2);
+    *cols = whole - 1 + i % 3;
+    const size_t most = nn_tile_rows(kernels, *cols);
+    const size_t counts[4] = {most - 1, most, most + 1, 2 * most + 1};
+    *rows = nn_max(1, counts[i / 6]);
 }

@@ -51,30 +51,52 @@ bool test_federation_config(ddome_config *config, const char *keys)
     return set_all(config, set_public, TINY) && set_all(config, set_public, keys);
 }
 
-bool test_federation_init(fl_run *run, ddome_error *error, const char *keys)
+static bool init(fl_run *run, ddome_error *error, const char *keys, size_t threads)
 {
     fl_config config;
     memset(run, 0, sizeof *run);
     memset(error, 0, sizeof *error);
-    return test_federation_keys(&config, keys) &&
-           test_status("set-up", fl_run_init(error, run, &config, NULL), DDOME_OK, error, NULL);
+    if (!test_federation_keys(&config, keys))
+        return false;
+    const ddome_status status = fl_run_init(error, run, &config, threads, NULL);
+    if (strstr(error->text, "no threads") != NULL) {
+        test_skip("this build has no threads");
+        return false;
+    }
+    return test_status("set-up", status, DDOME_OK, error, NULL);
+}
+
+bool test_federation_init(fl_run *run, ddome_error *error, const char *keys)
+{
+    return init(run, error, keys, 1);
+}
+
+bool test_federation_threads(fl_run *run, ddome_error *error, const char *keys, size_t threads)
+{
+    return init(run, error, keys, threads) &&
+           test_status("a tiny federation", fl_run_set_up(run), DDOME_OK, error, NULL);
 }
 
 bool test_federation(fl_run *run, ddome_error *error, const char *keys)
 {
-    if (!test_federation_init(run, error, keys))
-        return false;
-    return test_status("a tiny federation", fl_run_set_up(run), DDOME_OK, error, NULL);
+    return test_federation_threads(run, error, keys, 1);
+}
+
+ddome_status test_client(ddome_error *error, nn_arena *scratch, fl_visit *visit, const fl_run *run)
+{
+    ddome_status status = fl_run_choose(error, scratch, visit, run);
+    if (status == DDOME_OK)
+        status = fl_server_send(error, scratch, visit, &run->server);
+    if (status == DDOME_OK)
+        status = fl_client_train(error, scratch, visit, &run->world);
+    return status;
 }
 
 ddome_status test_round(fl_run *run, uint32_t round)
 {
     ddome_status status = fl_run_open_round(run, round);
-    for (size_t i = 0; i < run->active && status == DDOME_OK; i++) {
-        status = fl_run_choose(run, round, i);
-        if (status == DDOME_OK)
-            status = fl_run_visit(run, i);
-    }
+    if (status == DDOME_OK)
+        status = fl_run_clients(run, test_client, fl_run_take);
     return status == DDOME_OK ? fl_run_close_round(run, round) : status;
 }
 
@@ -109,7 +131,7 @@ bool test_sgd_batch(test_sgd *s, const uint32_t *samples, size_t count)
     x.data = test_floats(nn_tensor_count(&x));
     uint32_t *labels = test_bytes(x.n, sizeof *labels);
     data_batch_fill(&x, labels, set, &set->train, samples, x.n);
-    nn_graph graph = {.arena = &arena, .training = true};
+    nn_graph graph = {.engine = test_engine(), .arena = &arena, .training = true};
     nn_net net = {&graph, NULL, &model->layout, s->values, s->grads, s->values, 0};
     nn_node *z = nn_mlp_build(&net, NULL, nn_graph_leaf(&graph, &x, NULL), &model->mlp);
     nn_node *loss = nn_graph_cross_entropy(&graph, z, labels);

@@ -13,10 +13,16 @@
  * fails) when something went wrong. */
 bool test_federation(fl_run *run, ddome_error *error, const char *keys);
 
+/* The same with so many threads; the case is skipped when the build has none. */
+bool test_federation_threads(fl_run *run, ddome_error *error, const char *keys, size_t threads);
+
 /* The configuration alone; behind the public handle; and a run that is set up and no more. */
 bool test_federation_keys(fl_config *config, const char *keys);
 bool test_federation_config(ddome_config *config, const char *keys);
 bool test_federation_init(fl_run *run, ddome_error *error, const char *keys);
+
+/* One participant's part of a round. */
+ddome_status test_client(ddome_error *error, nn_arena *scratch, fl_visit *visit, const fl_run *run);
 
 /* One round without evaluation. */
 ddome_status test_round(fl_run *run, uint32_t round);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The same bits everywhere: one small run built by every compiler at every level here, by cross compilers under qemu, with plain
-# C99 in place of POSIX; the unit tests under sanitizers; exp and log against MPFR. Prints "ok NAME", "FAIL NAME", "skipped NAME: why"
+# C99 in place of POSIX, without threads, with three; the unit tests under sanitizers; exp and log against MPFR. Prints "ok NAME", "FAIL NAME", "skipped NAME: why"
 # and the totals.
 set -u
 
@@ -39,12 +39,14 @@ SMALL="synth_train=300 synth_test=90 synth_size=8 synth_domains=3 synth_shapes=2
     label_group=2 labels_per_client=4 samples_per_client=18 active_anchors=2 active_normal=2 batch=7 rounds=2
     pretrain_epochs=1 pretrain_batch=40 gate_hidden=9 unseen_clients=2 holdout_clients=1 init=common"
 
+WATCHED=
+
 # The run's SHA256SUMS against the first one made.
 same_run() { # NAME COMMAND...
     name=$1
     shift
     # shellcheck disable=SC2086
-    if ! "$@" train $SMALL --out "$work/$name/run" --quiet >>"$work/$name.log" 2>&1; then
+    if ! "$@" train $SMALL $WATCHED --out "$work/$name/run" --quiet >>"$work/$name.log" 2>&1; then
         line "FAIL matrix: $name does not run"
     elif [ ! -f "$work/want" ]; then
         cp "$work/$name/run/SHA256SUMS" "$work/want"
@@ -88,6 +90,31 @@ if build c99 ddome OS=c99; then
     same_run c99 "$work/c99/ddome"
 else
     line "FAIL matrix: OS=c99 does not build without a warning"
+fi
+
+if build alone ddome THREADS=0; then
+    same_run alone "$work/alone/ddome"
+else
+    line "FAIL matrix: THREADS=0 does not build without a warning"
+fi
+
+# Three threads, all of whose accesses are watched.
+watch="-O1 -g -fsanitize=thread"
+if ! echo 'int main(void) { return 0; }' | ${CC:-cc} $watch -x c -o "$work/probe" - 2>/dev/null || ! "$work/probe"; then
+    line "skipped matrix: threads under the thread sanitizer: the compiler or this machine lacks it"
+elif build watched "ddome build/tests/runner" CFLAGS_EXTRA="$watch"; then
+    WATCHED="--threads 3"
+    same_run watched "$work/watched/ddome"
+    WATCHED=
+    if (cd "$work/watched" && DDOME_TEST_DIR="$work/watched" build/tests/runner team crew) >"$work/watched.tests" 2>&1; then
+        line "ok matrix: teams and crews under the thread sanitizer"
+    else
+        line "FAIL matrix: threads under the thread sanitizer"
+        grep -E '^FAIL|WARNING' "$work/watched.tests" | head -n 10
+    fi
+else
+    line "FAIL matrix: the build for the thread sanitizer"
+    tail -n 5 "$work/watched.log"
 fi
 
 # Sanitizers: unit tests and command line tests.

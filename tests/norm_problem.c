@@ -6,6 +6,7 @@
 #include "oracle.h"
 
 #include <math.h>
+#include <string.h>
 
 static const float EPSILON = 1e-5f;
 
@@ -48,15 +49,19 @@ void norm_fill(norm_problem *p, float centre, test_random *random)
     test_fill_uniform(p->dy, p->count, 1.0f, random);
 }
 
-bool norm_run(norm_problem *p, float *mean, float *var)
+bool norm_run(norm_problem *p, const nn_engine *engine, float *mean, float *var)
 {
+    const size_t mark = test_mark();
+    float *kept = test_floats(p->count);
     nn_arena scratch = {0};
     ddome_status forward = DDOME_OK, backward;
+    memcpy(kept, p->dy, p->count * sizeof *kept);
     if (p->groups == 0) {
-        forward = nn_batch_norm_train(NULL, &scratch, p->y, &p->saved, mean, var, &p->x, p->gamma,
-                                      p->beta);
-        backward = nn_batch_norm_backward(NULL, &scratch, p->dx, p->dgamma, p->dbeta, p->dy, &p->x,
-                                          p->gamma, &p->saved);
+        const nn_batch_norm norm = {p->gamma, p->beta, NULL, false};
+        forward =
+            nn_batch_norm_train(engine, NULL, &scratch, p->y, &p->saved, mean, var, &p->x, &norm);
+        backward = nn_batch_norm_backward(engine, NULL, &scratch, p->dx, p->dgamma, p->dbeta, p->dy,
+                                          NULL, &p->x, p->gamma, &p->saved);
     } else {
         nn_group_norm_forward(p->y, &p->saved, &p->x, p->gamma, p->beta, p->groups);
         backward = nn_group_norm_backward(NULL, &scratch, p->dx, p->dgamma, p->dbeta, p->dy, &p->x,
@@ -64,7 +69,9 @@ bool norm_run(norm_problem *p, float *mean, float *var)
     }
     bool good =
         CHECK(forward == DDOME_OK) && CHECK(backward == DDOME_OK) && CHECK(scratch.used == 0);
+    good = good && test_same_floats("dy untouched", p->dy, kept, p->count);
     nn_arena_free(&scratch);
+    test_rewind(mark);
     return good;
 }
 

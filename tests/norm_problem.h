@@ -25,8 +25,9 @@ norm_problem norm_make(size_t n, size_t h, size_t w, size_t c, size_t groups);
 /* Uniform values around `centre`. */
 void norm_fill(norm_problem *p, float centre, test_random *random);
 
-/* Runs nn forward and backward; mean and var are the running statistics (batch-norm only). */
-bool norm_run(norm_problem *p, float *mean, float *var);
+/* Runs nn forward and backward; engine and the running statistics mean and var are batch-norm's
+ * only. dy keeps its bits. */
+bool norm_run(norm_problem *p, const nn_engine *engine, float *mean, float *var);
 
 /* y against the double oracle and, if asked, gradients against its central differences. */
 bool norm_near_double(norm_problem *p, bool differences);

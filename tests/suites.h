@@ -7,7 +7,9 @@
     T(base)                                                                                        \
     T(arena)                                                                                       \
     T(os)                                                                                          \
+    T(team)                                                                                        \
     T(selftest)                                                                                    \
+    T(fma)                                                                                         \
     T(fmath)                                                                                       \
     T(hash)                                                                                        \
     T(rng)                                                                                         \
@@ -30,6 +32,7 @@
     T(chain)                                                                                       \
     T(gemm)                                                                                        \
     T(linear)                                                                                      \
+    T(conv_axis)                                                                                   \
     T(conv)                                                                                        \
     T(exhaustive)                                                                                  \
     T(norm)                                                                                        \
@@ -38,6 +41,7 @@
     T(loss)                                                                                        \
     T(mixture)                                                                                     \
     T(graph)                                                                                       \
+    T(graph_memory)                                                                                \
     T(gradients)                                                                                   \
     T(optim)                                                                                       \
     T(param)                                                                                       \
@@ -50,6 +54,7 @@
     T(sample)                                                                                      \
     T(common)                                                                                      \
     T(client)                                                                                      \
+    T(crew)                                                                                        \
     T(metrics)                                                                                     \
     T(eval)                                                                                        \
     T(record)                                                                                      \

@@ -25,7 +25,8 @@ static void alignment(void)
     }
     CHECK((uintptr_t)nn_arena_alloc(&arena, BIG, 1) % ALIGN == 0);
     nn_arena_free(&arena);
-    CHECK(arena.first == NULL && arena.used == 0 && arena.peak == 0);
+    CHECK(arena.small.first == NULL && arena.large.first == NULL && arena.used == 0 &&
+          arena.peak == 0);
 }
 
 static void marks(void)

@@ -35,8 +35,8 @@ static fl_common pretrain(fl_run *run, float target, log_book *book)
     memset(book, 0, sizeof *book);
     run->config.pretrain_target.value = target;
     test_status("pretraining",
-                fl_common_pretrain(run->error, &run->arena, &run->scratch, &common, &run->expert,
-                                   &run->config, &run->task, &progress),
+                fl_common_pretrain(&run->engine, run->error, &run->arena, &run->scratch, &common,
+                                   &run->expert, &run->config, &run->task, &progress),
                 DDOME_OK, run->error, NULL);
     test_same_u64("epochs", common.epochs, book->epochs);
     test_same_u64("held-out samples", common.total, run->task.partition.held_count);
@@ -182,8 +182,9 @@ static void embeds(void)
             CHECK((run.train.slot[sample] != UINT32_MAX) == (held[sample] == 1));
             if (!held[sample])
                 continue;
-            CHECK(fl_model_predict(&error, &run.scratch, NULL, row, &run.expert, run.common.values,
-                                   &run.task.set, &run.task.set.train, &sample, 1) == DDOME_OK);
+            CHECK(fl_model_predict(&run.engine, &error, &run.scratch, NULL, row, &run.expert,
+                                   run.common.values, &run.task.set, &run.task.set.train, &sample,
+                                   1) == DDOME_OK);
             test_same_floats("embedding", run.train.rows + run.train.slot[sample] * width, row,
                              width);
         }

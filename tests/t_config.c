@@ -39,6 +39,8 @@ static void values(void)
     set_gives("seed", "18446744073709551615", "seed = 18446744073709551615\n");
     set_gives("algo", "fedavg", "\nalgo = \"fedavg\"\n");
     set_gives("algo", "\"common\"", "\nalgo = \"common\"\n");
+    set_gives("arith", "ma", "\narith = \"ma\"\n");
+    set_gives("arith", "fma", "\narith = \"fma\"\n");
     set_gives("anchor_clients", "auto", "\nanchor_clients = \"auto\"\n");
     set_gives("anchor_clients", "0", "\nanchor_clients = 0\n");
     set_gives("augment", "true", "\naugment = true\n");
@@ -66,7 +68,7 @@ static void refused_values(void)
     set_fails("rounds", "1\n2", "found \"1?2\"");
     set_fails("algo", "ddom", "expected ddome, fedavg or common, found \"ddom\"");
     set_fails("algo", "fedprox", "algo = fedprox is not in this version");
-    set_fails("arith", "fma", "arith = fma is not in this version: expected ma");
+    set_fails("arith", "mad", "expected ma or fma, found \"mad\"");
     set_fails("augment", "yes", "expected false or true");
     set_fails("augment", "1", "expected false or true");
     set_fails("momentum", "1", "below 1");
@@ -210,6 +212,19 @@ static void accepted_checks(void)
     check("experts=64 top_k=64 clients=64 active_normal=0", NULL);
 }
 
+static void profile(void)
+{
+    test_case("config gives the profile as nn_arith and as a word");
+    fl_config config;
+    ddome_error error = {DDOME_OK, ""};
+    fl_config_defaults(&config);
+    CHECK(config.arith == NN_ARITH_MA);
+    test_same_text("default", fl_config_arith(&config), "ma");
+    CHECK(fl_config_set(&error, &config, "arith", "fma") == DDOME_OK);
+    CHECK(config.arith == NN_ARITH_FMA);
+    test_same_text("set", fl_config_arith(&config), "fma");
+}
+
 static void partition_source(void)
 {
     test_case("config gives the partition its keys");
@@ -233,5 +248,6 @@ void t_config(void)
     table_ranges();
     checks();
     accepted_checks();
+    profile();
     partition_source();
 }

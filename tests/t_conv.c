@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolution in three directions against both oracles: real layer shapes, block and tile borders,
- * patterns. Small shapes are t_exhaustive's. SPEC 5.3 to 5.5. */
+/* Convolution in three directions by every engine against both oracles: real layer shapes, block
+ * and tile borders, patterns, teams. Small shapes are t_exhaustive's. SPEC 5.3 to 5.5. */
 #include "fixture.h"
 #include "oracle_bits.h"
 
 #include "../nn/conv.h"
+
+static nn_engine engines[TEST_ENGINES];
+static size_t engine_count;
+static nn_arena scratch;
 
 typedef struct tensors {
     size_t x_count, w_count, y_count;
@@ -32,9 +36,11 @@ static tensors make(const oracle_window *o, fill_pattern pattern, test_random *r
     return t;
 }
 
-typedef ddome_status (*conv_direction)(ddome_error *error, nn_arena *scratch, float *out,
-                                       const float *a, const float *b, const nn_conv_shape *s);
-typedef void (*bits_direction)(float *out, const float *a, const float *b, const oracle_window *s);
+typedef ddome_status (*conv_direction)(const nn_engine *engine, ddome_error *error, nn_arena *arena,
+                                       float *out, const float *a, const float *b,
+                                       const nn_conv_shape *s);
+typedef void (*bits_direction)(float *out, const float *a, const float *b, const oracle_window *s,
+                               bits_profile profile);
 typedef void (*double_direction)(double *out, const double *a, const double *b,
                                  const oracle_window *s);
 
@@ -75,19 +81,33 @@ static bool near_double(const direction *d, const call *c, const oracle_window *
     return test_close("against double", got, want, c->out_count, bound);
 }
 
+static bool same_bits(const direction *d, const call *c, const tensors *t, const nn_engine *engine,
+                      const float *want)
+{
+    const size_t mark = test_mark();
+    float *got = test_floats(c->out_count);
+    ddome_error error = {DDOME_OK, ""};
+    bool good = test_status(d->name, d->nn(engine, &error, &scratch, got, c->a, c->b, &t->s),
+                            DDOME_OK, &error, NULL);
+    good = CHECK(scratch.used == 0) && good && test_same_floats(d->name, got, want, c->out_count);
+    test_rewind(mark);
+    return test_check(good, __FILE__, __LINE__, "kernels %s", test_engine_name(engine));
+}
+
 static bool check_direction(const tensors *t, int which)
 {
     const direction *d = &directions[which];
     const call c = call_of(t, which);
-    float *got = test_floats(c.out_count), *want = test_floats(c.out_count);
-    nn_arena scratch = {0};
-    ddome_error error = {DDOME_OK, ""};
-    bool good = CHECK(d->nn(&error, &scratch, got, c.a, c.b, &t->s) == DDOME_OK);
-    good = CHECK(scratch.used == 0) && good;
-    nn_arena_free(&scratch);
-    d->bits(want, c.a, c.b, &t->o);
-    return good && test_same_floats(d->name, got, want, c.out_count) &&
-           near_double(d, &c, &t->o, got);
+    float *want[BITS_PROFILES];
+    bool good = true;
+    for (int i = 0; i < BITS_PROFILES; i++) {
+        want[i] = test_floats(c.out_count);
+        d->bits(want[i], c.a, c.b, &t->o, (bits_profile)i);
+        good = good && near_double(d, &c, &t->o, want[i]);
+    }
+    for (size_t i = 0; i < engine_count && good; i++)
+        good = same_bits(d, &c, t, &engines[i], want[test_profile(&engines[i])]);
+    return good;
 }
 
 static bool check_window(oracle_window o, fill_pattern pattern, test_random *random)
@@ -117,15 +137,16 @@ static void check_windows(const char *name, const oracle_window *windows, size_t
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+static const oracle_window layers[] = {
+    {2, 12, 12, 3, 16, 3, 3, 1, 1, 0, 0}, {1, 17, 17, 3, 8, 7, 7, 2, 3, 0, 0},
+    {2, 8, 8, 16, 17, 3, 3, 2, 1, 0, 0},  {2, 8, 8, 16, 32, 1, 1, 2, 0, 0, 0},
+    {3, 5, 7, 9, 15, 3, 3, 1, 1, 0, 0},   {2, 1, 1, 64, 64, 3, 3, 1, 1, 0, 0},
+    {2, 2, 2, 33, 31, 3, 3, 1, 1, 0, 0},  {1, 6, 9, 5, 4, 2, 5, 1, 2, 0, 0},
+    {1, 9, 6, 4, 5, 5, 1, 3, 0, 0, 0},
+};
+
 static void check_layers(void)
 {
-    static const oracle_window layers[] = {
-        {2, 12, 12, 3, 16, 3, 3, 1, 1, 0, 0}, {1, 17, 17, 3, 8, 7, 7, 2, 3, 0, 0},
-        {2, 8, 8, 16, 17, 3, 3, 2, 1, 0, 0},  {2, 8, 8, 16, 32, 1, 1, 2, 0, 0, 0},
-        {3, 5, 7, 9, 15, 3, 3, 1, 1, 0, 0},   {2, 1, 1, 64, 64, 3, 3, 1, 1, 0, 0},
-        {2, 2, 2, 33, 31, 3, 3, 1, 1, 0, 0},  {1, 6, 9, 5, 4, 2, 5, 1, 2, 0, 0},
-        {1, 9, 6, 4, 5, 5, 1, 3, 0, 0, 0},
-    };
     check_windows("shapes of layers", layers, COUNT(layers));
 }
 
@@ -147,15 +168,67 @@ static void check_block_borders(void)
     check_windows("sums that end around blocks of 256", borders, COUNT(borders));
 }
 
-/* Tiles hold at most 512 columns and 4096 accumulators. */
-static void check_tile_borders(void)
+/* The middle of a line, where all three taps lie inside, has two positions less than the line. */
+static bool check_table(const nn_kernels *kernels, test_random *random)
 {
-    static const oracle_window tiles[] = {
-        {1, 1, 20, 2, 512, 1, 3, 1, 1, 0, 0}, {1, 2, 11, 2, 515, 1, 3, 1, 1, 0, 0},
-        {1, 1, 20, 515, 2, 1, 3, 1, 1, 0, 0}, {1, 1, 43, 3, 200, 1, 3, 1, 1, 0, 0},
-        {1, 1, 43, 200, 3, 1, 3, 2, 1, 0, 0}, {1, 1, 3, 520, 513, 1, 1, 1, 0, 0, 0},
-    };
-    check_windows("tile borders", tiles, COUNT(tiles));
+    for (size_t i = 0; i < TEST_TILES; i++) {
+        size_t count, cols;
+        test_tile(&count, &cols, kernels, i);
+        const oracle_window windows[] = {
+            {1, 1, count + 2, 2, cols, 1, 3, 1, 1, 0, 0}, /* tiles across */
+            {1, 1, count + 2, cols, 2, 1, 3, 1, 1, 0, 0},
+            {1, count + 2, 1, 2, cols, 3, 1, 1, 1, 0, 0}, /* down */
+            {count, 1, 2, 1, cols, 1, 2, 1, 0, 0, 0},     /* through the batch */
+            {1, 2, 3, count, cols, 1, 1, 1, 0, 0, 0},     /* over the channels: weight gradient */
+        };
+        for (size_t j = 0; j < COUNT(windows); j++)
+            if (!check_window(windows[j], FILL_RANDOM, random))
+                return false;
+    }
+    return true;
+}
+
+static void check_tables(void)
+{
+    test_random random = test_random_start(63);
+    test_case("conv: sizes around the tiles of every table");
+    for (size_t i = 0; i < engine_count; i += NN_ARITH_COUNT)
+        if (!check_table(engines[i].kernels, &random))
+            return;
+}
+
+/* Source and result of more than 256 KiB: images are taken a few, or one, at a time. */
+static void check_groups(void)
+{
+    static const oracle_window windows[] = {{5, 1, 4096, 2, 3, 1, 2, 1, 0, 0, 0},
+                                            {2, 1, 40000, 1, 1, 1, 3, 2, 1, 0, 0}};
+    test_random random = test_random_start(64);
+    test_case("conv: images of more than a group's bytes");
+    for (size_t i = 0; i < COUNT(windows); i++) {
+        oracle_window o = windows[i];
+        oracle_place(&o);
+        tensors t = make(&o, FILL_RANDOM, &random);
+        CHECK(nn_conv_output(&t.s));
+        check_direction(&t, 0);
+        test_release();
+    }
+}
+
+/* Workers share out panels, images and channels: more of them, as many and fewer. */
+static void check_teams(void)
+{
+    static const size_t workers[] = {2, 3, 7};
+    for (size_t i = 0; i < COUNT(workers); i++) {
+        test_random random = test_random_start(65);
+        test_case("conv: a team of %d", (int)workers[i]);
+        if (!test_team_engines(engines, workers[i]))
+            break;
+        engine_count = NN_ARITH_COUNT;
+        for (size_t j = 0; j < COUNT(layers); j++)
+            check_window(layers[j], FILL_RANDOM, &random);
+        test_team_close(engines);
+    }
+    engine_count = test_engines(engines);
 }
 
 static void check_patterns(void)
@@ -193,16 +266,22 @@ static void check_memory(void)
 {
     const float one[1] = {1}, kept = 7;
     const nn_conv_shape s = {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1};
-    test_case("conv without memory");
+    test_case("conv without memory, at each allocation");
     for (int i = 0; i < 3; i++) {
-        float out = 7;
-        nn_arena scratch = {0};
-        ddome_error error = {DDOME_OK, ""};
-        scratch.fail_after = 1;
-        test_status(directions[i].name, directions[i].nn(&error, &scratch, &out, one, one, &s),
-                    DDOME_ERR_MEMORY, &error, "out of memory");
-        test_same_floats("output untouched", &out, &kept, 1);
-        nn_arena_free(&scratch);
+        ddome_status status = DDOME_ERR_MEMORY;
+        size_t after = 1;
+        for (; status != DDOME_OK && after < 20; after++) {
+            float out = 7;
+            nn_arena poor = {.fail_after = after};
+            ddome_error error = {DDOME_OK, ""};
+            status = directions[i].nn(test_engine(), &error, &poor, &out, one, one, &s);
+            if (status != DDOME_OK) {
+                test_status(directions[i].name, status, DDOME_ERR_MEMORY, &error, "out of memory");
+                test_same_floats("output untouched", &out, &kept, 1);
+            }
+            nn_arena_free(&poor);
+        }
+        CHECK(status == DDOME_OK && after > 4);
     }
 }
 
@@ -210,10 +289,14 @@ void t_conv(void);
 
 void t_conv(void)
 {
+    engine_count = test_engines(engines);
     check_layers();
     check_block_borders();
-    check_tile_borders();
+    check_tables();
+    check_groups();
     check_patterns();
+    check_teams();
     check_refusals();
     check_memory();
+    nn_arena_free(&scratch);
 }

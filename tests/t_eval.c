@@ -73,7 +73,7 @@ static fl_evaluation evaluate(fl_run *run)
     fl_evaluation evaluation;
     memset(&evaluation, 0, sizeof evaluation);
     test_status("fl_evaluate",
-                fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation, &run->evaluator,
+                fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, &run->evaluator,
                             &run->server),
                 DDOME_OK, run->error, NULL);
     return evaluation;

@@ -7,6 +7,7 @@
 #include "../nn/fmath.h"
 #include "../nn/mlp.h"
 #include "../nn/optim.h"
+#include "fixture.h"
 #include "fl_fixture.h"
 
 static void check_top_k(const float *score, size_t experts, size_t k, const char *want)
@@ -110,7 +111,7 @@ static size_t one_batch(gate_alone *g, nn_rng *rng, bool train)
         for (size_t e = 0; e < EXPERTS; e++)
             memcpy(all[e] + i * CLASSES, one[e], sizeof one[e]);
     }
-    nn_graph graph = {.arena = &g->scratch, .training = true};
+    nn_graph graph = {.engine = test_engine(), .arena = &g->scratch, .training = true};
     nn_node *gate = build(g, &graph, x);
     for (size_t e = 0; e < EXPERTS; e++) {
         const nn_tensor value = {all[e], BATCH, 1, 1, CLASSES};

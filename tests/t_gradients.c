@@ -299,7 +299,7 @@ static void check_case(const op_case *op, test_random *random)
 {
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    nn_graph graph = {.arena = &arena, .error = &error, .training = true};
+    nn_graph graph = {.engine = test_engine(), .arena = &arena, .error = &error, .training = true};
     test_case("gradients of %s through the tape", op->name);
     problem p = make(op, random);
     nn_node *loss = build(&graph, &p);
@@ -322,7 +322,8 @@ static void check_scale(void)
         test_random random = {132};
         nn_arena arena = {0};
         ddome_error error = {DDOME_OK, ""};
-        nn_graph graph = {.arena = &arena, .error = &error, .training = true};
+        nn_graph graph = {
+            .engine = test_engine(), .arena = &arena, .error = &error, .training = true};
         problem p = make(&cases[1], &random);
         CHECK(p.count >= 64);
         CHECK(nn_graph_backward(&graph, build(&graph, &p), i == 0 ? 1.0f : 0.5f) == DDOME_OK);

@@ -18,6 +18,7 @@ static bench *start(void)
 {
     bench *b = test_bytes(1, sizeof *b);
     memset(b, 0, sizeof *b);
+    b->graph.engine = test_engine();
     b->graph.arena = &b->arena;
     b->graph.error = &b->error;
     b->graph.training = true;

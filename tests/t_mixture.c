@@ -260,7 +260,7 @@ static bool same_bits(const problem *p)
             u[i] = p->inputs[at / p->s.classes * p->s.experts + p->chosen[i]];
         nn_softmax(w, u, p->s.k);
         for (size_t i = 0; i < p->s.k; i++)
-            bits_add_product(&sum, w[i], p->logits[i][at]);
+            bits_add_product(&sum, w[i], p->logits[i][at], BITS_MA);
         want[at] = bits_end(&sum);
     }
     return test_same_floats("z", p->z, want, p->logit_count);
@@ -281,11 +281,11 @@ static bool same_gradient_bits(const problem *p)
         for (size_t i = 0; i < p->s.k; i++) {
             bits_sum dot = bits_start();
             for (size_t j = 0; j < p->s.classes; j++) {
-                bits_add_product(&dot, p->dz[row + j], p->logits[i][row + j]);
+                bits_add_product(&dot, p->dz[row + j], p->logits[i][row + j], BITS_MA);
                 want[p->gate_count + i * p->logit_count + row + j] = w[i] * p->dz[row + j];
             }
             dw[i] = bits_end(&dot);
-            bits_add_product(&mean, w[i], dw[i]);
+            bits_add_product(&mean, w[i], dw[i], BITS_MA);
         }
         for (size_t i = 0; i < p->s.k; i++) {
             float centred = dw[i] - bits_end(&mean);

@@ -80,7 +80,7 @@ void t_mlp(void)
 {
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    nn_graph graph = {.arena = &arena, .error = &error, .training = true};
+    nn_graph graph = {.engine = test_engine(), .arena = &arena, .error = &error, .training = true};
     nn_layout layout = {0};
     check_layout(&layout, &graph);
     check_gradients(&layout, &graph);

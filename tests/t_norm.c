@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Batch-norm and group-norm, forward, running statistics and backward: bits of the written formula,
- * and norm_problem's comparison with double. SPEC 5.6 to 5.9. */
+/* Batch-norm by every engine and group-norm, forward, running statistics and backward: bits of the
+ * written formula, and norm_problem's comparison with double; batch-norm with residual and ReLU:
+ * bits of the separate operations. SPEC 5.6 to 5.10, 5.13. */
 #include "norm_problem.h"
 #include "oracle_bits.h"
 
 #include <math.h>
+#include <string.h>
 
 static const float EPSILON = 1e-5f;
+
+static nn_engine engines[TEST_ENGINES];
+static size_t engine_count;
 
 /* ---- bits ---- */
 
@@ -23,7 +28,7 @@ static void bits_statistics(bits_result *r, const norm_problem *p, size_t set)
     r->mean[set] = bits_end(&sum) / (float)p->members;
     for (size_t i = 0; i < p->members; i++) {
         float d = p->x.data[norm_member(p, set, i)] - r->mean[set];
-        bits_add_product(&squares, d, d);
+        bits_add_product(&squares, d, d, BITS_MA);
     }
     r->squares[set] = bits_end(&squares);
     float var = r->squares[set] / (float)p->members;
@@ -48,7 +53,7 @@ static void bits_parameters(bits_result *r, const norm_problem *p)
     for (size_t c = 0; c < p->x.c; c++) {
         bits_sum scaled = bits_start();
         for (size_t i = c; i < p->count; i += p->x.c)
-            bits_add_product(&scaled, p->dy[i], r->xhat[i]);
+            bits_add_product(&scaled, p->dy[i], r->xhat[i], BITS_MA);
         r->dgamma[c] = bits_end(&scaled);
         r->dbeta[c] = bits_sum_of(p->dy + c, p->count / p->x.c, p->x.c);
     }
@@ -81,7 +86,7 @@ static void bits_group_input(bits_result *r, const norm_problem *p, size_t set)
         const size_t at = norm_member(p, set, i);
         float g = p->dy[at] * p->gamma[at % p->x.c];
         bits_add(&plain, g);
-        bits_add_product(&scaled, g, r->xhat[at]);
+        bits_add_product(&scaled, g, r->xhat[at], BITS_MA);
     }
     const float shift = bits_end(&plain) / (float)p->members;
     const float slope = bits_end(&scaled) / (float)p->members;
@@ -119,17 +124,26 @@ static bool same_bits(const norm_problem *p, const bits_result *r)
 
 /* ---- cases ---- */
 
+/* No engine moves a bit, whatever its profile. */
+static bool check_engine(norm_problem *p, const bits_result *r, const nn_engine *engine)
+{
+    float *mean = test_floats(p->x.c), *var = test_floats(p->x.c);
+    memset(mean, 0, p->x.c * sizeof *mean);
+    memset(var, 0, p->x.c * sizeof *var);
+    const bool good = norm_run(p, engine, mean, var) && same_bits(p, r);
+    return test_check(good, __FILE__, __LINE__, "kernels %s", test_engine_name(engine));
+}
+
 static bool check_problem(size_t n, size_t h, size_t w, size_t c, size_t groups, bool differences,
                           float centre, test_random *random)
 {
     norm_problem p = norm_make(n, h, w, c, groups);
     norm_fill(&p, centre, random);
-    float *mean = test_floats(c), *var = test_floats(c);
-    test_fill(mean, c, FILL_ZERO, random);
-    test_fill(var, c, FILL_ZERO, random);
-    bool good = norm_run(&p, mean, var);
     const bits_result r = bits_all(&p);
-    good = good && same_bits(&p, &r) && norm_near_double(&p, differences);
+    bool good = true;
+    for (size_t i = 0; i < (groups == 0 ? engine_count : 1) && good; i++)
+        good = check_engine(&p, &r, &engines[i]);
+    good = good && norm_near_double(&p, differences);
     test_release();
     return test_check(good, __FILE__, __LINE__, "n %lu h %lu w %lu c %lu groups %lu around %g",
                       (unsigned long)n, (unsigned long)h, (unsigned long)w, (unsigned long)c,
@@ -151,6 +165,19 @@ static void check_batch(void)
     for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
         check_problem(longer[i][0], longer[i][1], longer[i][2], longer[i][3], 0, false, 100.0f,
                       &random);
+}
+
+/* Channels around every table's vectors, rows around blocks. */
+static void check_lanes(void)
+{
+    static const size_t channels[] = {1, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65};
+    static const size_t rows[] = {2, 255, 256, 257, 513};
+    test_random random = test_random_start(88);
+    test_case("batch-norm: channels around lanes, rows around blocks");
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+        for (size_t j = 0; j < sizeof rows / sizeof *rows; j++)
+            if (!check_problem(1, rows[j], 1, channels[i], 0, false, 1.0f, &random))
+                return;
 }
 
 static void check_group(void)
@@ -191,7 +218,7 @@ static void check_running(void)
         taken = tenth * unbiased;
         want_var[c] = kept + taken;
     }
-    norm_run(&p, mean, var);
+    norm_run(&p, test_engine(), mean, var);
     test_same_floats("running mean", mean, want_mean, C);
     test_same_floats("running variance", var, want_var, C);
     test_release();
@@ -212,7 +239,7 @@ static void check_single(void)
         float old = rest * mean[c], taken = tenth * p.x.data[c];
         want[c] = old + taken;
     }
-    norm_run(&p, mean, var);
+    norm_run(&p, test_engine(), mean, var);
     test_same_floats("y", p.y, p.beta, C);
     test_same_floats("running variance", var, kept, C);
     test_same_floats("running mean", mean, want, C);
@@ -231,7 +258,7 @@ static void check_constant(size_t groups)
     norm_fill(&p, 0, &random);
     for (size_t i = 0; i < p.count; i++)
         p.x.data[i] = 0.5f;
-    norm_run(&p, mean, var);
+    norm_run(&p, test_engine(), mean, var);
     const float rstd = (float)(1.0 / sqrt((double)EPSILON));
     for (size_t i = 0; i < p.sets; i++)
         test_same_floats("rstd", &p.saved.rstd[i], &rstd, 1);
@@ -252,7 +279,6 @@ static void check_eval(void)
     test_fill_uniform(mean, C, 1.0f, &random);
     for (size_t c = 0; c < C; c++)
         var[c] = c == 0 ? 0.0f : 1.0f + test_random_float(&random);
-    CHECK(nn_batch_norm_eval(NULL, &scratch, p.y, &p.x, p.gamma, p.beta, mean, var) == DDOME_OK);
     for (size_t i = 0; i < ROWS * C; i++) {
         float shifted = var[i % C] + EPSILON;
         float r = (float)(1.0 / sqrt((double)shifted));
@@ -261,37 +287,202 @@ static void check_eval(void)
         float scaled = p.gamma[i % C] * xhat;
         want[i] = scaled + p.beta[i % C];
     }
-    test_same_floats("y", p.y, want, ROWS * C);
+    for (size_t i = 0; i < engine_count; i++) {
+        const nn_batch_norm norm = {p.gamma, p.beta, NULL, false};
+        CHECK(nn_batch_norm_eval(&engines[i], NULL, &scratch, p.y, &p.x, &norm, mean, var) ==
+              DDOME_OK);
+        if (!test_same_floats("y", p.y, want, ROWS * C))
+            test_check(false, __FILE__, __LINE__, "kernels %s", test_engine_name(&engines[i]));
+    }
+    CHECK(scratch.used == 0);
     nn_arena_free(&scratch);
     test_release();
 }
 
 static void check_memory(void)
 {
-    ddome_error error = {DDOME_OK, ""};
-    norm_problem p = norm_make(2, 1, 1, 2, 0);
-    float mean[2] = {1, 2}, var[2] = {3, 4};
     const float kept[4] = {1, 2, 3, 4};
-    nn_arena scratch = {0};
     test_random random = test_random_start(86);
-    test_case("batch-norm without memory");
+    test_case("batch-norm without memory, at each allocation");
+    norm_problem p = norm_make(2, 1, 1, 2, 0);
+    const nn_batch_norm norm = {p.gamma, p.beta, NULL, false};
     norm_fill(&p, 0.0f, &random);
-    scratch.fail_after = 1;
-    test_status(
-        "training",
-        nn_batch_norm_train(&error, &scratch, p.y, &p.saved, mean, var, &p.x, p.gamma, p.beta),
-        DDOME_ERR_MEMORY, &error, "out of memory");
-    test_same_floats("running mean", mean, kept, 2);
-    test_same_floats("running variance", var, kept + 2, 2);
-    nn_arena_free(&scratch);
+    for (size_t after = 1; after < 3; after++) {
+        float mean[2] = {1, 2}, var[2] = {3, 4};
+        ddome_error error = {DDOME_OK, ""};
+        nn_arena poor = {.fail_after = after};
+        test_status("training",
+                    nn_batch_norm_train(test_engine(), &error, &poor, p.y, &p.saved, mean, var,
+                                        &p.x, &norm),
+                    DDOME_ERR_MEMORY, &error, "out of memory");
+        test_same_floats("running mean", mean, kept, 2);
+        test_same_floats("running variance", var, kept + 2, 2);
+        nn_arena_free(&poor);
+        poor.fail_after = after;
+        test_status("gradients",
+                    nn_batch_norm_backward(test_engine(), &error, &poor, p.dx, p.dgamma, p.dbeta,
+                                           p.dy, NULL, &p.x, p.gamma, &p.saved),
+                    DDOME_ERR_MEMORY, &error, "out of memory");
+        nn_arena_free(&poor);
+    }
     test_release();
+}
+
+/* ---- with residual and ReLU ---- */
+
+/* A batch-norm that does more than normalise, and what the operations give one after the other. */
+typedef struct fused {
+    norm_problem p;
+    nn_batch_norm norm;
+    bits_result r; /* of the normalisation alone; its gradients are those of `masked` */
+    float *y, *masked;
+} fused;
+
+/* Every fifth residual takes its value back to 0, where the ReLU is shut. */
+static fused make_fused(size_t n, size_t h, size_t w, size_t c, bool residual, bool relu,
+                        test_random *random)
+{
+    fused f = {.p = norm_make(n, h, w, c, 0)};
+    float *added = test_floats(f.p.count), *given = f.p.dy;
+    norm_fill(&f.p, 0.25f, random);
+    test_fill(added, f.p.count, FILL_RANDOM, random);
+    f.norm = (nn_batch_norm){f.p.gamma, f.p.beta, residual ? added : NULL, relu};
+    f.r = bits_all(&f.p);
+    f.y = test_floats(f.p.count);
+    f.masked = test_floats(f.p.count);
+    for (size_t i = 0; i < f.p.count; i++) {
+        if (i % 5 == 0)
+            added[i] = -f.r.y[i];
+        f.y[i] = residual ? f.r.y[i] + added[i] : f.r.y[i];
+        if (relu && !(f.y[i] > 0))
+            f.y[i] = 0.0f;
+        f.masked[i] = !relu || f.y[i] > 0 ? given[i] : 0.0f;
+    }
+    f.p.dy = f.masked;
+    f.r = bits_all(&f.p);
+    f.p.dy = given;
+    return f;
+}
+
+static bool check_fused_forward(fused *f, const nn_engine *engine, nn_arena *scratch)
+{
+    norm_problem *p = &f->p;
+    const size_t c = p->x.c;
+    float *mean = test_floats(c), *var = test_floats(c), *again = test_floats(p->count);
+    memset(mean, 0, c * sizeof *mean);
+    memset(var, 0, c * sizeof *var);
+    const bool good = CHECK(nn_batch_norm_train(engine, NULL, scratch, p->y, &p->saved, mean, var,
+                                                &p->x, &f->norm) == DDOME_OK) &&
+                      test_same_floats("mean", p->saved.mean, f->r.mean, c) &&
+                      test_same_floats("rstd", p->saved.rstd, f->r.rstd, c) &&
+                      test_same_floats("y", p->y, f->y, p->count);
+    nn_batch_norm_again(engine, again, &p->x, &f->norm, &p->saved);
+    return good && test_same_floats("again", again, f->y, p->count);
+}
+
+/* Evaluation with the variances that give the batch's rstd: only the statistics' source differs. */
+static bool check_fused_eval(fused *f, const nn_engine *engine, nn_arena *scratch)
+{
+    norm_problem *p = &f->p;
+    float *var = test_floats(p->x.c), *y = test_floats(p->count);
+    for (size_t j = 0; j < p->x.c; j++)
+        var[j] = f->r.squares[j] / (float)p->members;
+    return CHECK(nn_batch_norm_eval(engine, NULL, scratch, y, &p->x, &f->norm, f->r.mean, var) ==
+                 DDOME_OK) &&
+           test_same_floats("evaluation", y, f->y, p->count);
+}
+
+enum { PLACES = 3 }; /* dx: a place of its own, dy, x */
+
+static bool check_fused_backward(fused *f, const nn_engine *engine, nn_arena *scratch, int place)
+{
+    const norm_problem *p = &f->p;
+    const size_t bytes = p->count * sizeof(float);
+    nn_tensor x = p->x;
+    float *dy = test_floats(p->count), *own = test_floats(p->count);
+    x.data = test_floats(p->count);
+    memcpy(x.data, p->x.data, bytes);
+    memcpy(dy, p->dy, bytes);
+    float *dx = place == 0 ? own : place == 1 ? dy : x.data;
+    return CHECK(nn_batch_norm_backward(engine, NULL, scratch, dx, p->dgamma, p->dbeta, dy,
+                                        f->norm.relu ? f->y : NULL, &x, p->gamma,
+                                        &p->saved) == DDOME_OK) &&
+           test_same_floats("dbeta", p->dbeta, f->r.dbeta, x.c) &&
+           test_same_floats("dgamma", p->dgamma, f->r.dgamma, x.c) &&
+           test_same_floats("dx", dx, f->r.dx, p->count) &&
+           (place == 1 || test_same_floats("dy", dy, f->masked, p->count)) &&
+           (place == 2 || test_same_floats("x untouched", x.data, p->x.data, p->count));
+}
+
+static bool check_fused_engine(fused *f, const nn_engine *engine)
+{
+    const size_t mark = test_mark();
+    nn_arena scratch = {0};
+    bool good = check_fused_forward(f, engine, &scratch) && check_fused_eval(f, engine, &scratch);
+    for (int place = 0; place < PLACES && good; place++)
+        good = test_check(check_fused_backward(f, engine, &scratch, place), __FILE__, __LINE__,
+                          "dx in place %d", place);
+    good = CHECK(scratch.used == 0) && good;
+    nn_arena_free(&scratch);
+    test_rewind(mark);
+    return test_check(good, __FILE__, __LINE__, "kernels %s", test_engine_name(engine));
+}
+
+static bool check_fused_shape(size_t n, size_t h, size_t w, size_t c, test_random *random)
+{
+    bool good = true;
+    for (int form = 0; form < 4 && good; form++) {
+        fused f = make_fused(n, h, w, c, form % 2 == 1, form / 2 == 1, random);
+        for (size_t i = 0; i < engine_count && good; i++)
+            good = check_fused_engine(&f, &engines[i]);
+        test_release();
+        test_check(good, __FILE__, __LINE__, "n %lu h %lu w %lu c %lu%s%s", (unsigned long)n,
+                   (unsigned long)h, (unsigned long)w, (unsigned long)c,
+                   form % 2 == 1 ? ", residual" : "", form / 2 == 1 ? ", ReLU" : "");
+    }
+    return good;
+}
+
+static const size_t fused_shapes[][4] = {{2, 1, 1, 3},  {2, 3, 3, 4},   {1, 5, 51, 7},
+                                         {1, 8, 32, 8}, {1, 1, 257, 9}, {2, 4, 4, 15},
+                                         {3, 4, 4, 16}, {3, 2, 5, 17},  {2, 19, 27, 33}};
+
+static void check_fused(void)
+{
+    test_random random = test_random_start(89);
+    test_case("batch-norm with residual and ReLU: the bits of the separate operations");
+    for (size_t i = 0; i < sizeof fused_shapes / sizeof *fused_shapes; i++) {
+        const size_t *s = fused_shapes[i];
+        if (!check_fused_shape(s[0], s[1], s[2], s[3], &random))
+            return;
+    }
+}
+
+/* Workers share out blocks of 256 rows. */
+static void check_teams(void)
+{
+    static const size_t workers[] = {2, 3, 7};
+    for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
+        test_random random = test_random_start(90);
+        test_case("batch-norm: a team of %d", (int)workers[i]);
+        if (!test_team_engines(engines, workers[i]))
+            break;
+        engine_count = NN_ARITH_COUNT;
+        check_fused_shape(2, 19, 27, 33, &random);
+        check_fused_shape(3, 37, 73, 5, &random); /* 32 blocks */
+        check_fused_shape(1, 4, 4, 3, &random);
+        test_team_close(engines);
+    }
+    engine_count = test_engines(engines);
 }
 
 void t_norm(void);
 
 void t_norm(void)
 {
+    engine_count = test_engines(engines);
     check_batch();
+    check_lanes();
     check_group();
     check_running();
     check_single();
@@ -299,4 +490,6 @@ void t_norm(void)
     check_constant(2);
     check_eval();
     check_memory();
+    check_fused();
+    check_teams();
 }

@@ -17,7 +17,8 @@ static const nn_norm_choice batch = {false, 0}, groups_of_4 = {true, 4};
 static nn_node *model(nn_net *net, nn_node *x, const nn_norm_choice *choice)
 {
     nn_node *y = nn_net_conv(net, x, "stem", CHANNELS, 3, 1, 1);
-    y = nn_net_norm(net, y, "", choice);
+    const nn_norm_layer norm = nn_net_norm(net, CHANNELS, "", choice);
+    y = nn_norm_apply(net->graph, &norm, y, false, NULL);
     return nn_net_linear(net, y, "head.fc", CLASSES);
 }
 
@@ -33,6 +34,7 @@ typedef struct bench {
 static void start(bench *b, bool planning)
 {
     memset(b, 0, sizeof *b);
+    b->graph.engine = test_engine();
     b->graph.arena = &b->arena;
     b->graph.error = &b->error;
     b->graph.planning = planning;
@@ -164,7 +166,8 @@ static void check_init(void)
     start(&b, true);
     const nn_tensor x = {NULL, 1, 1, 1, IN};
     nn_node *y = nn_net_conv(&b.net, nn_graph_leaf(&b.graph, &x, NULL), "c", WIDE, 3, 1, 1);
-    y = nn_net_norm(&b.net, y, "n", &batch);
+    const nn_norm_layer norm = nn_net_norm(&b.net, WIDE, "n", &batch);
+    y = nn_norm_apply(&b.graph, &norm, y, false, NULL);
     CHECK(nn_net_linear(&b.net, y, "l", OUT) != NULL);
     float *values = test_floats(b.layout.total);
     nn_layout_init(values, &b.layout, test_seed(), NN_STREAM_TEST, 0);

@@ -20,7 +20,7 @@ static void pretrained_weights(void)
     ddome_error error = {DDOME_OK, ""};
     test_case("refusals: a common expert with weights that are not finite ends with status 7");
     if (test_federation_keys(&config, "arch=resnet34 width=1 pretrain_lr=100 pretrain_epochs=2")) {
-        ddome_status status = fl_run_init(&error, &run, &config, NULL);
+        ddome_status status = fl_run_init(&error, &run, &config, 1, NULL);
         if (status == DDOME_OK)
             status = fl_run_common(&run);
         test_status("pretraining", status, DDOME_ERR_NONFINITE, &error, "not finite");
@@ -59,7 +59,7 @@ static void evaluation_loss(void)
         run.server.expert[0].values[run.expert.layout.total - 1] = nn_float_from_bits(0x7fc00000u);
         test_status(
             "evaluation",
-            fl_evaluate(&error, &run.arena, &run.scratch, &evaluation, &run.evaluator, &run.server),
+            fl_evaluate(&error, &run.arena, &run.crew, &evaluation, &run.evaluator, &run.server),
             DDOME_ERR_NONFINITE, &error, "in evaluation is not finite");
     }
     fl_run_free(&run);
@@ -105,7 +105,8 @@ static void write_manifest(const char *dir, const char *common, const char *trai
     ddome_error error = {DDOME_OK, ""};
     const int length = snprintf(text, sizeof text,
                                 "{\"common_sha256\": \"%s\", \"train_sha256\": \"%s\", "
-                                "\"pool_sha256\": \"%s\", \"test_sha256\": \"%s\"}",
+                                "\"pool_sha256\": \"%s\", \"test_sha256\": \"%s\", "
+                                "\"arith\": \"ma\"}",
                                 common, train, pool, test);
     snprintf(path, sizeof path, "%s/manifest.json", dir);
     CHECK(nn_os_write_file(&error, path, text, (size_t)length) == DDOME_OK);
@@ -118,6 +119,16 @@ static void check_origin(const char *what, const char *path, const nn_digest *co
     const ddome_status want = part == NULL ? DDOME_OK : DDOME_ERR_USAGE;
     test_status(what, fl_origin_check_common(&error, &arena, path, common, task), want, &error,
                 part);
+}
+
+static void check_run(const char *what, const fl_run *run, nn_arith arith, const char *part)
+{
+    ddome_error error = {DDOME_OK, ""};
+    const ddome_status want = part == NULL ? DDOME_OK : DDOME_ERR_VERIFY;
+    fl_config config = run->config;
+    config.arith = (int)arith;
+    test_status(what, fl_origin_check_run(&error, &arena, test_dir(), &config, &run->task), want,
+                &error, part);
 }
 
 /* Neither half a text nor a list is taken for a manifest; the line names the file. */
@@ -159,21 +170,18 @@ static void origins(const fl_run *run)
     write_manifest(dir, common, train, pool, test);
     check_origin("its own manifest", beside, &digest, &run->task, NULL);
     check_origin("its own manifest above final", final, &digest, &run->task, NULL);
-    CHECK(fl_origin_check_run(&error, &arena, dir, &run->task) == DDOME_OK);
+    check_run("its own run", run, NN_ARITH_MA, NULL);
+    check_run("another profile", run, NN_ARITH_FMA, "arith = fma is not the profile of");
     write_manifest(dir, other, train, pool, test);
     check_origin("another model", beside, &digest, &run->task, "is not the common expert");
     write_manifest(dir, common, other, pool, test);
     check_origin("another train split", beside, &digest, &run->task, "other samples");
-    test_status("a run on another train split",
-                fl_origin_check_run(&error, &arena, dir, &run->task), DDOME_ERR_VERIFY, &error,
-                "train_sha256");
+    check_run("a run on another train split", run, NN_ARITH_MA, "train_sha256");
     write_manifest(dir, common, train, other, other);
     check_origin("another pool", beside, &digest, &run->task, "other samples");
     check_origin("another pool, above final", final, &digest, &run->task, "other samples");
     check_origin("a manifest two folders up says nothing", elsewhere, &digest, &run->task, NULL);
-    memset(&error, 0, sizeof error);
-    test_status("a run on another test split", fl_origin_check_run(&error, &arena, dir, &run->task),
-                DDOME_ERR_VERIFY, &error, "test_sha256");
+    check_run("a run on another test split", run, NN_ARITH_MA, "test_sha256");
 }
 
 static void origin(void)

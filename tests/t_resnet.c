@@ -27,6 +27,7 @@ typedef struct bench {
 static void start(bench *b)
 {
     memset(b, 0, sizeof *b);
+    b->graph.engine = test_engine();
     b->graph.arena = &b->arena;
     b->graph.error = &b->error;
 }

@@ -34,7 +34,7 @@ static void add_server(fl_text *text, const fl_run *run)
 static void add_visit(fl_text *text, fl_run *run, uint32_t round, size_t i)
 {
     fl_visit *visit = &run->visits[i];
-    CHECK(fl_run_choose(run, round, i) == DDOME_OK);
+    CHECK(fl_run_choose(run->error, &run->scratch, visit, run) == DDOME_OK);
     fl_text_add(text, "round %u client %u experts", (unsigned)round, (unsigned)visit->client->id);
     for (size_t j = 0; j < visit->k; j++)
         fl_text_add(text, " %u", (unsigned)visit->chosen[j]);
@@ -56,7 +56,7 @@ static void add_visit(fl_text *text, fl_run *run, uint32_t round, size_t i)
 static void add_evaluation(fl_text *text, fl_run *run)
 {
     fl_evaluation evaluation;
-    CHECK(fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation, &run->evaluator,
+    CHECK(fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, &run->evaluator,
                       &run->server) == DDOME_OK);
     fl_record_clients(text, 2, &evaluation, &run->evaluator);
     fl_text_add(text, "anchors %lu of %lu\n", (unsigned long)evaluation.anchor_own,

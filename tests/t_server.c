@@ -193,9 +193,11 @@ static void statistics_without_memory(void)
     ddome_error error;
     test_case("server: no memory for a client's statistics");
     if (test_federation(&run, &error, "algo=fedavg arch=resnet34 width=1 bn_stats=local")) {
-        CHECK(fl_run_open_round(&run, 1) == DDOME_OK && fl_run_choose(&run, 1, 0) == DDOME_OK);
+        fl_visit *visit = &run.visits[0];
+        CHECK(fl_run_open_round(&run, 1) == DDOME_OK);
+        CHECK(test_client(&error, &run.scratch, visit, &run) == DDOME_OK);
         fail_from_now(&run.arena, &error, 1);
-        test_status("a visit", fl_run_visit(&run, 0), DDOME_ERR_MEMORY, &error, "statistics");
+        test_status("a visit", fl_run_take(&run, visit), DDOME_ERR_MEMORY, &error, "statistics");
     }
     fl_run_free(&run);
 }
@@ -215,7 +217,7 @@ static ddome_status texts_of(fl_run *run)
 static ddome_status evaluate(fl_run *run)
 {
     fl_evaluation evaluation;
-    ddome_status status = fl_evaluate(run->error, &run->arena, &run->scratch, &evaluation,
+    ddome_status status = fl_evaluate(run->error, &run->arena, &run->crew, &evaluation,
                                       &run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_record_evaluation(run->error, &run->scratch, &run->record, 1, &evaluation,

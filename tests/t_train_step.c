@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Golden train steps: three SGD steps of a ResNet-34 of width 4 as text: losses in hex, the SHA-256
  * of every gradient slice, of the flat gradients, parameters and velocities. The first line that
- * differs names the operation to look at. With DDOME_WRITE_GOLDEN=1 in the environment,
- * `runner train_step` rewrites golden/train_step.txt. SPEC 5, 6. */
+ * differs names the operation to look at. One text for each profile, the same from every kernel
+ * table and every team. With DDOME_WRITE_GOLDEN=1 in the environment, `runner train_step` rewrites
+ * golden/train_step.txt and golden/train_step_fma.txt. SPEC 2.5, 5, 6. */
 #include "fixture.h"
 
 #include "../nn/optim.h"
@@ -86,14 +87,14 @@ static void add_slices(record *r, const trainer *t)
     }
 }
 
-static void train(record *r, trainer *t, int step)
+static void train(record *r, trainer *t, const nn_engine *engine, int step)
 {
     const nn_sgd sgd = {0.01f, 0.9f, 5e-4f};
     const nn_tensor x = {test_floats((size_t)IMAGES * SIDE * SIDE * 3), IMAGES, SIDE, SIDE, 3};
     uint32_t labels[IMAGES];
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    nn_graph graph = {.arena = &arena, .error = &error, .training = true};
+    nn_graph graph = {.engine = engine, .arena = &arena, .error = &error, .training = true};
     nn_net net = {.graph = &graph,
                   .layout = &t->layout,
                   .values = t->values,
@@ -102,9 +103,11 @@ static void train(record *r, trainer *t, int step)
     make_batch(x.data, labels, step);
     nn_node *z = nn_resnet_build(&net, NULL, nn_graph_leaf(&graph, &x, NULL), &t->model);
     nn_node *loss = nn_graph_cross_entropy(&graph, z, labels);
-    if (CHECK(loss != NULL) && CHECK(nn_graph_backward(&graph, loss, 1.0f) == DDOME_OK)) {
+    if (CHECK(loss != NULL)) { /* the backward pass gives the logits up */
         add(r, "step %d loss %08" PRIx32 "\n", step, nn_float_bits(*loss->value.data));
         add_hash(r, "logits", z->value.data, IMAGES * CLASSES);
+    }
+    if (loss != NULL && CHECK(nn_graph_backward(&graph, loss, 1.0f) == DDOME_OK)) {
         if (step == 0)
             add_slices(r, t);
         nn_sgd_step(t->values, t->velocity, t->grads, &t->layout, &sgd, step == 0);
@@ -115,28 +118,74 @@ static void train(record *r, trainer *t, int step)
     nn_arena_free(&arena);
 }
 
-static void run(record *r, const char *name, const nn_resnet *model)
+static void train_model(record *r, const char *name, const nn_resnet *model,
+                        const nn_engine *engine)
 {
     trainer t;
     add(r, "model %s\n", name);
     make(&t, model);
     add_hash(r, "initial parameters", t.values, t.layout.total);
     for (int step = 0; step < STEPS; step++)
-        train(r, &t, step);
+        train(r, &t, engine, step);
     nn_arena_free(&t.arena);
     test_release();
+}
+
+static const record *run(record *r, const nn_engine *engine)
+{
+    static const nn_resnet batch = {4, CLASSES, false, {false, 0}};
+    static const nn_resnet group = {4, CLASSES, true, {true, 8}};
+    r->length = 0;
+    train_model(r, "resnet34 width 4, 3x3 stem, batch-norm", &batch, engine);
+    train_model(r, "resnet34 width 4, 7x7 stem, group-norm", &group, engine);
+    return r;
+}
+
+/* The portable kernels' texts. */
+static record texts[NN_ARITH_COUNT];
+
+static void check_golden(const nn_engine engines[NN_ARITH_COUNT])
+{
+    static const char *const names[NN_ARITH_COUNT] = {"train_step.txt", "train_step_fma.txt"};
+    for (int i = 0; i < NN_ARITH_COUNT; i++) {
+        test_case("golden train steps of ResNet-34 at width 4: kernels %s",
+                  test_engine_name(&engines[i]));
+        test_golden_text(names[i], run(&texts[i], &engines[i])->text);
+    }
+    CHECK(strcmp(texts[NN_ARITH_MA].text, texts[NN_ARITH_FMA].text) != 0);
+}
+
+static void check_same(const nn_engine *engine)
+{
+    static record r;
+    test_same_text("train steps", run(&r, engine)->text, texts[engine->arith].text);
+}
+
+static void check_teams(void)
+{
+    static const size_t workers[] = {1, 2, 3, 7};
+    nn_engine engines[NN_ARITH_COUNT];
+    for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
+        test_case("the same train steps from a team of %d", (int)workers[i]);
+        if (!test_team_engines(engines, workers[i]))
+            break;
+        test_same_u64("workers", nn_team_size(engines[0].team), workers[i]);
+        for (int j = 0; j < NN_ARITH_COUNT; j++)
+            check_same(&engines[j]);
+        test_team_close(engines);
+    }
 }
 
 void t_train_step(void);
 
 void t_train_step(void)
 {
-    static const nn_resnet batch = {4, CLASSES, false, {false, 0}};
-    static const nn_resnet group = {4, CLASSES, true, {true, 8}};
-    static record r;
-    test_case("golden train steps of ResNet-34 at width 4");
-    r.length = 0;
-    run(&r, "resnet34 width 4, 3x3 stem, batch-norm", &batch);
-    run(&r, "resnet34 width 4, 7x7 stem, group-norm", &group);
-    test_golden_text("train_step.txt", r.text);
+    nn_engine engines[TEST_ENGINES];
+    const size_t count = test_engines(engines);
+    check_golden(engines);
+    for (size_t i = NN_ARITH_COUNT; i < count; i++) {
+        test_case("the same train steps from kernels %s", test_engine_name(&engines[i]));
+        check_same(&engines[i]);
+    }
+    check_teams();
 }

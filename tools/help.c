@@ -9,20 +9,23 @@
 #define CONFIG "[FILE...] [key=value...] [--seed N] [--algo A]"
 
 static const tool_command commands[] = {
-    {"train", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_SEEDS | TOOL_QUIET, 0, SIZE_MAX,
-     tool_train, "ddome train " CONFIG " [--seeds 1,2,3] --out DIR [--force] [--quiet]",
+    {"train", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_SEEDS | TOOL_THREADS | TOOL_QUIET, 0,
+     SIZE_MAX, tool_train,
+     "ddome train " CONFIG " [--seeds 1,2,3] --out DIR [--threads N] [--force] [--quiet]",
      "Trains (algo = ddome, fedavg or common), evaluates, and writes the run into DIR.\n"
      "With --seeds each seed N runs into DIR/seed-N; mean and population standard deviation "
      "follow.\n"
      "A DIR that holds a run is refused without --force.\n"},
-    {"pretrain", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_QUIET, 0, SIZE_MAX, tool_pretrain,
-     "ddome pretrain " CONFIG " --out DIR [--force] [--quiet]",
+    {"pretrain", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_THREADS | TOOL_QUIET, 0, SIZE_MAX,
+     tool_pretrain, "ddome pretrain " CONFIG " --out DIR [--threads N] [--force] [--quiet]",
      "Trains the common expert alone and writes it into DIR; give it to other runs by the key "
      "common.\n"},
-    {"eval", NULL, TOOL_QUIET, 1, SIZE_MAX, tool_eval, "ddome eval RUN [key=value...] [--quiet]",
+    {"eval", NULL, TOOL_THREADS | TOOL_QUIET, 1, SIZE_MAX, tool_eval,
+     "ddome eval RUN [key=value...] [--threads N] [--quiet]",
      "Evaluates the final models of RUN with RUN/config.toml, for example with eval_scope=global.\n"
      "data_dir (or DDOME_DATA) and exclude name files that are not in RUN: give them where "
-     "needed.\n"},
+     "needed.\n"
+     "The data and the key arith must be those of RUN: else exit 4.\n"},
     {"partition", "write", TOOL_OUT | TOOL_KEYS, 0, SIZE_MAX, tool_partition_write,
      "ddome partition write " CONFIG " [--out FILE]",
      "Writes partition.csv, to standard output without --out.\n"},
@@ -51,6 +54,7 @@ static const char general[] =
     "Configuration: `key = value` files, then key=value words; `ddome help keys` lists the keys.\n"
     "Every command takes --json (one object on standard output) and --help.\n"
     "DDOME_DATA is the default of data_dir.\n"
+    "--threads N (1 to 256, default 1): threads to use; it moves no bit, memory grows with it.\n"
     "Exit: 0 ok, 1 internal, 2 usage or configuration, 3 data, 4 verification, 5 I/O, 6 memory,\n"
     "7 non-finite value, 8 saved state does not fit.\n";
 

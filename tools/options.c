@@ -13,10 +13,11 @@ typedef struct option {
 } option;
 
 static const option options[] = {
-    {"out", TOOL_OUT, true, NULL},     {"force", TOOL_FORCE, false, NULL},
-    {"seed", TOOL_KEYS, true, "seed"}, {"algo", TOOL_KEYS, true, "algo"},
-    {"seeds", TOOL_SEEDS, true, NULL}, {"quiet", TOOL_QUIET, false, NULL},
-    {"json", 0, false, NULL},          {"help", 0, false, NULL},
+    {"out", TOOL_OUT, true, NULL},      {"force", TOOL_FORCE, false, NULL},
+    {"seed", TOOL_KEYS, true, "seed"},  {"algo", TOOL_KEYS, true, "algo"},
+    {"seeds", TOOL_SEEDS, true, NULL},  {"threads", TOOL_THREADS, true, NULL},
+    {"quiet", TOOL_QUIET, false, NULL}, {"json", 0, false, NULL},
+    {"help", 0, false, NULL},
 };
 
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -128,6 +129,8 @@ static ddome_status enter(ddome_error *error, tool *t, const option *found, cons
         t->out = value;
     else if (found->bit == TOOL_SEEDS)
         t->seeds = value;
+    else if (found->bit == TOOL_THREADS)
+        t->threads = value;
     t->force = t->force || found->bit == TOOL_FORCE;
     t->quiet = t->quiet || found->bit == TOOL_QUIET;
     t->as_json = t->as_json || strcmp(found->name, "json") == 0;

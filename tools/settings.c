@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration of a command: defaults, DDOME_DATA, files, words. SPEC 16.1, 18.3. */
+/* The configuration of a command: defaults, DDOME_DATA, files, words, threads. SPEC 16.1, 18.3. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "../nn/team.h"
 #include "tool.h"
 
 static size_t key_length(const char *word)
@@ -42,12 +43,23 @@ static ddome_status fill(ddome_error *error, ddome_config *config, tool *t, size
     return status;
 }
 
+static ddome_status set_threads(ddome_error *error, ddome_config *config, const char *word)
+{
+    const size_t length = strlen(word);
+    if (length > 9 || strspn(word, "0123456789") != length) /* 9 digits fit any long */
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "--threads: expected a whole number 1..%d, found %.60s", NN_TEAM_MAX, word);
+    return ddome_config_set_threads(error, config, (size_t)strtol(word, NULL, 10));
+}
+
 ddome_status tool_new_config(ddome_error *error, ddome_config **config, tool *t, size_t first)
 {
     ddome_config *made = NULL;
     ddome_status status = ddome_config_new(error, &made);
     if (status == DDOME_OK)
         status = fill(error, made, t, first);
+    if (status == DDOME_OK && t->threads != NULL)
+        status = set_threads(error, made, t->threads);
     if (status == DDOME_OK)
         *config = made;
     else

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* Gradient of the weights: for each tap a sum over all output positions, in blocks of NN_BLOCK of
+ * them that run across images; rows are input channels, columns output channels. SPEC 5.5. */
+#include "conv.h"
+
+#include "chain.h"
+#include "conv_axis.h"
+
+typedef struct weights {
+    const nn_engine *engine;
+    const nn_conv_shape *shape;
+    const float *x, *dy;
+    float *dw;
+    float *work; /* [workers]: a block of dy, then the gradients of the part */
+    size_t work_floats;
+    nn_chain *chains; /* [workers] */
+    size_t slices;    /* parts of the input channels */
+} weights;
+
+/* A part: output channels first .. first + cols, input channels low .. high. */
+typedef struct part_range {
+    size_t first, cols, low, high;
+} part_range;
+
+/* Outputs [first, end) whose tap k lies inside an input of `size` positions. */
+typedef struct output_range {
+    size_t first, end;
+} output_range;
+
+static output_range outputs_inside(size_t k, size_t stride, size_t pad, size_t size, size_t outputs)
+{
+    output_range range = {k < pad ? (pad - k + stride - 1) / stride : 0, outputs};
+    const size_t beyond = size + pad > k ? (size + pad - k + stride - 1) / stride
+                                         : 0; /* first output past the input */
+    range.first = nn_min(range.first, outputs);
+    range.end = nn_max(range.first, nn_min(outputs, beyond));
+    return range;
+}
+
+/* Rows p .. end of dy, columns of the part, padded to a panel. */
+static void pack_block(float *packed, const weights *w, const part_range *part, size_t p,
+                       size_t end)
+{
+    const size_t panel = w->engine->kernels->panel;
+    for (; p < end; p++, packed += panel)
+        for (size_t j = 0; j < part->cols; j++)
+            packed[j] = w->dy[p * w->shape->oc + part->first + j];
+}
+
+/* The products of tap (kh, kw) at outputs p .. end, all of one block. */
+static void list_block(nn_chain *chain, const nn_conv_shape *s, size_t kh, size_t kw, size_t p,
+                       size_t end)
+{
+    const output_range down = outputs_inside(kh, s->stride, s->pad, s->h, s->oh);
+    const output_range right = outputs_inside(kw, s->stride, s->pad, s->w, s->ow);
+    const size_t start = p;
+    nn_chain_clear(chain);
+    while (p < end) {
+        const size_t line = p / s->ow, oh = line % s->oh, n = line / s->oh;
+        const size_t first = line * s->ow, stop = nn_min(end, first + s->ow);
+        const size_t from = nn_max(p, first + right.first), to = nn_min(stop, first + right.end);
+        if (oh >= down.first && oh < down.end && from < to) {
+            const size_t ih = oh * s->stride + kh - s->pad;
+            const size_t iw = (from - first) * s->stride + kw - s->pad;
+            nn_chain_add(chain, ((n * s->h + ih) * s->w + iw) * s->c, from - start, to - from);
+        }
+        p = stop;
+    }
+}
+
+/* Adds one block of one tap to the part's gradients [ic][panel]. */
+static void add_tap(const weights *w, const part_range *part, const nn_chain *chain, float *tap,
+                    const float *packed, bool fresh)
+{
+    const size_t panel = w->engine->kernels->panel;
+    const size_t most = nn_tile_rows(w->engine->kernels, part->cols);
+    const size_t channels = part->high - part->low, tiles = (channels + most - 1) / most;
+    nn_tile tile = {
+        .cols = part->cols, .total_row = panel, .a_row = 1, .b_step = panel, .fresh = fresh};
+    for (size_t t = 0, at = 0; t < tiles; t++, at += tile.rows) {
+        tile.rows = (channels - at) / (tiles - t);
+        nn_chain_total(chain, w->engine, tap + at * panel, w->x + part->low + at, packed, &tile);
+    }
+}
+
+enum { UNPACK_CHANNELS = 16 };
+
+/* dw[oc][ic][kh][kw] from grads[kh][kw][ic][oc]. */
+static void unpack(const weights *w, const part_range *part, const float *grads)
+{
+    const size_t panel = w->engine->kernels->panel, taps = w->shape->kh * w->shape->kw;
+    const size_t channels = part->high - part->low;
+    for (size_t low = 0; low < channels; low += UNPACK_CHANNELS)
+        for (size_t j = 0; j < part->cols; j++)
+            for (size_t i = low; i < nn_min(channels, low + UNPACK_CHANNELS); i++) {
+                float *to = w->dw + ((part->first + j) * w->shape->c + part->low + i) * taps;
+                for (size_t tap = 0; tap < taps; tap++)
+                    to[tap] = grads[(tap * channels + i) * panel + j];
+            }
+}
+
+/* While a block is computed, the next one is on its way: a share of it with each tap. */
+static void fetch_share(const weights *w, const part_range *part, size_t next, size_t tap)
+{
+    const nn_conv_shape *s = w->shape;
+    const size_t outputs = s->n * s->oh * s->ow, inputs = s->n * s->h * s->w, taps = s->kh * s->kw;
+    const size_t count = nn_min(NN_BLOCK, outputs - next);
+    const size_t first = next + count * tap / taps, end = next + count * (tap + 1) / taps;
+    for (size_t p = first; p < end; p++)
+        w->engine->kernels->fetch(w->dy + p * s->oc + part->first, part->cols);
+    const size_t from = first * inputs / outputs, to = end * inputs / outputs;
+    w->engine->kernels->fetch(w->x + from * s->c, (to - from) * s->c);
+}
+
+static void weights_part(void *context, size_t index, size_t worker)
+{
+    const weights *w = context;
+    const nn_conv_shape *s = w->shape;
+    const size_t panel = w->engine->kernels->panel, slice = index % w->slices;
+    part_range part = {.first = index / w->slices * panel,
+                       .low = s->c * slice / w->slices,
+                       .high = s->c * (slice + 1) / w->slices};
+    part.cols = nn_min(panel, s->oc - part.first);
+    float *packed = w->work + worker * w->work_floats, *grads = packed + NN_BLOCK * panel;
+    const size_t outputs = s->n * s->oh * s->ow, tap_floats = (part.high - part.low) * panel;
+    for (size_t p = 0; p < outputs; p += NN_BLOCK) {
+        const size_t end = nn_min(outputs, p + NN_BLOCK);
+        pack_block(packed, w, &part, p, end);
+        for (size_t tap = 0; tap < s->kh * s->kw; tap++) {
+            fetch_share(w, &part, end, tap);
+            list_block(&w->chains[worker], s, tap / s->kw, tap % s->kw, p, end);
+            add_tap(w, &part, &w->chains[worker], grads + tap * tap_floats, packed, p == 0);
+        }
+    }
+    unpack(w, &part, grads);
+}
+
+static bool begin_chains(weights *w, nn_arena *scratch, size_t workers)
+{
+    w->chains = nn_arena_alloc(scratch, workers, sizeof *w->chains);
+    for (size_t i = 0; w->chains != NULL && i < workers; i++)
+        if (!nn_chain_begin(&w->chains[i], scratch, NN_BLOCK, NN_BLOCK,
+                            w->shape->stride * w->shape->c))
+            return false;
+    return w->chains != NULL;
+}
+
+ddome_status nn_conv_backward_weight(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                                     float *dw, const float *dy, const float *x,
+                                     const nn_conv_shape *s)
+{
+    const size_t panel = engine->kernels->panel, panels = (s->oc + panel - 1) / panel;
+    const size_t workers = nn_team_size(engine->team);
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    weights w = {.engine = engine, .shape = s, .x = x, .dy = dy, .dw = dw};
+    w.slices = workers == 1 ? 1 : nn_min(s->c, (2 * workers + panels - 1) / panels);
+    w.work_floats = (NN_BLOCK + s->kh * s->kw * ((s->c + w.slices - 1) / w.slices)) * panel;
+    w.work = nn_arena_zero(scratch, workers, w.work_floats * sizeof *w.work);
+    if (w.work == NULL || !begin_chains(&w, scratch, workers))
+        return nn_arena_fail(error, scratch, "a weight gradient");
+    nn_team_run(engine->team, weights_part, &w, panels * w.slices);
+    nn_arena_rewind(scratch, mark);
+    return DDOME_OK;
+}
