@@ -56,28 +56,33 @@ enum { PACK_CHANNELS = 16 }; /* a slab of 9 taps and these channels stays in fir
 /* packed[(kh*KW + kw)*C + ic][oc] of output channels first .. first + cols. */
 static void pack_forward(float *packed, const gather *g, size_t first, size_t cols)
 {
-    const nn_conv_shape *s = g->shape;
-    const size_t panel = g->engine->kernels->panel, taps = s->kh * s->kw;
-    for (size_t low = 0; low < s->c; low += PACK_CHANNELS)
-        for (size_t j = 0; j < cols; j++)
-            for (size_t ic = low; ic < nn_min(s->c, low + PACK_CHANNELS); ic++) {
-                const float *from = g->weight + ((first + j) * s->c + ic) * taps;
+    const size_t taps = g->shape->kh * g->shape->kw;
+    const size_t panel = g->engine->kernels->panel, c = g->shape->c;
+    for (size_t low = 0; low < c; low += PACK_CHANNELS)
+        for (size_t j = 0; j < cols; j++) {
+            const size_t end = nn_min(c, low + PACK_CHANNELS);
+            const float *row = g->weight + (first + j) * c * taps;
+            g->engine->kernels->fetch(row + end * taps, nn_min(c - end, PACK_CHANNELS) * taps);
+            for (size_t ic = low; ic < end; ic++)
                 for (size_t tap = 0; tap < taps; tap++)
-                    packed[(tap * s->c + ic) * panel + j] = from[tap];
-            }
+                    packed[(tap * c + ic) * panel + j] = row[ic * taps + tap];
+        }
 }
 
 /* packed[(kh*KW + kw)*OC + oc][ic] of input channels first .. first + cols. */
 static void pack_backward(float *packed, const gather *g, size_t first, size_t cols)
 {
-    const nn_conv_shape *s = g->shape;
-    const size_t panel = g->engine->kernels->panel, taps = s->kh * s->kw;
-    for (size_t oc = 0; oc < s->oc; oc++)
+    const size_t taps = g->shape->kh * g->shape->kw;
+    const size_t panel = g->engine->kernels->panel, c = g->shape->c, oc = g->shape->oc;
+    for (size_t i = 0; i < oc; i++) {
+        if (i + 2 < oc)
+            g->engine->kernels->fetch(g->weight + ((i + 2) * c + first) * taps, cols * taps);
         for (size_t j = 0; j < cols; j++) {
-            const float *from = g->weight + (oc * s->c + first + j) * taps;
+            const float *from = g->weight + (i * c + first + j) * taps;
             for (size_t tap = 0; tap < taps; tap++)
-                packed[(tap * s->oc + oc) * panel + j] = from[tap];
+                packed[(tap * oc + i) * panel + j] = from[tap];
         }
+    }
 }
 
 /* ---- chains ---- */

@@ -3,6 +3,8 @@
  * them that run across images; rows are input channels, columns output channels. SPEC 5.5. */
 #include "conv.h"
 
+#include <string.h>
+
 #include "chain.h"
 #include "conv_axis.h"
 
@@ -37,14 +39,41 @@ static output_range outputs_inside(size_t k, size_t stride, size_t pad, size_t s
     return range;
 }
 
-/* Rows p .. end of dy, columns of the part, padded to a panel. */
-static void pack_block(float *packed, const weights *w, const part_range *part, size_t p,
-                       size_t end)
+/* A panel of dy. */
+typedef struct panel_rows {
+    const float *rows;
+    size_t step;
+} panel_rows;
+
+/* A sum of fewer products than this does not pay for moving its factors. */
+enum { MANY_PRODUCTS = 256 };
+
+static bool many_products(const nn_conv_shape *s)
 {
-    const size_t panel = w->engine->kernels->panel;
-    for (; p < end; p++, packed += panel)
-        for (size_t j = 0; j < part->cols; j++)
-            packed[j] = w->dy[p * w->shape->oc + part->first + j];
+    return s->kh * s->kw * s->c >= MANY_PRODUCTS;
+}
+
+enum { COPIED = 8 }; /* floats at a time, so that no row is copied by a call */
+
+/* Rows p .. end of dy, columns of the part: packed close together, or where they stand when they
+ * are used little and are as wide as a tile reads them. */
+static panel_rows block_rows(float *packed, const weights *w, const part_range *part, size_t p,
+                             size_t end)
+{
+    const nn_kernels *kernels = w->engine->kernels;
+    const size_t step = w->shape->oc;
+    const float *from = w->dy + p * step + part->first;
+    if (part->cols == nn_tile_width(kernels, part->cols) && !many_products(w->shape))
+        return (panel_rows){from, step};
+    float *to = packed;
+    for (; p < end; p++, to += kernels->panel, from += step) {
+        size_t j = 0;
+        for (; j + COPIED <= part->cols; j += COPIED)
+            memcpy(to + j, from + j, COPIED * sizeof *to);
+        for (; j < part->cols; j++)
+            to[j] = from[j];
+    }
+    return (panel_rows){packed, kernels->panel};
 }
 
 /* The products of tap (kh, kw) at outputs p .. end, all of one block. */
@@ -70,16 +99,16 @@ static void list_block(nn_chain *chain, const nn_conv_shape *s, size_t kh, size_
 
 /* Adds one block of one tap to the part's gradients [ic][panel]. */
 static void add_tap(const weights *w, const part_range *part, const nn_chain *chain, float *tap,
-                    const float *packed, bool fresh)
+                    const panel_rows *b, bool fresh)
 {
     const size_t panel = w->engine->kernels->panel;
     const size_t most = nn_tile_rows(w->engine->kernels, part->cols);
     const size_t channels = part->high - part->low, tiles = (channels + most - 1) / most;
     nn_tile tile = {
-        .cols = part->cols, .total_row = panel, .a_row = 1, .b_step = panel, .fresh = fresh};
+        .cols = part->cols, .total_row = panel, .a_row = 1, .b_step = b->step, .fresh = fresh};
     for (size_t t = 0, at = 0; t < tiles; t++, at += tile.rows) {
         tile.rows = (channels - at) / (tiles - t);
-        nn_chain_total(chain, w->engine, tap + at * panel, w->x + part->low + at, packed, &tile);
+        nn_chain_total(chain, w->engine, tap + at * panel, w->x + part->low + at, b->rows, &tile);
     }
 }
 
@@ -100,6 +129,7 @@ static void unpack(const weights *w, const part_range *part, const float *grads)
 }
 
 /* While a block is computed, the next one is on its way: a share of it with each tap. */
+
 static void fetch_share(const weights *w, const part_range *part, size_t next, size_t tap)
 {
     const nn_conv_shape *s = w->shape;
@@ -117,6 +147,7 @@ static void weights_part(void *context, size_t index, size_t worker)
     const weights *w = context;
     const nn_conv_shape *s = w->shape;
     const size_t panel = w->engine->kernels->panel, slice = index % w->slices;
+    const size_t taps = s->kh * s->kw;
     part_range part = {.first = index / w->slices * panel,
                        .low = s->c * slice / w->slices,
                        .high = s->c * (slice + 1) / w->slices};
@@ -125,11 +156,12 @@ static void weights_part(void *context, size_t index, size_t worker)
     const size_t outputs = s->n * s->oh * s->ow, tap_floats = (part.high - part.low) * panel;
     for (size_t p = 0; p < outputs; p += NN_BLOCK) {
         const size_t end = nn_min(outputs, p + NN_BLOCK);
-        pack_block(packed, w, &part, p, end);
-        for (size_t tap = 0; tap < s->kh * s->kw; tap++) {
-            fetch_share(w, &part, end, tap);
+        const panel_rows b = block_rows(packed, w, &part, p, end);
+        for (size_t tap = 0; tap < taps; tap++) {
+            if (many_products(s))
+                fetch_share(w, &part, end, tap);
             list_block(&w->chains[worker], s, tap / s->kw, tap % s->kw, p, end);
-            add_tap(w, &part, &w->chains[worker], grads + tap * tap_floats, packed, p == 0);
+            add_tap(w, &part, &w->chains[worker], grads + tap * tap_floats, &b, p == 0);
         }
     }
     unpack(w, &part, grads);

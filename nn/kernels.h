@@ -33,8 +33,8 @@ typedef struct nn_tile {
     size_t rows, cols;    /* 1 <= cols <= panel of the table, 1 <= rows <= nn_tile_rows */
     size_t total_row;     /* distance in floats between rows of the totals */
     size_t a_row, a_step; /* at least one of them is 1 */
-    size_t b_step;        /* `panel` floats are readable at each row of b, whatever cols; what is
-                             behind cols may be anything, but subnormals there are slow */
+    size_t b_step;        /* each row of b has nn_tile_width readable floats; those behind cols may
+                             be anything, but subnormals there are slow */
     bool fresh;           /* the totals start at +0 instead of what they hold */
 } nn_tile;
 
@@ -94,6 +94,12 @@ extern const nn_kernels nn_kernels_c, nn_kernels_sse2, nn_kernels_avx2, nn_kerne
 static inline size_t nn_tile_rows(const nn_kernels *kernels, size_t cols)
 {
     return cols > kernels->panel / 2 ? kernels->wide_rows : kernels->narrow_rows;
+}
+
+/* Floats that a tile of so many columns reads from a row of b: half a panel or a whole one. */
+static inline size_t nn_tile_width(const nn_kernels *kernels, size_t cols)
+{
+    return cols > kernels->panel / 2 ? kernels->panel : kernels->panel / 2;
 }
 
 enum { NN_KERNELS_MAX = 8 };

@@ -20,6 +20,10 @@
 
 enum { VECS = 2, PANEL = VECS * LANES };
 
+/* Rows are addressed from one pointer a band: with one for all, their distances would not fit the
+ * registers and cost a load each. */
+enum { BAND = 6, BANDS = (NARROW_ROWS + BAND - 1) / BAND };
+
 ALWAYS_INLINE vec load(const float *from)
 {
     vec to;
@@ -27,21 +31,26 @@ ALWAYS_INLINE vec load(const float *from)
     return to;
 }
 
-/* total[0..count) = total + sum; a fresh total is +0. */
-ALWAYS_INLINE void add_total(float *total, vec sum, size_t count, bool fresh)
+/* total[0..count) = total + sum; a fresh total is +0. `count` is a literal, or a tail of any length
+ * copied by a call. */
+ALWAYS_INLINE void add_part(float *total, vec sum, size_t count, bool fresh)
 {
     vec old = {0};
-    if (count >= LANES) {
-        if (!fresh)
-            old = load(total);
-        sum = old + sum;
-        memcpy(total, &sum, sizeof sum);
-        return;
-    }
     if (!fresh)
         memcpy(&old, total, count * sizeof *total);
     sum = old + sum;
     memcpy(total, &sum, count * sizeof *total);
+}
+
+/* Half a vector is what the narrowest networks have. */
+ALWAYS_INLINE void add_total(float *total, vec sum, size_t count, bool fresh)
+{
+    if (count >= LANES)
+        add_part(total, sum, LANES, fresh);
+    else if (count == LANES / 2)
+        add_part(total, sum, LANES / 2, fresh);
+    else
+        add_part(total, sum, count, fresh);
 }
 
 /* rows, vecs, a_row or a_step, and fuse are literals where this is called, so that the compiler
@@ -51,25 +60,42 @@ ALWAYS_INLINE void tile_block(float *total, const float *a, const float *b, cons
                               size_t a_row, size_t a_step, bool fuse)
 {
     vec sum[NARROW_ROWS][VECS];
-    UNROLL for (size_t i = 0; i < rows; i++) UNROLL for (size_t v = 0; v < vecs; v++) sum[i][v] =
-        (vec){0};
+    UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        UNROLL
+        for (size_t v = 0; v < vecs; v++)
+            sum[i][v] = (vec){0};
+    }
     for (; run_count != 0; run_count--, runs++) {
-        const float *ak = a + runs->a, *bk = b + runs->b * tile->b_step;
+        const float *bk = b + runs->b * tile->b_step, *band[BANDS];
+        UNROLL
+        for (size_t i = 0; i < rows; i += BAND)
+            band[i / BAND] = a + runs->a + i * a_row;
         for (size_t k = runs->count; k != 0; k--) {
             vec bv[VECS];
-            UNROLL for (size_t v = 0; v < vecs; v++) bv[v] = load(bk + v * LANES);
-            UNROLL for (size_t i = 0; i < rows; i++)
-            {
-                const float ai = ak[i * a_row];
-                UNROLL for (size_t v = 0; v < vecs; v++) sum[i][v] =
-                    fuse ? fused(sum[i][v], ai, bv[v]) : sum[i][v] + ai * bv[v];
+            UNROLL
+            for (size_t v = 0; v < vecs; v++)
+                bv[v] = load(bk + v * LANES);
+            UNROLL
+            for (size_t i = 0; i < rows; i++) {
+                const float ai = band[i / BAND][i % BAND * a_row];
+                UNROLL
+                for (size_t v = 0; v < vecs; v++)
+                    sum[i][v] = fuse ? fused(sum[i][v], ai, bv[v]) : sum[i][v] + ai * bv[v];
             }
-            ak += a_step;
+            UNROLL
+            for (size_t i = 0; i < rows; i += BAND)
+                band[i / BAND] += a_step;
             bk += tile->b_step;
         }
     }
-    UNROLL for (size_t i = 0; i < rows; i++) UNROLL for (size_t v = 0; v < vecs; v++) add_total(
-        total + i * tile->total_row + v * LANES, sum[i][v], tile->cols - v * LANES, tile->fresh);
+    UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        UNROLL
+        for (size_t v = 0; v < vecs; v++)
+            add_total(total + i * tile->total_row + v * LANES, sum[i][v], tile->cols - v * LANES,
+                      tile->fresh);
+    }
 }
 
 /* Brings lines of 64 bytes nearer. */
