@@ -46,7 +46,7 @@ NN = base arena hash fmath rng selftest os_$(OS) team_$(if $(THREADING),threads,
 DATA = dataset cifar synth batch json safetensors safetensors_write \
        partition partition_labels partition_dirichlet partition_file partition_check
 FL = text config config_table config_value model task trainee common gate wire sample client server \
-     crew eval metrics checkpoint rundir baselines record origin run finish entry
+     crew eval metrics checkpoint rundir baselines record origin run finish plan plan_text entry
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)

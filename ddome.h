@@ -134,6 +134,12 @@ DDOME_MUST_CHECK ddome_status ddome_partition(ddome_error *error, char **text,
 DDOME_MUST_CHECK ddome_status ddome_data_info(ddome_error *error, char **text,
                                               const ddome_config *config);
 
+/* What a run of this configuration will take, one "name: value" line each: sizes, bytes, work,
+ * memory, time (SPEC 18.3.5). Loads what ddome_train would, does one training step of each kind, so
+ * needs its memory, and no round; free with ddome_text_free. */
+DDOME_MUST_CHECK ddome_status ddome_plan(ddome_error *error, char **text,
+                                         const ddome_config *config);
+
 /* The resolved configuration as config.toml is written; free with ddome_text_free. */
 DDOME_MUST_CHECK ddome_status ddome_config_text(ddome_error *error, char **text,
                                                 const ddome_config *config);

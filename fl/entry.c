@@ -9,7 +9,7 @@
 #include "../nn/selftest.h"
 #include "checkpoint.h"
 #include "origin.h"
-#include "run.h"
+#include "plan.h"
 
 struct ddome_config {
     fl_config keys;
@@ -165,6 +165,23 @@ ddome_status ddome_data_info(ddome_error *error, char **text, const ddome_config
         status = hand_over_text(error, text, &out);
     }
     nn_arena_free(&arena);
+    return status;
+}
+
+ddome_status ddome_plan(ddome_error *error, char **text, const ddome_config *config)
+{
+    fl_run run;
+    fl_plan plan;
+    nn_error_clear(error);
+    ddome_status status = fl_run_init(error, &run, &config->keys, config->threads, NULL);
+    if (status == DDOME_OK)
+        status = fl_plan_make(&plan, &run);
+    if (status == DDOME_OK) {
+        fl_text out = {.arena = &run.arena};
+        fl_plan_write(&out, &plan);
+        status = hand_over_text(error, text, &out);
+    }
+    fl_run_free(&run);
     return status;
 }
 

@@ -123,17 +123,22 @@ ddome_status fl_run_pretrain(fl_run *run)
                               &run->expert, &run->config, &run->task, run->progress);
 }
 
-/* The common expert goes once to every training client. */
-static void send_common(fl_run *run)
+void fl_run_count_common(fl_traffic *traffic, const fl_run *run)
 {
-    fl_traffic traffic = {0, 0, 0, 0};
-    for (size_t i = 0; i < run->task.partition.training; i++) {
+    for (size_t i = 0; run->algorithm->gate && i < run->task.partition.training; i++) {
         const fl_message message = {.client = (uint32_t)i,
                                     .expert_model = &run->expert,
                                     .expert_count = 1,
                                     .experts = &run->common.values};
-        fl_traffic_down(&traffic, &message);
+        fl_traffic_down(traffic, &message);
     }
+}
+
+/* The common expert goes once to every training client. */
+static void send_common(fl_run *run)
+{
+    fl_traffic traffic = {0, 0, 0, 0};
+    fl_run_count_common(&traffic, run);
     fl_record_setup_traffic(&run->record, &traffic);
 }
 
@@ -262,14 +267,14 @@ ddome_status fl_run_choose(ddome_error *error, nn_arena *scratch, fl_visit *visi
 }
 
 /* Gate down, indices up. */
-static void count_choice(fl_run *run, const fl_visit *visit)
+static void count_choice(fl_traffic *traffic, const fl_run *run, const fl_visit *visit)
 {
     const fl_message down = {
         .client = visit->client->id, .gate_model = &run->gate, .gate = run->server.gate.values};
     const fl_message up = {
         .client = visit->client->id, .index_count = visit->k, .indices = visit->chosen};
-    fl_traffic_down(&run->traffic, &down);
-    fl_traffic_up(&run->traffic, &up);
+    fl_traffic_down(traffic, &down);
+    fl_traffic_up(traffic, &up);
 }
 
 /* What travels in both directions: K experts and the gate. It goes down here only for an anchor,
@@ -285,16 +290,21 @@ static fl_message experts_message(const fl_run *run, const fl_visit *visit, bool
     return message;
 }
 
-ddome_status fl_run_take(fl_run *run, const fl_visit *visit)
+void fl_run_count_visit(fl_traffic *traffic, const fl_run *run, const fl_visit *visit)
 {
     const bool gate = run->algorithm->gate,
                anchor = fl_client_is_anchor(&run->world, visit->client);
     const fl_message down = experts_message(run, visit, anchor),
                      up = experts_message(run, visit, gate);
     if (gate && !anchor)
-        count_choice(run, visit);
-    fl_traffic_down(&run->traffic, &down);
-    fl_traffic_up(&run->traffic, &up);
+        count_choice(traffic, run, visit);
+    fl_traffic_down(traffic, &down);
+    fl_traffic_up(traffic, &up);
+}
+
+ddome_status fl_run_take(fl_run *run, const fl_visit *visit)
+{
+    fl_run_count_visit(&run->traffic, run, visit);
     return fl_server_take(run->error, &run->arena, &run->server, visit);
 }
 

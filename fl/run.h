@@ -57,6 +57,9 @@ DDOME_MUST_CHECK ddome_status fl_run_common(fl_run *run);
 /* Pretrains it, whatever the key `common` says. */
 DDOME_MUST_CHECK ddome_status fl_run_pretrain(fl_run *run);
 
+/* Adds what its distribution moves (SPEC 15.2): nothing without a gate. */
+void fl_run_count_common(fl_traffic *traffic, const fl_run *run);
+
 /* Sends the common expert to every training client, which embeds its samples once (SPEC 9.3). */
 DDOME_MUST_CHECK ddome_status fl_run_embed(fl_run *run);
 
@@ -83,6 +86,9 @@ DDOME_MUST_CHECK ddome_status fl_run_clients(fl_run *run, fl_client_fn *one, fl_
 /* Step 2: the gate goes down, the client's choice comes up (an anchor's is fixed). */
 DDOME_MUST_CHECK ddome_status fl_run_choose(ddome_error *error, nn_arena *scratch, fl_visit *visit,
                                             const fl_run *run);
+
+/* Adds what a visit moves, by its client and k and the models' sizes alone (SPEC 11.2). */
+void fl_run_count_visit(fl_traffic *traffic, const fl_run *run, const fl_visit *visit);
 
 /* Step 5, its first half: what travelled is counted, the copies go into the sums. */
 DDOME_MUST_CHECK ddome_status fl_run_take(fl_run *run, const fl_visit *visit);

@@ -119,6 +119,8 @@ fails "seed twice" 2 "found 1 twice" train --seeds 1,2,1 --out run
 fails "unknown key names the nearest" 2 "the nearest is rounds" train rouns=3 --out run
 fails "missing configuration file" 2 "cannot open missing.toml" train missing.toml --out run
 fails "K above M" 2 "top_k = 3: expected at most experts = 2" train $tiny top_k=3 --out run
+fails "plan of an unknown key" 2 "the nearest is rounds" plan $tiny rouns=3
+fails "plan with K above M" 2 "top_k = 3: expected at most experts = 2" plan $tiny top_k=3
 fails "value out of range" 2 "batch: expected a whole number 1..65536" train $tiny batch=0 --out run
 fails "--algo of a later version" 2 "not in this version" train --algo fedprox --out run
 printf 'seed = 1\nrouns = 3\n' > bad.toml
@@ -137,6 +139,7 @@ verdict "nothing is made by a refused call" "$why"
 cifar="data=cifar10 arch=mlp hidden=8 data_dir=cifar"
 folder=cifar/cifar-10-batches-bin
 fails "no data folder named" 3 "DDOME_DATA" train $tiny data=cifar10 --out run
+fails "plan without data" 3 "is missing" plan $cifar data_dir=nowhere
 fails "missing data folder" 3 "is missing" train $cifar data_dir=nowhere --out run
 fails "data check of an empty folder" 3 "holds no data set" data check .
 
@@ -400,6 +403,55 @@ else
     fi
 fi
 
+# ---- plan ----
+
+# planned NAME: the value of a line of the plan in `plan`.
+planned() {
+    sed -n "s/^$1: //p" plan
+}
+
+# plans NAME ARGS...: exit 0, nothing on standard error, these lines, none twice; leaves `plan`.
+plans() {
+    name=$1
+    shift
+    call plan "$@"
+    mv out plan
+    why=
+    [ "$status" -eq 0 ] && [ ! -s err ] || why="status $status: $(cat err)"
+    for line in 'algorithm' 'expert parameters' 'gate message bytes' 'round 1 bytes down' \
+        'run round trips' 'run multiply-adds' 'memory bytes of the run, rough' \
+        'milliseconds of all rounds, rough'; do
+        [ -n "$(planned "$line")" ] || why="$why; no line '$line'"
+    done
+    [ -z "$(sed 's/:.*//' plan | sort | uniq -d)" ] || why="$why; a line twice"
+    verdict "$name" "$why"
+}
+
+# as_planned NAME RUN: the first round in RUN/comm.csv and the sums of its last line are the plan's.
+as_planned() {
+    first=$(planned 'round 1 round trips'),$(planned 'round 1 bytes down'),$(planned 'round 1 bytes up')
+    sums=$(planned 'run bytes down'),$(planned 'run bytes up')
+    why=
+    [ "$(grep '^1,' "$2/comm.csv" | cut -d , -f 3-5)" = "$first" ] ||
+        why="round 1: $(grep '^1,' "$2/comm.csv"), planned $first"
+    [ "$(tail -n 1 "$2/comm.csv" | cut -d , -f 6-7)" = "$sums" ] ||
+        why="$why; the run: $(tail -n 1 "$2/comm.csv"), planned $sums"
+    verdict "$1" "$why"
+}
+
+plans "plan of the demo" "$root/tools/presets/demo.toml"
+plans "plan of a ResNet" $tiny arch=resnet34 width=2
+[ "$(planned architecture)" = resnet34 ] && [ "$(planned 'expert statistics')" -gt 0 ]
+verdict "plan of a ResNet counts its statistics" "$([ $? -eq 0 ] || cat plan)"
+plans "plan of a tiny run" $tiny
+as_planned "the bytes of a plan are those of the run" run
+plans "plan of fedavg" $tiny --algo fedavg
+as_planned "the bytes of a plan are those of the run: fedavg" fedavg
+plans "plan of the common expert alone" $tiny --algo common
+why=
+[ "$(planned 'rounds'),$(planned 'run bytes down')" = 0,0 ] || why=$(cat plan)
+verdict "plan of the common expert alone moves nothing" "$why"
+
 # ---- the other commands ----
 
 call partition write $tiny
@@ -518,7 +570,7 @@ mv run.kept run
 
 # ---- help and JSON ----
 
-for command in train pretrain eval partition data config report selftest version help \
+for command in train pretrain eval partition data config plan report selftest version help \
     "partition write" "partition describe" "data check" "data info"; do
     call $command --help
     why=
@@ -566,6 +618,8 @@ if python3 -c 'import json' > /dev/null 2>&1; then
         partition write $tiny --json
     json "partition describe" 0 "d['anchor']['clients'] == 2" partition describe $tiny --json
     json "config" 0 "'seed = 1' in d['config']" config --json
+    json "plan" 0 "d['algorithm'] == 'ddome' and d['round 1 bytes down'] > 0 and d['rounds'] == 2" \
+        plan $tiny --json
     json "eval" 0 "d['clients'] == 2" eval run --json --quiet
     json "pretrain" 0 "len(d['root_hash']) == 64" pretrain $tiny --out jsp --json --quiet
     json "selftest" 0 "d == {'success': True}" selftest --json

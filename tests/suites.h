@@ -60,6 +60,7 @@
     T(record)                                                                                      \
     T(server)                                                                                      \
     T(round)                                                                                       \
+    T(plan)                                                                                        \
     T(run)
 
 #endif

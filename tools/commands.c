@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands that train and evaluate, the resolved configuration, the self-test. SPEC 18.3. */
+/* The commands that train and evaluate, the resolved configuration, the plan, the
+ * self-test. SPEC 18.3. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -318,6 +319,37 @@ ddome_status tool_config(ddome_error *error, tool *t)
         return status;
     fl_text_add(&t->text, "%s", text);
     tool_json_string(t, "config", text);
+    ddome_text_free(text);
+    return DDOME_OK;
+}
+
+/* "name: value" lines as members; a value of digits is a number. Cuts the text up. */
+static void add_members(tool *t, char *text)
+{
+    for (char *end; (end = strchr(text, '\n')) != NULL; text = end + 1) {
+        char *value = strstr(text, ": ");
+        *end = '\0';
+        *value = '\0';
+        value += 2;
+        if (value[strspn(value, "0123456789")] == '\0')
+            fl_text_add(&t->json, ", \"%s\": %s", text, value);
+        else
+            tool_json_string(t, text, value);
+    }
+}
+
+ddome_status tool_plan(ddome_error *error, tool *t)
+{
+    ddome_config *config = NULL;
+    char *text = NULL;
+    ddome_status status = tool_new_config(error, &config, t, 0);
+    if (status == DDOME_OK)
+        status = ddome_plan(error, &text, config);
+    ddome_config_free(config);
+    if (status != DDOME_OK)
+        return status;
+    fl_text_add(&t->text, "%s", text);
+    add_members(t, text);
     ddome_text_free(text);
     return DDOME_OK;
 }

@@ -38,6 +38,12 @@ static const tool_command commands[] = {
      "The same, and prints records, classes and hashes.\n"},
     {"config", NULL, TOOL_KEYS, 0, SIZE_MAX, tool_config, "ddome config " CONFIG,
      "Prints the resolved configuration.\n"},
+    {"plan", NULL, TOOL_KEYS | TOOL_THREADS, 0, SIZE_MAX, tool_plan,
+     "ddome plan " CONFIG " [--threads N]",
+     "Says what a run will take and runs no round: parameters, bytes moved, multiply-adds, memory, "
+     "time.\n"
+     "It loads the data and does one training step of each kind, and so needs the memory of one.\n"
+     "Times and the memory of a whole run are rough; the rest is exact or says \"at most\".\n"},
     {"report", NULL, 0, 1, SIZE_MAX, tool_report, "ddome report RUN...",
      "Prints accuracy, traffic, which expert serves which labels, and the root hashes.\n"
      "The last hash is the SHA-256 over the lines of the root hashes in the order given.\n"},

@@ -46,6 +46,7 @@ ddome_status tool_train(ddome_error *error, tool *t);
 ddome_status tool_pretrain(ddome_error *error, tool *t);
 ddome_status tool_eval(ddome_error *error, tool *t);
 ddome_status tool_config(ddome_error *error, tool *t);
+ddome_status tool_plan(ddome_error *error, tool *t);
 ddome_status tool_selftest(ddome_error *error, tool *t);
 ddome_status tool_partition_write(ddome_error *error, tool *t);
 ddome_status tool_partition_describe(ddome_error *error, tool *t);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* The lines of a plan, and the sums of memory and time. SPEC 18.3.5. */
+#include "config_table.h"
+#include "plan.h"
+
+static void line(fl_text *text, const char *name, uint64_t value)
+{
+    fl_text_add(text, "%s: %llu\n", name, (unsigned long long)value);
+}
+
+/* "SUBJECT NAME: value" */
+static void line_of(fl_text *text, const char *subject, const char *name, uint64_t value)
+{
+    fl_text_add(text, "%s ", subject);
+    line(text, name, value);
+}
+
+/* ---- models, traffic, work ---- */
+
+static void add_choices(fl_text *text, const fl_run *run)
+{
+    fl_text_add(text, "algorithm: %s\n", run->algorithm->name);
+    fl_text_add(text, "architecture: %s\n", fl_config_find("arch", NULL)->choice[run->config.arch]);
+    line(text, "experts", fl_algorithm_experts(&run->config));
+    line(text, "experts of a normal client", run->algorithm->gate ? run->config.top_k : 1);
+    line(text, "rounds", fl_run_rounds(run));
+    line(text, "threads", nn_team_size(run->crew.team));
+}
+
+/* A missing gate has zeros. */
+static void add_model(fl_text *text, const char *name, const fl_model *model,
+                      const fl_plan_work *work)
+{
+    line_of(text, name, "parameters", model->layout.trained);
+    line_of(text, name, "statistics", model->layout.total - model->layout.trained);
+    line_of(text, name, "message bytes", nn_layout_bytes(&model->layout));
+    line_of(text, name, "multiply-adds of a sample forward", work->forward);
+    line_of(text, name, "multiply-adds of a sample in training", work->training);
+}
+
+static void add_traffic(fl_text *text, const char *name, const fl_traffic *traffic)
+{
+    line_of(text, name, "bytes down", traffic->down);
+    line_of(text, name, "bytes up", traffic->up);
+    line_of(text, name, "round trips", traffic->round_trips);
+}
+
+static void add_all_traffic(fl_text *text, const fl_plan *p)
+{
+    fl_traffic sum = p->set_up;
+    fl_traffic_add(&sum, &p->all.traffic);
+    line(text, "set-up bytes down", p->set_up.down);
+    add_traffic(text, "anchor visit", &p->kinds[FL_PLAN_ANCHOR].visit);
+    add_traffic(text, "normal visit", &p->kinds[FL_PLAN_NORMAL].visit);
+    add_traffic(text, "round 1", &p->first.traffic);
+    add_traffic(text, "run", &sum);
+}
+
+static uint64_t samples_of(const fl_plan_tally *t)
+{
+    return t->samples[FL_PLAN_ANCHOR] + t->samples[FL_PLAN_NORMAL];
+}
+
+static uint64_t work_of(const fl_plan *p, const fl_plan_tally *t)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < FL_PLAN_KINDS; i++)
+        sum += t->samples[i] * p->kinds[i].training;
+    return sum;
+}
+
+static void add_work(fl_text *text, const fl_plan *p)
+{
+    const data_partition *partition = &p->run->task.partition;
+    fl_plan_tally epoch = {.samples = {0}}; /* one of all training clients */
+    for (size_t i = 0; i < partition->training; i++)
+        epoch.samples[fl_plan_kind_of(p, &partition->clients[i])] += partition->clients[i].count;
+    line(text, "mean client samples an epoch", samples_of(&epoch) / partition->training);
+    line(text, "mean client multiply-adds an epoch", work_of(p, &epoch) / partition->training);
+    line(text, "round 1 training samples", samples_of(&p->first));
+    line(text, "round 1 multiply-adds", work_of(p, &p->first));
+    line(text, "run training samples", samples_of(&p->all));
+    line(text, "run multiply-adds", work_of(p, &p->all));
+}
+
+/* ---- memory ---- */
+
+/* Table and rows (SPEC 9.3), were all samples of the clients different. */
+static uint64_t split_embeddings(const fl_run *run, const data_split *split,
+                                 const data_client *clients, size_t count)
+{
+    uint64_t held = 0;
+    for (size_t i = 0; i < count; i++)
+        held += clients[i].count;
+    held = held < split->count ? held : split->count;
+    return sizeof(uint32_t) * split->count + sizeof(float) * held * run->expert.features;
+}
+
+static uint64_t embeddings(const fl_run *run)
+{
+    const data_partition *p = &run->task.partition;
+    const fl_evaluator *e = &run->evaluator;
+    if (!run->algorithm->gate)
+        return 0;
+    if (run->config.eval_scope == FL_SCOPE_HOLDOUT)
+        return split_embeddings(run, &run->task.set.train, p->clients, p->training + p->holdout);
+    return split_embeddings(run, &run->task.set.train, p->clients, p->training) +
+           split_embeddings(run, &run->task.set.test, e->clients, e->client_count);
+}
+
+/* Values of the models and the sums of their averages; the common expert. */
+static uint64_t server(const fl_run *run)
+{
+    const uint64_t floats = fl_algorithm_experts(&run->config) * run->expert.layout.total +
+                            (run->algorithm->gate ? run->gate.layout.total : 0);
+    const uint64_t common = fl_algorithm_needs_common(&run->config) ? run->expert.layout.total : 0;
+    return (sizeof(float) + sizeof(double)) * floats + sizeof(float) * common;
+}
+
+/* Statistics that stay with clients (SPEC 11.5), were every client to have every expert. */
+static uint64_t kept(const fl_run *run)
+{
+    if (run->config.bn_stats != FL_BN_LOCAL || fl_run_rounds(run) == 0)
+        return 0;
+    return sizeof(float) * run->expert.layout.total * fl_algorithm_experts(&run->config) *
+           run->task.partition.training;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The first thread works in the memory that pretraining has left. */
+static void add_memory(fl_text *text, const fl_plan *p)
+{
+    const fl_run *run = p->run;
+    const uint64_t anchor = p->kinds[FL_PLAN_ANCHOR].step.bytes,
+                   normal = p->kinds[FL_PLAN_NORMAL].step.bytes, client = larger(anchor, normal),
+                   others = (nn_team_size(run->crew.team) - 1) * client,
+                   standing = p->data_bytes + embeddings(run) + server(run) + kept(run);
+    line(text, "memory bytes of data and partition", p->data_bytes);
+    line(text, "memory bytes of embeddings, at most", embeddings(run));
+    line(text, "memory bytes of the server", server(run));
+    line(text, "memory bytes of kept statistics, at most", kept(run));
+    line(text, "memory bytes of an anchor's step", anchor);
+    line(text, "memory bytes of a normal client's step", normal);
+    line(text, "memory bytes of a pretraining step", p->pretraining.bytes);
+    line(text, "memory bytes of the run, rough",
+         standing + larger(client, p->pretraining.bytes) + others);
+}
+
+/* ---- time ---- */
+
+/* Clients of a round share the threads; the last batch of an epoch counts by its samples. */
+static double seconds_of(const fl_plan *p, const fl_plan_tally *t)
+{
+    double sum = 0;
+    for (size_t i = 0; i < FL_PLAN_KINDS; i++)
+        if (p->kinds[i].step.samples != 0)
+            sum +=
+                p->kinds[i].step.seconds * (double)t->samples[i] / (double)p->kinds[i].step.samples;
+    return sum / (double)nn_min(nn_team_size(p->run->crew.team), p->run->active);
+}
+
+static double pretraining_seconds(const fl_plan *p)
+{
+    const size_t pool = p->run->task.partition.pool_count, batch = p->run->config.pretrain_batch;
+    const double steps =
+        (double)p->run->config.pretrain_epochs * (double)((pool + batch - 1) / batch);
+    return steps * p->pretraining.seconds;
+}
+
+static void line_time(fl_text *text, const char *unit, const char *name, double value)
+{
+    fl_text_add(text, "%s of ", unit);
+    line(text, name, (uint64_t)value);
+}
+
+static void add_time(fl_text *text, const fl_plan *p)
+{
+    static const char step[] = "microseconds", sum[] = "milliseconds";
+    line_time(text, step, "an anchor's step, rough", 1e6 * p->kinds[FL_PLAN_ANCHOR].step.seconds);
+    line_time(text, step, "a normal client's step, rough",
+              1e6 * p->kinds[FL_PLAN_NORMAL].step.seconds);
+    line_time(text, step, "a pretraining step, rough", 1e6 * p->pretraining.seconds);
+    line_time(text, sum, "pretraining, rough, at most", 1e3 * pretraining_seconds(p));
+    line_time(text, sum, "round 1, rough", 1e3 * seconds_of(p, &p->first));
+    line_time(text, sum, "all rounds, rough", 1e3 * seconds_of(p, &p->all));
+}
+
+void fl_plan_write(fl_text *text, const fl_plan *plan)
+{
+    add_choices(text, plan->run);
+    add_model(text, "expert", &plan->run->expert, &plan->expert);
+    add_model(text, "gate", &plan->run->gate, &plan->gate);
+    add_all_traffic(text, plan);
+    add_work(text, plan);
+    add_memory(text, plan);
+    add_time(text, plan);
+}
