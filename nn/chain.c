@@ -68,15 +68,15 @@ static void no_products(float *total, const nn_tile *tile)
 }
 
 void nn_chain_total(const nn_chain *chain, const nn_engine *engine, float *total, const float *a,
-                    const float *b, const nn_tile *tile)
+                    const float *b, nn_tile *tile)
 {
     nn_block_fn *block = engine->kernels->block[engine->arith];
-    nn_tile part = *tile;
-    part.a_step = chain->a_step;
+    tile->a_step = chain->a_step;
     if (chain->block_count == 0)
         no_products(total, tile);
     for (size_t i = 0, run = 0; i < chain->block_count; run = chain->ends[i++]) {
-        block(total, a, b, &part, chain->runs + run, chain->ends[i] - run);
-        part.fresh = false;
+        block(total, a, b, tile, chain->runs + run, chain->ends[i] - run);
+        tile->fresh = false;
     }
+    tile->fresh = false;
 }

@@ -32,8 +32,9 @@ void nn_chain_add(nn_chain *chain, size_t a, size_t b, size_t count);
  * (SPEC 5.3). */
 void nn_chain_skip(nn_chain *chain, size_t count);
 
-/* Adds the blocks of such chains to the totals of a tile, in order; a_step is the chain's. */
+/* Adds the blocks of such chains to the totals of a tile, in order; sets tile->a_step to the
+ * chain's, and leaves tile->fresh false. */
 void nn_chain_total(const nn_chain *chain, const nn_engine *engine, float *total, const float *a,
-                    const float *b, const nn_tile *tile);
+                    const float *b, nn_tile *tile);
 
 #endif

@@ -43,6 +43,7 @@ typedef struct gather {
     size_t region_count;
     const float *weight, *in;
     size_t in_floats;
+    bool fetches; /* a tile takes long enough to be worth it */
     float *out;
     float *packed;        /* [workers][taps * source.c][panel] */
     size_t packed_floats; /* of one worker */
@@ -164,11 +165,11 @@ static void tile_line(const gather *g, const region *r, float *out, const float 
     nn_tile tile = {.cols = cols,
                     .total_row = along->out,
                     .a_row = along->in,
-                    .b_step = g->engine->kernels->panel,
-                    .fresh = true};
+                    .b_step = g->engine->kernels->panel};
     for (size_t t = 0, at = 0; t < tiles; t++, at += tile.rows) {
         tile.rows = (along->count - at) / (tiles - t);
-        if (along->touching)
+        tile.fresh = true;
+        if (along->touching && g->fetches)
             fetch_next(g, r, in + at * along->in, tile.rows * along->in);
         nn_chain_total(&r->chain, g->engine, out + at * along->out, in + at * along->in, packed,
                        &tile);
@@ -247,6 +248,7 @@ static ddome_status run_gather(gather *g, ddome_error *error, nn_arena *scratch,
     g->packed_floats = down->kernel * right->kernel * g->source.c * panel;
     g->packed = nn_arena_zero(scratch, workers, g->packed_floats * sizeof *g->packed);
     g->in_floats = g->shape->n * g->source.h * g->source.w * g->source.c;
+    g->fetches = down->kernel * right->kernel * g->source.c >= NN_BLOCK;
     g->slices = slices_of(panels, g->shape->n, g->engine->team);
     if (g->packed == NULL || !plan_regions(g, scratch, down, right))
         return nn_arena_fail(error, scratch, "packed convolution weights");

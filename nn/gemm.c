@@ -41,11 +41,11 @@ static void product_part(void *context, size_t part, size_t worker)
     const size_t most = nn_tile_rows(p->engine->kernels, cols), tiles = (s->m + most - 1) / most;
     const size_t a_row = p->form == NN_GEMM_TN ? 1 : s->k;
     float *packed = p->packed + worker * s->k * panel;
-    nn_tile tile = {
-        .cols = cols, .total_row = s->n, .a_row = a_row, .b_step = panel, .fresh = true};
+    nn_tile tile = {.cols = cols, .total_row = s->n, .a_row = a_row, .b_step = panel};
     pack(packed, p, first, tile.cols);
     for (size_t t = 0, row = 0; t < tiles; t++, row += tile.rows) {
         tile.rows = (s->m - row) / (tiles - t);
+        tile.fresh = true;
         nn_chain_total(&p->chain, p->engine, p->c + row * s->n + first, p->a + row * a_row, packed,
                        &tile);
     }

@@ -13,7 +13,7 @@ static const float MOMENTUM = 0.1f;
 
 /* ---- blocks of rows ---- */
 
-/* Rows of one block. */
+/* Rows of one block or, where nothing is summed, of several. */
 typedef struct block {
     size_t rows, at; /* how many, and where the first stands in floats */
     size_t sum;      /* where its sums stand */
@@ -43,14 +43,16 @@ static pass start_pass(const nn_engine *engine, const nn_tensor *x)
     return p;
 }
 
+/* Without sums a part is one piece. */
 static void pass_part(void *context, size_t part, size_t worker)
 {
     const pass *p = context;
     const size_t end = p->blocks * (part + 1) / p->parts;
     (void)worker;
-    for (size_t i = p->blocks * part / p->parts; i < end; i++) {
-        const block b = {nn_min(NN_BLOCK, p->rows - i * NN_BLOCK), i * NN_BLOCK * p->cols,
-                         i * p->cols};
+    for (size_t i = p->blocks * part / p->parts, next; i < end; i = next) {
+        next = p->sums == NULL ? end : i + 1;
+        const block b = {nn_min((next - i) * NN_BLOCK, p->rows - i * NN_BLOCK),
+                         i * NN_BLOCK * p->cols, i * p->cols};
         p->work(p, &b);
     }
 }
@@ -207,6 +209,7 @@ ddome_status nn_batch_norm_backward(const nn_engine *engine, ddome_error *error,
     const nn_slopes slopes = {saved->mean, saved->rstd, terms, terms + p.cols, terms + 2 * p.cols};
     p.slopes = &slopes;
     p.out = dx;
+    p.sums = NULL;
     run_pass(engine, &p, back_block);
     nn_arena_rewind(scratch, mark);
     return DDOME_OK;

@@ -76,7 +76,7 @@ static bool check_totals(const nn_chain *chain, const script *s, const nn_engine
                          const float *want, bool fresh)
 {
     float got[ROWS * TOTAL_ROW];
-    const nn_tile tile = {.rows = ROWS,
+    nn_tile tile = {.rows = ROWS,
                           .cols = COLS,
                           .total_row = TOTAL_ROW,
                           .a_row = s->turned ? 1 : MOST,
