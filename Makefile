@@ -107,6 +107,7 @@ bench: $(BUILD)/bench ## speed: peak, layers, training steps, and PyTorch's when
 	@$(BUILD)/bench peak
 	@$(BUILD)/bench layers 64
 	@$(BUILD)/bench steps
+	@$(BUILD)/bench clients
 	@python3 tools/bench_torch.py $(BUILD)/bench
 
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR

@@ -77,11 +77,11 @@ static bool check_totals(const nn_chain *chain, const script *s, const nn_engine
 {
     float got[ROWS * TOTAL_ROW];
     nn_tile tile = {.rows = ROWS,
-                          .cols = COLS,
-                          .total_row = TOTAL_ROW,
-                          .a_row = s->turned ? 1 : MOST,
-                          .b_step = NN_PANEL_MAX,
-                          .fresh = fresh};
+                    .cols = COLS,
+                    .total_row = TOTAL_ROW,
+                    .a_row = s->turned ? 1 : MOST,
+                    .b_step = NN_PANEL_MAX,
+                    .fresh = fresh};
     for (size_t i = 0; i < ROWS * TOTAL_ROW; i++)
         got[i] = i % TOTAL_ROW < COLS && fresh ? nn_float_from_bits(0xffffffffu) : 1;
     nn_chain_total(chain, engine, got, s->a, s->b, &tile);

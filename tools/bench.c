@@ -5,6 +5,7 @@
  *   bench peak                     multiply-adds a second of one core, per kernel table
  *   bench layers [WIDTH]           every convolution of ResNet-34, all tables, both profiles
  *   bench steps                    ResNet-34 training step and forward pass, with peak memory
+ *   bench clients                  two clients on two threads against one after the other
  *   bench work SPEC...             waits for lines on standard input; runs the work once for each
  * and prints its seconds; at the end the peak memory in MiB */
 #define _POSIX_C_SOURCE 200809L
@@ -272,6 +273,47 @@ static void print_steps(const nn_engine *engine)
         }
 }
 
+/* ---- two clients ---- */
+
+enum { CLIENTS = 2, CLIENT_STEPS = 4 };
+
+static void client_part(void *context, size_t part, size_t worker)
+{
+    work *clients = context;
+    (void)worker;
+    for (int i = 0; i < CLIENT_STEPS; i++)
+        clients[part].run(&clients[part]);
+}
+
+/* Two clients with a network each, one after the other and on two threads, in turns. */
+static void print_clients(const nn_engine *engine, size_t width)
+{
+    work clients[CLIENTS] = {{.engine = *engine}, {.engine = *engine}};
+    nn_arena arena = {0};
+    nn_team *team;
+    double ratios[REPEATS];
+    must(nn_team_open(&error, &arena, &team, CLIENTS));
+    for (size_t i = 0; i < CLIENTS; i++) {
+        set_resnet(&clients[i], width, true);
+        clients[i].run(&clients[i]);
+    }
+    for (int i = 0; i < REPEATS; i++) {
+        const double start = nn_os_seconds();
+        nn_team_run(NULL, client_part, clients, CLIENTS);
+        const double middle = nn_os_seconds();
+        nn_team_run(team, client_part, clients, CLIENTS);
+        ratios[i] = (middle - start) / (nn_os_seconds() - middle);
+    }
+    qsort(ratios, REPEATS, sizeof *ratios, by_value);
+    printf("two clients on two threads, width %lu: %.2f times as fast as one after the other "
+           "(%.2f..%.2f)\n",
+           (unsigned long)width, ratios[REPEATS / 2], ratios[0], ratios[REPEATS - 1]);
+    nn_team_close(team);
+    nn_arena_free(&arena);
+    for (size_t i = 0; i < CLIENTS; i++)
+        nn_arena_free(&clients[i].arena);
+}
+
 /* ---- for bench_torch.py ---- */
 
 static size_t number(const char *text)
@@ -286,10 +328,9 @@ static size_t number(const char *text)
 
 static int usage(void)
 {
-    fprintf(
-        stderr,
-        "bench peak | layers [WIDTH] | steps | work THREADS ma|fma resnet WIDTH train|forward |\n"
-        "    work THREADS ma|fma conv SIZE C OC K STRIDE forward|input|weight\n");
+    fprintf(stderr, "bench peak | layers [WIDTH] | steps | clients | work THREADS ma|fma resnet "
+                    "WIDTH train|forward |\n"
+                    "    work THREADS ma|fma conv SIZE C OC K STRIDE forward|input|weight\n");
     return DDOME_ERR_USAGE;
 }
 
@@ -341,6 +382,9 @@ int main(int count, char **words)
         print_layers(count > 2 ? number(words[2]) : 64);
     else if (count >= 2 && strcmp(words[1], "steps") == 0)
         print_steps(&engine);
+    else if (count >= 2 && strcmp(words[1], "clients") == 0)
+        for (size_t width = 8; width <= 64; width *= 2)
+            print_clients(&engine, width);
     else if (count >= 3 && strcmp(words[1], "work") == 0)
         return serve(count - 2, words + 2);
     else

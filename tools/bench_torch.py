@@ -200,11 +200,11 @@ def compare_memory(bench):
 
 def section(bench, rounds, threads):
     """All comparisons of one number of threads, in a process whose OpenMP is set to it."""
+    cores = sorted(os.sched_getaffinity(0))[:threads]  # before OpenMP binds this thread to one of them
+    os.sched_setaffinity(0, set(cores))
     import torch
     torch.manual_seed(1)
     torch.set_num_threads(threads)
-    cores = sorted(os.sched_getaffinity(0))[:threads]
-    os.sched_setaffinity(0, set(cores))
     for entry in STEPS + LAYERS:
         if entry[0] == threads:
             compare(torch, bench, rounds, *entry, cores)
