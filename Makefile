@@ -57,7 +57,7 @@ all: ddome libddome.a ## build ./ddome and libddome.a (default)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
-	@echo "  variables: CC=clang OPT=-O2 SEED=N CFLAGS_EXTRA=... OS=c99 THREADS=0 SIMD=0 BUILD=dir DDOME_DATA=dir"
+	@echo "  variables: CC=clang OPT=-O2 SEED=N ARITH=fma CFLAGS_EXTRA=... OS=c99 THREADS=0 SIMD=0 BUILD=dir DDOME_DATA=dir"
 
 ddome: $(TOOL_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
@@ -88,7 +88,7 @@ $(BUILD)/flags: always
 
 run: all ## the demo: common expert, FedAvg and DDOME on generated data
 	@rm -rf runs/demo
-	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/demo SEED=$(SEED)
+	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/demo SEED=$(SEED) ARITH=$(ARITH)
 
 cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), about 15 minutes
 	@mkdir -p runs
@@ -105,6 +105,7 @@ $(BUILD)/bench: $(BUILD)/tools/bench.o libddome.a
 
 bench: $(BUILD)/bench ## speed: peak, layers, training steps, and PyTorch's when it is there (some minutes)
 	@$(BUILD)/bench peak
+	@$(BUILD)/bench kernels
 	@$(BUILD)/bench layers 64
 	@$(BUILD)/bench steps
 	@$(BUILD)/bench clients

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The same bits everywhere: one small run built by every compiler at every level here, by cross compilers under qemu, with plain
-# C99 in place of POSIX, without threads, with three; the unit tests under sanitizers; exp and log against MPFR. Prints "ok NAME", "FAIL NAME", "skipped NAME: why"
-# and the totals.
+# The same bits everywhere: one small run in both profiles, built by every compiler at every level here, by cross compilers
+# under qemu, with plain C99 in place of POSIX, with every set of kernels and without all, without threads, with three; the
+# kernels of 64-bit ARM and the unit tests under sanitizers; exp and log against MPFR. Prints "ok NAME", "FAIL NAME",
+# "skipped NAME: why" and the totals.
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -41,22 +42,32 @@ SMALL="synth_train=300 synth_test=90 synth_size=8 synth_domains=3 synth_shapes=2
 
 WATCHED=
 
-# The run's SHA256SUMS against the first one made.
-same_run() { # NAME COMMAND...
+# The run's SHA256SUMS against the first one made, in one profile.
+same_profile() { # NAME PROFILE COMMAND...
     name=$1
-    shift
+    profile=$2
+    sums=$work/$name/run/SHA256SUMS
+    shift 2
     # shellcheck disable=SC2086
-    if ! "$@" train $SMALL $WATCHED --out "$work/$name/run" --quiet >>"$work/$name.log" 2>&1; then
-        line "FAIL matrix: $name does not run"
-    elif [ ! -f "$work/want" ]; then
-        cp "$work/$name/run/SHA256SUMS" "$work/want"
-        line "ok matrix: $name is the measure"
-    elif cmp -s "$work/want" "$work/$name/run/SHA256SUMS"; then
-        line "ok matrix: $name gives the same SHA256SUMS"
+    if ! "$@" train $SMALL arith=$profile $WATCHED --out "$work/$name/run" --force --quiet >>"$work/$name.log" 2>&1; then
+        line "FAIL matrix: $name, $profile does not run"
+        tail -n 2 "$work/$name.log"
+    elif [ ! -f "$work/want.$profile" ]; then
+        cp "$sums" "$work/want.$profile"
+        line "ok matrix: $name is the measure of $profile"
+    elif cmp -s "$work/want.$profile" "$sums"; then
+        line "ok matrix: $name, $profile gives the same SHA256SUMS"
     else
-        line "FAIL matrix: $name gives other bits"
-        diff "$work/want" "$work/$name/run/SHA256SUMS" | head -n 4
+        line "FAIL matrix: $name, $profile gives other bits"
+        diff "$work/want.$profile" "$sums" | head -n 4
     fi
+}
+
+same_run() { # NAME COMMAND...
+    one=$1
+    shift
+    same_profile "$one" ma "$@"
+    same_profile "$one" fma "$@"
 }
 
 for cc in gcc clang; do
@@ -72,6 +83,23 @@ for cc in gcc clang; do
     done
 done
 
+# Every set of kernels that the build and the processor have; the others are refused.
+for isa in c sse2 avx2 avx512 neon; do
+    mkdir -p "$work/$isa"
+    # shellcheck disable=SC2086
+    if DDOME_ISA=$isa "$work/gcc-O3/ddome" plan $SMALL 2>&1 | grep -q "kernels $isa: expected"; then
+        line "skipped matrix: kernels $isa: this processor or build lacks them"
+    else
+        same_run "$isa" env DDOME_ISA=$isa "$work/gcc-O3/ddome"
+    fi
+done
+
+if build portable ddome SIMD=0; then
+    same_run portable "$work/portable/ddome"
+else
+    line "FAIL matrix: SIMD=0 does not build without a warning"
+fi
+
 for triple in s390x-linux-gnu aarch64-linux-gnu; do
     emulator=qemu-${triple%%-*}
     if ! have "$triple-gcc" || ! have "$emulator"; then
@@ -83,6 +111,19 @@ for triple in s390x-linux-gnu aarch64-linux-gnu; do
         tail -n 5 "$work/$triple.log"
     fi
 done
+
+# The kernels of 64-bit ARM against their definition.
+if ! have aarch64-linux-gnu-gcc || ! have qemu-aarch64; then
+    line "skipped matrix: kernels neon: aarch64-linux-gnu-gcc or qemu-aarch64 is missing"
+elif build arm build/tests/runner CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar CFLAGS_EXTRA=-static OPT=-O2 &&
+    (cd "$work/arm" && DDOME_ISA=neon DDOME_TEST_DIR="$work/arm" qemu-aarch64 build/tests/runner kernels kernels_rows conv) \
+        >"$work/arm.tests" 2>&1; then
+    line "ok matrix: kernels neon are their definition"
+else
+    line "FAIL matrix: kernels neon"
+    tail -n 3 "$work/arm.log"
+    grep '^FAIL' "$work/arm.tests" | head -n 10
+fi
 
 # Plain C99 cannot make folders, so they are made for it.
 if build c99 ddome OS=c99; then

@@ -3,6 +3,7 @@
  * Nothing here is a test. bench_torch.py drives `bench work ...` beside PyTorch in one run.
  *
  *   bench peak                     multiply-adds a second of one core, per kernel table
+ *   bench kernels                  sums, normalisation and activations over rows
  *   bench layers [WIDTH]           every convolution of ResNet-34, all tables, both profiles
  *   bench steps                    ResNet-34 training step and forward pass, with peak memory
  *   bench clients                  two clients on two threads against one after the other
@@ -210,6 +211,119 @@ static void print_peaks(void)
                1e-9 * peak_of(list[i], NN_ARITH_FMA));
 }
 
+/* ---- kernels over rows ---- */
+
+enum { ROWS = NN_BLOCK, MOST_COLS = 512, ROW_LOOPS = 64 };
+
+/* The arguments of all of them. */
+typedef struct rows {
+    const nn_kernels *kernels;
+    size_t cols;
+    float *x, *y, *dy, *sum, *more;
+    nn_channels channels;
+    nn_slopes slopes;
+} rows;
+
+static void column_sum(const rows *r)
+{
+    r->kernels->column_sum(r->sum, r->x, ROWS, r->cols);
+}
+
+static void column_squares(const rows *r)
+{
+    r->kernels->column_squares(r->sum, r->x, r->channels.mean, ROWS, r->cols);
+}
+
+static void column_slopes(const rows *r)
+{
+    r->kernels->column_slopes(r->sum, r->more, r->dy, r->y, r->x, r->channels.mean,
+                              r->channels.rstd, ROWS, r->cols);
+}
+
+static void normalise(const rows *r)
+{
+    r->kernels->normalise(r->y, r->x, r->dy, &r->channels, true, ROWS, r->cols);
+}
+
+static void normalise_back(const rows *r)
+{
+    r->kernels->normalise_back(r->dy, r->dy, r->x, &r->slopes, ROWS, r->cols);
+}
+
+static void relu_back(const rows *r)
+{
+    r->kernels->relu_back(r->dy, r->dy, r->y, ROWS * r->cols);
+}
+
+static void add(const rows *r)
+{
+    r->kernels->add(r->y, r->x, r->y, ROWS * r->cols);
+}
+
+static const struct row_kernel {
+    const char *name;
+    void (*run)(const rows *r);
+} ROW_KERNELS[] = {{"column_sum", column_sum},
+                   {"column_squares", column_squares},
+                   {"column_slopes", column_slopes},
+                   {"normalise", normalise},
+                   {"normalise_back", normalise_back},
+                   {"relu_back", relu_back},
+                   {"add", add}};
+
+/* Floats a second, the median of REPEATS; values are 0, so that they stay what they are. */
+static double row_speed(const rows *r, const struct row_kernel *kernel)
+{
+    double times[REPEATS];
+    for (int i = 0; i < REPEATS; i++) {
+        const double start = nn_os_seconds();
+        for (int loop = 0; loop < ROW_LOOPS; loop++)
+            kernel->run(r);
+        times[i] = nn_os_seconds() - start;
+    }
+    qsort(times, REPEATS, sizeof *times, by_value);
+    return (double)(ROW_LOOPS * ROWS) * (double)r->cols / times[REPEATS / 2];
+}
+
+static void print_rows(const nn_kernels *kernels, nn_arena *arena)
+{
+    static const size_t widths[] = {8, 16, 64, MOST_COLS};
+    const size_t most = ROWS * MOST_COLS;
+    float *zero = nn_arena_zero(arena, 5 * most, sizeof *zero);
+    if (zero == NULL)
+        must(nn_arena_fail(&error, arena, "rows"));
+    rows r = {kernels,
+              0,
+              zero,
+              zero + most,
+              zero + 2 * most,
+              zero + 3 * most,
+              zero + 4 * most,
+              {zero, zero, zero, zero},
+              {zero, zero, zero, zero, zero}};
+    for (size_t k = 0; k < sizeof ROW_KERNELS / sizeof *ROW_KERNELS; k++) {
+        printf("%8s %-15s", kernels->name, ROW_KERNELS[k].name);
+        for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+            r.cols = widths[i];
+            printf(" %7.2f", 1e-9 * row_speed(&r, &ROW_KERNELS[k]));
+        }
+        printf("\n");
+    }
+}
+
+static void print_kernels(void)
+{
+    const nn_kernels *list[NN_KERNELS_MAX];
+    const size_t count = nn_kernels_all(list);
+    printf("\nkernels over %d rows [Gfloat/s]\n%8s %-15s %7d %7d %7d %7d columns\n", ROWS, "table",
+           "kernel", 8, 16, 64, MOST_COLS);
+    for (size_t i = 0; i < count; i++) {
+        nn_arena arena = {0};
+        print_rows(list[i], &arena);
+        nn_arena_free(&arena);
+    }
+}
+
 /* ---- layers ---- */
 
 /* The kinds of convolution of ResNet-34; channels in units of the width, 0: the 3 of the image. */
@@ -234,6 +348,25 @@ static void print_layer(const nn_engine *engine, const struct layer *l, size_t w
     nn_arena_free(&w.arena);
 }
 
+/* Exact fused steps in software: known from the peak, not worth minutes. */
+static const double SLOW = 5e9;
+
+static void print_table(const nn_engine *engine, size_t width)
+{
+    const double peak = peak_of(engine->kernels, engine->arith);
+    printf("\n%s, %s: ", engine->kernels->name, engine->arith == NN_ARITH_MA ? "ma" : "fma");
+    if (peak < SLOW) {
+        printf("no hardware instruction, %.1f GFLOP/s at most\n", 1e-9 * peak);
+        return;
+    }
+    printf("width %lu, batch %d, medians of %d; GFLOP/s with padded taps counted, and part of the "
+           "peak %.1f\n%-15s %12s %13s %13s\n",
+           (unsigned long)width, BATCH, REPEATS, 1e-9 * peak, "layer", "forward", "input grad",
+           "weight grad");
+    for (size_t l = 0; l < sizeof LAYERS / sizeof *LAYERS; l++)
+        print_layer(engine, &LAYERS[l], width, peak);
+}
+
 static void print_layers(size_t width)
 {
     const nn_kernels *list[NN_KERNELS_MAX];
@@ -241,14 +374,7 @@ static void print_layers(size_t width)
     for (size_t i = 0; i < count; i++)
         for (unsigned arith = 0; arith < NN_ARITH_COUNT; arith++) {
             const nn_engine engine = {list[i], (nn_arith)arith, NULL};
-            const double peak = peak_of(list[i], (nn_arith)arith);
-            printf(
-                "\n%s, %s: width %lu, batch %d, medians of %d; GFLOP/s with padded taps counted, "
-                "and part of the peak %.1f\n%-15s %12s %13s %13s\n",
-                list[i]->name, arith == NN_ARITH_MA ? "ma" : "fma", (unsigned long)width, BATCH,
-                REPEATS, 1e-9 * peak, "layer", "forward", "input grad", "weight grad");
-            for (size_t l = 0; l < sizeof LAYERS / sizeof *LAYERS; l++)
-                print_layer(&engine, &LAYERS[l], width, peak);
+            print_table(&engine, width);
         }
 }
 
@@ -328,9 +454,10 @@ static size_t number(const char *text)
 
 static int usage(void)
 {
-    fprintf(stderr, "bench peak | layers [WIDTH] | steps | clients | work THREADS ma|fma resnet "
-                    "WIDTH train|forward |\n"
-                    "    work THREADS ma|fma conv SIZE C OC K STRIDE forward|input|weight\n");
+    fprintf(stderr,
+            "bench peak | kernels | layers [WIDTH] | steps | clients | work THREADS ma|fma resnet "
+            "WIDTH train|forward |\n"
+            "    work THREADS ma|fma conv SIZE C OC K STRIDE forward|input|weight\n");
     return DDOME_ERR_USAGE;
 }
 
@@ -378,6 +505,8 @@ int main(int count, char **words)
     must(nn_kernels_find(&error, &engine.kernels, getenv("DDOME_ISA")));
     if (count >= 2 && strcmp(words[1], "peak") == 0)
         print_peaks();
+    else if (count >= 2 && strcmp(words[1], "kernels") == 0)
+        print_kernels();
     else if (count >= 2 && strcmp(words[1], "layers") == 0)
         print_layers(count > 2 ? number(words[2]) : 64);
     else if (count >= 2 && strcmp(words[1], "steps") == 0)

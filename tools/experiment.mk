@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
 # One experiment: a common expert; DDOME, FedAvg with some learning rates and the common expert alone on the same
 # clients and rounds. Finished runs are kept, so an interrupted experiment goes on where it stopped.
-#   make -j2 -f tools/experiment.mk OUT=runs/x PRESET=FILE [SEED=N] [RATES="0.01 0.05"]
+#   make -j2 -f tools/experiment.mk OUT=runs/x PRESET=FILE [SEED=N] [ARITH=fma] [RATES="0.01 0.05"]
 
 PRESET = tools/presets/demo.toml
 OUT = runs/demo
 SEED =
+# ma or fma; empty: as the preset says
+ARITH =
 RATES = 0.002 0.01 0.05
 # what an evaluation needs besides the run: exclude=FILE where the preset has one
 EVAL =
 
 DDOME = ./ddome
-SET = $(PRESET) $(if $(SEED),--seed $(SEED))
+SET = $(PRESET) $(if $(SEED),--seed $(SEED)) $(if $(ARITH),arith=$(ARITH))
 TRAIN = $(DDOME) train $(SET) common=$(OUT)/pretrain/common.safetensors --quiet --out $(@D)
 FEDAVG = $(RATES:%=$(OUT)/fedavg-%)
 RUNS = $(OUT)/common $(FEDAVG) $(OUT)/ddome
