@@ -29,7 +29,8 @@ DDOME_MUST_CHECK ddome_status fl_crew_open(ddome_error *error, nn_arena *arena, 
 /* A zeroed crew is fine. */
 void fl_crew_close(fl_crew *crew);
 
-/* Works on and finishes clients 0 .. count - 1. The failure of the lowest one is returned, whatever
+/* Works on and finishes clients 0 .. count - 1. One client alone does not occupy the team: its
+ * operations may use it. The failure of the lowest one is returned, whatever
  * the timing; of those behind it, only some that were at work already are worked on at all. */
 DDOME_MUST_CHECK ddome_status fl_crew_each(ddome_error *error, const fl_crew *crew,
                                            fl_work_fn *work, fl_finish_fn *finish, void *context,

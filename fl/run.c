@@ -163,13 +163,23 @@ ddome_status fl_run_embed(fl_run *run)
     return status;
 }
 
+/* Several clients share the team out; one alone leaves it to its operations. */
+static const nn_engine *engine_for(const fl_run *run, size_t clients)
+{
+    return clients > 1 ? &run->solo : &run->engine;
+}
+
 ddome_status fl_run_server(fl_run *run)
 {
     const bool from_common = run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
     const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
-    run->world = (fl_client_world){&run->solo,   &run->config, &run->task,
-                                   &run->expert, gate,         gate == NULL ? NULL : &run->train};
-    run->evaluator.engine = &run->solo;
+    run->world = (fl_client_world){.engine = engine_for(run, run->active),
+                                   .config = &run->config,
+                                   .task = &run->task,
+                                   .expert = &run->expert,
+                                   .gate = gate,
+                                   .embeddings = gate == NULL ? NULL : &run->train};
+    run->evaluator.engine = engine_for(run, run->evaluator.client_count);
     run->evaluator.config = &run->config;
     run->evaluator.task = &run->task;
     run->evaluator.expert = &run->expert;
@@ -244,8 +254,8 @@ static ddome_status choose_by_gate(ddome_error *error, nn_arena *scratch, fl_vis
     if (logits == NULL)
         return nn_arena_fail(error, scratch, "gate logits of a client");
     ddome_status status =
-        fl_gate_logits(&run->solo, error, scratch, logits, &run->gate, run->server.gate.values,
-                       &run->train, visit->client->samples, count);
+        fl_gate_logits(run->world.engine, error, scratch, logits, &run->gate,
+                       run->server.gate.values, &run->train, visit->client->samples, count);
     if (status == DDOME_OK)
         status = fl_gate_score(error, scratch, score, logits, count, experts);
     visit->k = run->config.top_k;

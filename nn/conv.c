@@ -246,7 +246,8 @@ static ddome_status run_gather(gather *g, ddome_error *error, nn_arena *scratch,
     const size_t workers = nn_team_size(g->engine->team);
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     g->packed_floats = down->kernel * right->kernel * g->source.c * panel;
-    g->packed = nn_arena_zero(scratch, workers, g->packed_floats * sizeof *g->packed);
+    g->packed = nn_arena_zero(scratch, down->kernel * right->kernel * g->source.c,
+                              workers * panel * sizeof *g->packed);
     g->in_floats = g->shape->n * g->source.h * g->source.w * g->source.c;
     g->fetches = down->kernel * right->kernel * g->source.c >= NN_BLOCK;
     g->slices = slices_of(panels, g->shape->n, g->engine->team);

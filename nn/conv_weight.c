@@ -226,8 +226,9 @@ ddome_status nn_conv_backward_weight(const nn_engine *engine, ddome_error *error
     w.slices = workers == 1 ? 1 : nn_min(s->c, (2 * workers + panels - 1) / panels);
     w.blocks = (output_count(s) + NN_BLOCK - 1) / NN_BLOCK;
     w.period = period_of(s);
-    w.work_floats = (NN_BLOCK + s->kh * s->kw * ((s->c + w.slices - 1) / w.slices)) * panel;
-    w.work = nn_arena_zero(scratch, workers, w.work_floats * sizeof *w.work);
+    const size_t work_rows = NN_BLOCK + s->kh * s->kw * ((s->c + w.slices - 1) / w.slices);
+    w.work_floats = work_rows * panel;
+    w.work = nn_arena_zero(scratch, work_rows, workers * panel * sizeof *w.work);
     if (w.work == NULL || !list_products(&w, scratch))
         return nn_arena_fail(error, scratch, "a weight gradient");
     nn_team_run(engine->team, weights_part, &w, panels * w.slices);

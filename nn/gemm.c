@@ -58,7 +58,7 @@ ddome_status nn_gemm(const nn_engine *engine, ddome_error *error, nn_arena *scra
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     product p = {.engine = engine, .shape = shape, .c = c, .a = a, .b = b, .form = form};
     p.packed =
-        nn_arena_zero(scratch, nn_team_size(engine->team), shape->k * panel * sizeof *p.packed);
+        nn_arena_zero(scratch, shape->k, nn_team_size(engine->team) * panel * sizeof *p.packed);
     if (p.packed == NULL ||
         !nn_chain_begin(&p.chain, scratch, 1, shape->k, form == NN_GEMM_TN ? shape->m : 1))
         return nn_arena_fail(error, scratch, "a packed matrix");

@@ -370,6 +370,10 @@ if [ "$status" -eq 2 ] && grep -q 'this build has no threads' err; then
 else
     same_threads "the same hashes for any number of threads" run train $tiny
     same_threads "the same hashes for any number of threads: fedavg" fedavg train $tiny --algo fedavg
+    one="active_anchors=0 active_normal=1 eval_scope=global"
+    call train $tiny $one --out alone --quiet
+    same_threads "the same hashes for any number of threads: one client" alone train $tiny $one
+    rm -rf alone
     call pretrain $tiny --out common_run --quiet
     same_threads "the same hashes for any number of threads: pretrain" common_run pretrain $tiny
     rm -rf common_run
