@@ -29,12 +29,16 @@ THREADING = $(if $(filter 0,$(THREADS)),,-pthread)
 CFLAGS = -std=c99 $(OPT) $(WARNINGS) $(ARITHMETIC) $(THREADING) $(CFLAGS_EXTRA)
 LDLIBS = -lm $(THREADING)
 
-# The instruction sets of the machine that the compiler builds for, as far as it takes their flags.
+# The instruction sets of the machine that the compiler builds for, as far as it takes their
+# flags and knows vectors.
 ISA_x86_64 = sse2 avx2 avx512
 ISA_aarch64 = neon
+ISA_amd64 = $(ISA_x86_64)
+ISA_arm64 = $(ISA_aarch64)
 FLAGS_avx2 = -mavx2 -mfma
 FLAGS_avx512 = -mavx512f -mprefer-vector-width=512
-takes = $(shell $(CC) $(FLAGS_$(1)) -fsyntax-only -x c /dev/null 2>/dev/null && echo $(1))
+VECTORS = typedef float vec __attribute__((vector_size(16))); vec twice(vec a) { return 2.0f * a; }
+takes = $(shell echo '$(VECTORS)' | $(CC) $(CFLAGS_EXTRA) $(FLAGS_$(1)) -fsyntax-only -x c - 2>/dev/null && echo $(1))
 ifneq ($(SIMD),0)
 MACHINE := $(firstword $(subst -, ,$(shell $(CC) $(CFLAGS_EXTRA) -dumpmachine 2>/dev/null)))
 KERNELS := $(foreach isa,$(ISA_$(MACHINE)),$(call takes,$(isa)))
@@ -98,10 +102,11 @@ cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), about 15 minut
 test: all $(BUILD)/tests/runner ## all tests that need only a compiler
 	@sh tests/all.sh $(BUILD)
 
-# Not a test: speed on this machine, beside PyTorch when /usr/bin/python3 has it
-$(BUILD)/bench: $(BUILD)/tools/bench.o libddome.a
+# Not a test: speed on this machine, beside PyTorch when python3 has it
+BENCH_OBJECTS = $(BUILD)/tools/bench.o $(BUILD)/tools/bench_work.o $(BUILD)/tools/bench_kernels.o
+$(BUILD)/bench: $(BENCH_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $< libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(BENCH_OBJECTS) libddome.a $(LDLIBS)
 
 bench: $(BUILD)/bench ## speed: peak, layers, training steps, and PyTorch's when it is there (some minutes)
 	@$(BUILD)/bench peak
@@ -138,6 +143,6 @@ clean: ## remove what was built
 
 -include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d)
 
--include $(BUILD)/tools/bench.d
+-include $(BENCH_OBJECTS:.o=.d)
 
 .PHONY: all help bench exhaustive run cifar10 test check-all lint install clean always

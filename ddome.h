@@ -72,7 +72,8 @@ DDOME_MUST_CHECK ddome_status ddome_config_set(ddome_error *error, ddome_config 
 /* How many threads a run of this configuration may use, the caller's counted: 1 (the default) to
  * 256, about as many as there are cores. No key, because it moves no bit; memory grows with it, as
  * each thread holds one client's models and activations. DDOME_ERR_USAGE. A library built without
- * threads refuses more than 1 when the run begins. */
+ * threads refuses more than 1 when the run begins. The environment variable DDOME_ISA names the
+ * kernels of a run (SPEC 18.4); it moves no bit either. */
 DDOME_MUST_CHECK ddome_status ddome_config_set_threads(ddome_error *error, ddome_config *config,
                                                        size_t threads);
 

@@ -79,6 +79,6 @@ ddome_status fl_crew_each(ddome_error *error, const fl_crew *crew, fl_work_fn *w
     job j = {error, crew->members, work, finish, context, DDOME_OK};
     for (size_t i = 0; i < nn_team_size(crew->team); i++)
         j.members[i].stop = false;
-    nn_team_run_in_order(count > 1 ? crew->team : NULL, work_on, finish_one, &j, count);
+    nn_team_run_in_order(crew->team, work_on, finish_one, &j, count);
     return j.status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Several clients at work at a time, each with an error and memory of its own, finished one by one
- * in ascending order: results and errors are the same for any number of threads. SPEC 11.6. */
+ * in ascending order: results and errors, but for running out of memory, are the same for any
+ * number of threads. SPEC 11.6. */
 #ifndef FL_CREW_H
 #define FL_CREW_H
 

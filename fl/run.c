@@ -35,13 +35,15 @@ static ddome_status init_round_arrays(fl_run *run)
                           run->config.rounds / run->config.eval_every + 2);
 }
 
-/* The kernels that DDOME_ISA names, or the fastest; the team is the crew's. */
+/* The kernels that DDOME_ISA names, or the fastest, once they have shown that they keep the rules.
+ */
 static ddome_status init_engine(fl_run *run)
 {
     run->solo.arith = (nn_arith)run->config.arith;
     ddome_status status = nn_kernels_find(run->error, &run->solo.kernels, getenv("DDOME_ISA"));
+    if (status == DDOME_OK)
+        status = nn_selftest_kernels(run->error, run->solo.kernels);
     run->engine = run->solo;
-    run->engine.team = run->crew.team;
     return status;
 }
 
@@ -57,11 +59,13 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
     if (status == DDOME_OK)
         status = nn_selftest(error);
     if (status == DDOME_OK)
+        status = init_engine(run);
+    if (status == DDOME_OK)
         status = fl_crew_open(error, &run->arena, &run->scratch, &run->crew, threads);
     if (status != DDOME_OK)
         return status;
+    run->engine.team = run->crew.team;
     run->algorithm = fl_algorithm_of(&run->config);
-    status = init_engine(run);
     if (status == DDOME_OK)
         status = fl_task_load(error, &run->arena, &run->task, &run->config);
     if (status == DDOME_OK)

@@ -13,11 +13,6 @@ bool nn_chain_begin(nn_chain *chain, nn_arena *arena, size_t portions, size_t le
     return chain->runs != NULL && chain->ends != NULL;
 }
 
-void nn_chain_clear(nn_chain *chain)
-{
-    chain->run_count = chain->block_count = chain->position = 0;
-}
-
 /* Does this run go on where the last one of its block ends? */
 static bool continues(const nn_chain *chain, size_t a, size_t b)
 {

@@ -22,9 +22,6 @@ typedef struct nn_chain {
 bool nn_chain_begin(nn_chain *chain, nn_arena *arena, size_t portions, size_t length,
                     size_t a_step);
 
-/* Empty again, for other products within the same bounds. */
-void nn_chain_clear(nn_chain *chain);
-
 /* Appends `count` products: offset a in floats, row b. */
 void nn_chain_add(nn_chain *chain, size_t a, size_t b, size_t count);
 

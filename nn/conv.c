@@ -4,8 +4,6 @@
  * SPEC 5.3, 5.4. */
 #include "conv.h"
 
-#include <string.h>
-
 #include "chain.h"
 #include "conv_axis.h"
 
@@ -14,6 +12,8 @@ bool nn_conv_output(nn_conv_shape *s)
     if (s->n == 0 || s->h == 0 || s->w == 0 || s->c == 0 || s->oc == 0)
         return false;
     if (s->stride == 0 || s->kh == 0 || s->kw == 0)
+        return false;
+    if (s->pad > (SIZE_MAX - nn_max(s->h, s->w)) / 2)
         return false;
     if (s->h + 2 * s->pad < s->kh || s->w + 2 * s->pad < s->kw)
         return false;
@@ -169,7 +169,7 @@ static void tile_line(const gather *g, const region *r, float *out, const float 
     for (size_t t = 0, at = 0; t < tiles; t++, at += tile.rows) {
         tile.rows = (along->count - at) / (tiles - t);
         tile.fresh = true;
-        if (along->touching && g->fetches)
+        if (along->touching && g->fetches && r->chain.block_count != 0)
             fetch_next(g, r, in + at * along->in, tile.rows * along->in);
         nn_chain_total(&r->chain, g->engine, out + at * along->out, in + at * along->in, packed,
                        &tile);

@@ -12,7 +12,7 @@ static nn_axis_class forward_at(const nn_axis *axis, size_t p)
     nn_axis_class class = {.first = p, .step = 1, .count = 1, .tap = first, .tap_step = 1};
     class.taps = end > first ? end - first : 0;
     class.source = class.taps != 0 ? start + first - axis->pad : 0;
-    class.source_step = axis->stride;
+    class.source_step = class.taps != 0 ? axis->stride : 0;
     return class;
 }
 
@@ -28,7 +28,7 @@ static nn_axis_class backward_at(const nn_axis *axis, size_t p)
     nn_axis_class class = {.first = p, .step = s, .count = 1, .tap = first, .tap_step = s};
     class.taps = end > first ? (end - first - 1) / s + 1 : 0;
     class.source = class.taps != 0 ? (reach - first) / s : 0;
-    class.source_step = 1;
+    class.source_step = class.taps != 0 ? 1 : 0;
     class.descending = true;
     return class;
 }

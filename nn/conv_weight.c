@@ -180,12 +180,13 @@ static void unpack(const weights *w, const part_range *part, const float *grads)
 static void fetch_share(const weights *w, const part_range *part, size_t next, size_t tap)
 {
     const nn_conv_shape *s = w->shape;
-    const size_t outputs = output_count(s), inputs = s->n * s->h * s->w, taps = s->kh * s->kw;
+    const size_t outputs = output_count(s), taps = s->kh * s->kw;
+    const uint64_t inputs = s->n * s->h * s->w; /* products with it may pass 32 bits */
     const size_t count = nn_min(NN_BLOCK, outputs - next);
     const size_t first = next + count * tap / taps, end = next + count * (tap + 1) / taps;
     for (size_t p = first; p < end; p++)
         w->engine->kernels->fetch(w->dy + p * s->oc + part->first, part->cols);
-    const size_t from = first * inputs / outputs, to = end * inputs / outputs;
+    const size_t from = (size_t)(first * inputs / outputs), to = (size_t)(end * inputs / outputs);
     w->engine->kernels->fetch(w->x + from * s->c, (to - from) * s->c);
 }
 

@@ -2,6 +2,7 @@
 /* The tape: append and compute, then walk backwards. SPEC 5.16. */
 #include "graph.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "act.h"
@@ -64,7 +65,7 @@ static float *take_floats(nn_graph *graph, size_t count)
 /* The arena hands out whole lines of 64 bytes, so even one float has room for the entry. */
 static void give_floats(nn_graph *graph, float *data, size_t count)
 {
-    if (data == NULL)
+    if (data == NULL || count == 0)
         return;
     nn_spare *spare = (nn_spare *)(void *)data;
     *spare = (nn_spare){graph->spares, count};
@@ -116,6 +117,17 @@ static nn_node *compute(nn_graph *graph, nn_node *node)
     return status == DDOME_OK ? node : fail(graph, status);
 }
 
+/* Backward functions ask for all gradients before they deliver the first, so an input that came
+ * twice would get one buffer for both. (Addition delivers one after the other.) */
+static bool has_twice(nn_node *const *inputs, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (inputs[i] == inputs[j])
+                return true;
+    return false;
+}
+
 nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_t input_count,
                         const nn_attr *attr)
 {
@@ -125,11 +137,16 @@ nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_
     if (node == NULL)
         return NULL;
     for (size_t i = 0; i < input_count; i++) {
+        assert(!inputs[i]->dropped);
         node->inputs[i] = inputs[i];
         node->wants_grad = node->wants_grad || inputs[i]->wants_grad;
     }
     if (attr != NULL)
         node->attr = *attr;
+    if (op != NN_OP_ADD && has_twice(inputs, input_count))
+        return fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME,
+                                   "%s: expected different inputs, found the same input twice",
+                                   nn_op_table[op].name));
     if (!nn_op_table[op].shape(node))
         return fail(graph, nn_fail(graph->error, DDOME_ERR_RUNTIME,
                                    "%s: the shapes of its inputs do not fit (%s)",
@@ -247,8 +264,9 @@ void nn_graph_grad_hand_down(nn_graph *graph, nn_node *node, nn_node *input)
 /* The gradients of a node's inputs; its value and gradient have no use afterwards. */
 static ddome_status backward_node(nn_graph *graph, nn_node *node, const nn_node *loss)
 {
-    bool restored = restore(graph, node);
-    for (size_t i = 0; i < node->input_count && restored; i++)
+    const bool norm = node->op == NN_OP_BATCH_NORM; /* reads x and, for the ReLU, itself */
+    bool restored = (norm && !node->attr.relu) || restore(graph, node);
+    for (size_t i = 0; i < (norm ? 1 : node->input_count) && restored; i++)
         restored = restore(graph, node->inputs[i]);
     if (!restored)
         return nn_arena_fail(graph->error, graph->arena, "an activation");

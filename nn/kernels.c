@@ -57,9 +57,10 @@ ddome_status nn_kernels_find(ddome_error *error, const nn_kernels **kernels, con
 {
     const nn_kernels *list[NN_KERNELS_MAX];
     const size_t count = nn_kernels_all(list);
-    *kernels = list[count - 1];
-    if (name == NULL || *name == '\0')
+    if (name == NULL || *name == '\0') {
+        *kernels = list[count - 1];
         return DDOME_OK;
+    }
     for (size_t i = 0; i < count; i++)
         if (strcmp(list[i]->name, name) == 0) {
             *kernels = list[i];

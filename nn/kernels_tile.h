@@ -86,7 +86,7 @@ ALWAYS_INLINE void tile_block(float *total, const float *a, const float *b, cons
             UNROLL
             for (size_t i = 0; i < rows; i += BAND)
                 band[i / BAND] += a_step;
-            bk += tile->b_step;
+            bk += tile->b_step; /* behind the last product it points nowhere and is not read */
         }
     }
     UNROLL

@@ -183,8 +183,7 @@ static bool batch_norm_shape(nn_node *node)
 {
     if (node->input_count == 3)
         return norm_shape(node);
-    return norm_shape(node) && node->inputs[3] != node->inputs[0] &&
-           same_shape(&node->inputs[0]->value, &node->inputs[3]->value);
+    return norm_shape(node) && same_shape(&node->inputs[0]->value, &node->inputs[3]->value);
 }
 
 static nn_batch_norm batch_norm_of(const nn_node *node)

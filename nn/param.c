@@ -180,9 +180,16 @@ nn_node *nn_norm_apply(nn_graph *graph, const nn_norm_layer *layer, nn_node *x, 
         return nn_graph_apply(graph, layer->op, inputs, residual == NULL ? 3 : 4, &attr);
     }
     nn_node *y = nn_graph_apply(graph, layer->op, inputs, 3, &attr);
-    if (residual != NULL)
-        y = nn_graph_add(graph, y, residual);
-    return relu ? nn_graph_relu(graph, y) : y;
+    if (residual != NULL) {
+        nn_node *sum = nn_graph_add(graph, y, residual);
+        nn_graph_drop(graph, y);
+        y = sum;
+    }
+    if (!relu)
+        return y;
+    nn_node *out = nn_graph_relu(graph, y);
+    nn_graph_drop(graph, y);
+    return out;
 }
 
 /* ---- flat vectors ---- */

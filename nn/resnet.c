@@ -84,7 +84,11 @@ static nn_node *stem(nn_net *net, nn_node *x, const nn_resnet *resnet)
     const nn_norm_layer bn = nn_net_norm(net, resnet->width, "bn1", &resnet->norm);
     nn_node *out = nn_norm_apply(net->graph, &bn, y, true, NULL);
     nn_graph_drop(net->graph, y);
-    return resnet->big_stem ? nn_graph_max_pool(net->graph, out, 3, 2, 1) : out;
+    if (!resnet->big_stem)
+        return out;
+    nn_node *pooled = nn_graph_max_pool(net->graph, out, 3, 2, 1);
+    nn_graph_drop(net->graph, out);
+    return pooled;
 }
 
 nn_node *nn_resnet_build(nn_net *net, nn_node **features, nn_node *x, const nn_resnet *resnet)

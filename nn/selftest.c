@@ -290,3 +290,46 @@ ddome_status nn_selftest(ddome_error *error)
     }
     return DDOME_OK;
 }
+
+/* ---- kernels ---- */
+
+enum { CHECK_ROWS = 3, CHECK_PRODUCTS = 40 };
+
+/* Values whose sum shows order and rounding: halves, thirds and large ones that cancel. */
+static void fill_check(float *x, size_t count)
+{
+    static const float values[7] = {1.0f, 0x1.555556p-2f, -0x1p24f, 0.5f, 0x1p24f, -3.0f, 0x1p-20f};
+    for (size_t i = 0; i < count; i++)
+        x[i] = values[i * i % 7];
+}
+
+static bool same_block(const nn_kernels *kernels, nn_arith arith, size_t cols)
+{
+    float a[CHECK_ROWS * CHECK_PRODUCTS], b[CHECK_PRODUCTS * NN_PANEL_MAX];
+    float got[CHECK_ROWS * NN_PANEL_MAX], want[CHECK_ROWS * NN_PANEL_MAX];
+    const nn_run runs[2] = {{0, 0, 11}, {11, 11, CHECK_PRODUCTS - 11}};
+    const nn_tile tile = {.rows = nn_min(CHECK_ROWS, nn_tile_rows(kernels, cols)),
+                          .cols = cols,
+                          .total_row = cols,
+                          .a_row = CHECK_PRODUCTS,
+                          .a_step = 1,
+                          .b_step = NN_PANEL_MAX,
+                          .fresh = true};
+    fill_check(a, sizeof a / sizeof *a);
+    fill_check(b, sizeof b / sizeof *b);
+    kernels->block[arith](got, a, b, &tile, runs, 2);
+    nn_kernels_c.block[arith](want, a, b, &tile, runs, 2);
+    return memcmp(got, want, tile.rows * cols * sizeof *got) == 0;
+}
+
+ddome_status nn_selftest_kernels(ddome_error *error, const nn_kernels *kernels)
+{
+    for (unsigned arith = 0; arith < NN_ARITH_COUNT; arith++)
+        for (size_t part = 1; part <= 2; part++)
+            if (!same_block(kernels, (nn_arith)arith, nn_max(1, kernels->panel * part / 2)))
+                return nn_fail(error, DDOME_ERR_VERIFY,
+                               "self-test: the kernels %s do not give the bits of their definition "
+                               "in profile %s here; set DDOME_ISA=c",
+                               kernels->name, arith == NN_ARITH_MA ? "ma" : "fma");
+    return DDOME_OK;
+}

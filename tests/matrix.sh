@@ -36,7 +36,7 @@ build() { # NAME TARGETS VARIABLE=VALUE...
     (cd "$work/$name" && make -s -j2 $targets "$@") >"$work/$name.log" 2>&1 && ! grep -q 'warning:' "$work/$name.log"
 }
 
-SMALL="synth_train=300 synth_test=90 synth_size=8 synth_domains=3 synth_shapes=2 width=2 clients=9 experts=3
+SMALL="synth_train=300 synth_test=90 synth_size=8 synth_domains=3 synth_shapes=2 width=4 clients=9 experts=3
     label_group=2 labels_per_client=4 samples_per_client=18 active_anchors=2 active_normal=2 batch=7 rounds=2
     pretrain_epochs=1 pretrain_batch=40 gate_hidden=9 unseen_clients=2 holdout_clients=1 init=common"
 
@@ -84,13 +84,19 @@ for cc in gcc clang; do
 done
 
 # Every set of kernels that the build and the processor have; the others are refused.
+best=$work/gcc-O3/ddome
+[ -x "$best" ] || best=$work/clang-O3/ddome
 for isa in c sse2 avx2 avx512 neon; do
     mkdir -p "$work/$isa"
+    if [ ! -x "$best" ]; then
+        line "skipped matrix: kernels $isa: neither gcc nor clang has built a ddome"
+        continue
+    fi
     # shellcheck disable=SC2086
-    if DDOME_ISA=$isa "$work/gcc-O3/ddome" plan $SMALL 2>&1 | grep -q "kernels $isa: expected"; then
+    if DDOME_ISA=$isa "$best" plan $SMALL 2>&1 | grep -q "kernels $isa: expected"; then
         line "skipped matrix: kernels $isa: this processor or build lacks them"
     else
-        same_run "$isa" env DDOME_ISA=$isa "$work/gcc-O3/ddome"
+        same_run "$isa" env DDOME_ISA=$isa "$best"
     fi
 done
 
@@ -122,7 +128,7 @@ elif build arm build/tests/runner CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-
 else
     line "FAIL matrix: kernels neon"
     tail -n 3 "$work/arm.log"
-    grep '^FAIL' "$work/arm.tests" | head -n 10
+    [ ! -f "$work/arm.tests" ] || grep '^FAIL' "$work/arm.tests" | head -n 10
 fi
 
 # Plain C99 cannot make folders, so they are made for it.
