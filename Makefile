@@ -94,7 +94,7 @@ run: all ## the demo: common expert, FedAvg and DDOME on generated data
 	@rm -rf runs/demo
 	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/demo SEED=$(SEED) ARITH=$(ARITH)
 
-cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), about 15 minutes
+cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), some minutes
 	@mkdir -p runs
 	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/cifar10 PRESET=tools/presets/cifar10.toml \
 	    RATES="0.003 0.01" EVAL=exclude=tools/presets/cifar10_exclude.txt

@@ -21,10 +21,4 @@ static inline vec fused(vec sum, float a, vec b)
 #include "kernels_rows.h"
 #include "kernels_tile.h"
 
-const nn_kernels nn_kernels_sse2 = {.name = "sse2",
-                                    .panel = PANEL,
-                                    .wide_rows = WIDE_ROWS,
-                                    .narrow_rows = NARROW_ROWS,
-                                    .block = {block_ma, block_fma},
-                                    .fetch = fetch,
-                                    NN_KERNELS_ROWS};
+const nn_kernels nn_kernels_sse2 = TILE_TABLE("sse2");

@@ -112,64 +112,50 @@ static void fetch(const float *from, size_t count)
 #define CASES_30(X) CASES_24(X) X(25) X(26) X(27) X(28) X(29) X(30)
 
 /* One height of tile: factors of a along a row or along k. */
-#define TILE_CASE(ROWS, VECTORS)                                                                   \
+#define TILE_CASE(ROWS, VECTORS, FUSE)                                                             \
     case ROWS:                                                                                     \
         if (tile->a_step == 1)                                                                     \
             tile_block(total, a, b, tile, runs, count, ROWS, VECTORS, tile->a_row, 1, FUSE);       \
         else                                                                                       \
             tile_block(total, a, b, tile, runs, count, ROWS, VECTORS, 1, tile->a_step, FUSE);      \
         break;
-#define WIDE_CASE(ROWS) TILE_CASE(ROWS, 2)
-#define NARROW_CASE(ROWS) TILE_CASE(ROWS, 1)
+#define WIDE_MA(ROWS) TILE_CASE(ROWS, 2, false)
+#define NARROW_MA(ROWS) TILE_CASE(ROWS, 1, false)
+#define WIDE_FMA(ROWS) TILE_CASE(ROWS, 2, true)
+#define NARROW_FMA(ROWS) TILE_CASE(ROWS, 1, true)
 
-#define FUSE false
-static void wide_ma(float *total, const float *a, const float *b, const nn_tile *tile,
-                    const nn_run *runs, size_t count)
-{
-    switch (tile->rows) {
-        WIDE_CASES(WIDE_CASE)
-    default:
-        break;
+#define TILE_KERNEL(NAME, CASES)                                                                   \
+    static void NAME(float *total, const float *a, const float *b, const nn_tile *tile,            \
+                     const nn_run *runs, size_t count)                                             \
+    {                                                                                              \
+        switch (tile->rows) {                                                                      \
+            CASES                                                                                  \
+        default:                                                                                   \
+            break;                                                                                 \
+        }                                                                                          \
     }
-}
+
+TILE_KERNEL(wide_ma, WIDE_CASES(WIDE_MA))
+TILE_KERNEL(narrow_ma, NARROW_CASES(NARROW_MA))
+TILE_KERNEL(wide_fma, WIDE_CASES(WIDE_FMA))
+TILE_KERNEL(narrow_fma, NARROW_CASES(NARROW_FMA))
 
 static void block_ma(float *total, const float *a, const float *b, const nn_tile *tile,
                      const nn_run *runs, size_t count)
 {
-    if (tile->cols > LANES) {
-        wide_ma(total, a, b, tile, runs, count);
-        return;
-    }
-    switch (tile->rows) {
-        NARROW_CASES(NARROW_CASE)
-    default:
-        break;
-    }
-}
-#undef FUSE
-
-#define FUSE true
-static void wide_fma(float *total, const float *a, const float *b, const nn_tile *tile,
-                     const nn_run *runs, size_t count)
-{
-    switch (tile->rows) {
-        WIDE_CASES(WIDE_CASE)
-    default:
-        break;
-    }
+    (tile->cols > LANES ? wide_ma : narrow_ma)(total, a, b, tile, runs, count);
 }
 
 static void block_fma(float *total, const float *a, const float *b, const nn_tile *tile,
                       const nn_run *runs, size_t count)
 {
-    if (tile->cols > LANES) {
-        wide_fma(total, a, b, tile, runs, count);
-        return;
-    }
-    switch (tile->rows) {
-        NARROW_CASES(NARROW_CASE)
-    default:
-        break;
-    }
+    (tile->cols > LANES ? wide_fma : narrow_fma)(total, a, b, tile, runs, count);
 }
-#undef FUSE
+
+/* The table of the including file's instruction set. */
+#define TILE_TABLE(NAME)                                                                           \
+    {                                                                                              \
+        .name = NAME, .panel = PANEL, .wide_rows = WIDE_ROWS, .narrow_rows = NARROW_ROWS,          \
+        .block = {[NN_ARITH_MA] = block_ma, [NN_ARITH_FMA] = block_fma}, .fetch = fetch,           \
+        NN_KERNELS_ROWS                                                                            \
+    }
