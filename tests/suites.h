@@ -29,6 +29,8 @@
     T(partition)                                                                                   \
     T(partition_file)                                                                              \
     T(sum)                                                                                         \
+    T(kernels)                                                                                     \
+    T(kernels_rows)                                                                                \
     T(chain)                                                                                       \
     T(gemm)                                                                                        \
     T(linear)                                                                                      \

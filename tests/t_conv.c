@@ -242,6 +242,107 @@ static void check_patterns(void)
             check_window(windows[i], (fill_pattern)p, &random);
 }
 
+/* ---- fetches ---- */
+
+enum { OPERANDS = 2 };
+
+/* The arrays handed to the operation that runs, and what it fetched of them: fetch has no context.
+ */
+static struct watch {
+    const float *from[OPERANDS];
+    size_t size[OPERANDS], fetched[OPERANDS];
+    bool outside;
+} watch;
+
+static bool lies_inside(const float *from, size_t count, const float *array, size_t size)
+{
+    const uintptr_t at = (uintptr_t)from, begin = (uintptr_t)array;
+    const uintptr_t end = begin + size * sizeof *array;
+    return count <= size && at >= begin && at <= end && count * sizeof *from <= end - at;
+}
+
+static void watched_fetch(const float *from, size_t count)
+{
+    bool inside = false;
+    for (size_t i = 0; i < OPERANDS && !inside; i++) {
+        inside = lies_inside(from, count, watch.from[i], watch.size[i]);
+        if (inside)
+            watch.fetched[i] += count;
+    }
+    watch.outside = watch.outside || !inside;
+}
+
+/* The operation with the table as it is, and with the watched one. */
+static bool check_fetch(const tensors *t, int which, const nn_kernels *kernels)
+{
+    nn_kernels watched = *kernels;
+    watched.fetch = watched_fetch;
+    const nn_engine engine = {&watched, NN_ARITH_MA, NULL}, plain = {kernels, NN_ARITH_MA, NULL};
+    const direction *d = &directions[which];
+    const call c = call_of(t, which);
+    float *want = test_floats(c.out_count);
+    ddome_error error = {DDOME_OK, ""};
+    watch.from[0] = c.a, watch.size[0] = c.a_count;
+    watch.from[1] = c.b, watch.size[1] = c.b_count;
+    watch.outside = false;
+    bool good = test_status(d->name, d->nn(&plain, &error, &scratch, want, c.a, c.b, &t->s),
+                            DDOME_OK, &error, NULL) &&
+                same_bits(d, &c, t, &engine, want) && CHECK(!watch.outside);
+    return test_check(good, __FILE__, __LINE__, "%s", d->name);
+}
+
+static bool check_window_fetches(oracle_window o, const nn_kernels *kernels, int which,
+                                 test_random *random)
+{
+    oracle_place(&o);
+    tensors t = make(&o, FILL_RANDOM, random);
+    const bool good = CHECK(nn_conv_output(&t.s)) && check_fetch(&t, which, kernels);
+    test_release();
+    return test_check(good, __FILE__, __LINE__,
+                      "n %lu, %lux%lux%lu -> %lu, window %lux%lu stride %lu pad %lu",
+                      (unsigned long)o.n, (unsigned long)o.h, (unsigned long)o.w,
+                      (unsigned long)o.c, (unsigned long)o.oc, (unsigned long)o.kh,
+                      (unsigned long)o.kw, (unsigned long)o.stride, (unsigned long)o.pad);
+}
+
+/* Long chains, so that something is fetched. Where the pad is not below the kernel some results see
+ * no tap at all; in the gradient of the input that is so where the stride is above it. */
+static bool check_direction_fetches(const nn_kernels *kernels, int which, test_random *random)
+{
+    static const oracle_window windows[] = {
+        {1, 1, 1, 256, 0, 1, 1, 1, 3, 0, 0}, {2, 1, 1, 257, 0, 1, 1, 2, 3, 0, 0},
+        {3, 2, 5, 256, 0, 1, 1, 1, 9, 0, 0}, {2, 5, 4, 300, 0, 1, 1, 3, 2, 0, 0},
+        {1, 1, 9, 260, 0, 1, 1, 2, 0, 0, 0}, {2, 1, 2, 29, 0, 3, 3, 1, 5, 0, 0},
+        {3, 5, 6, 29, 0, 3, 3, 1, 1, 0, 0},  {2, 7, 7, 29, 0, 3, 3, 2, 1, 0, 0},
+        {7, 2, 2, 64, 0, 2, 2, 1, 1, 0, 0},  {2, 19, 17, 11, 0, 5, 5, 2, 2, 0, 0},
+    };
+    const size_t others[] = {1, kernels->panel, kernels->panel + 1};
+    for (size_t i = 0; i < COUNT(windows); i++)
+        for (size_t j = 0; j < COUNT(others); j++) {
+            oracle_window o = windows[i], back = windows[i];
+            o.oc = others[j];
+            back.oc = o.c, back.c = others[j];
+            if (!check_window_fetches(o, kernels, which, random) ||
+                !check_window_fetches(back, kernels, which, random))
+                return false;
+        }
+    return CHECK(watch.fetched[0] != 0) && CHECK(watch.fetched[1] != 0);
+}
+
+static void check_fetches(void)
+{
+    test_random random = test_random_start(66);
+    for (size_t i = 0; i < engine_count; i += NN_ARITH_COUNT) {
+        const nn_kernels *kernels = engines[i].kernels;
+        test_case("conv: fetches of %s stay inside the operands", kernels->name);
+        for (int which = 0; which < 3; which++) {
+            watch = (struct watch){.outside = false};
+            if (!check_direction_fetches(kernels, which, &random))
+                break;
+        }
+    }
+}
+
 static void refuse(const char *what, nn_conv_shape s)
 {
     test_check(!nn_conv_output(&s), __FILE__, __LINE__, "%s is accepted", what);
@@ -260,6 +361,19 @@ static void check_refusals(void)
     refuse("stride 0", (nn_conv_shape){1, 4, 4, 1, 1, 3, 3, 0, 1, 0, 0});
     refuse("window too high", (nn_conv_shape){1, 2, 4, 1, 1, 3, 3, 1, 0, 0, 0});
     refuse("window too wide", (nn_conv_shape){1, 4, 2, 1, 1, 3, 3, 1, 0, 0, 0});
+}
+
+/* h + 2*pad or w + 2*pad just past SIZE_MAX: what is left of it would hold the window. */
+static void check_wide_pads(void)
+{
+    const size_t half = SIZE_MAX / 2;
+    test_case("conv: a pad that does not fit a size_t");
+    refuse("2*pad", (nn_conv_shape){1, 4, 4, 1, 1, 3, 3, 1, half + 1, 0, 0});
+    refuse("h + 2*pad", (nn_conv_shape){1, 4, 1, 1, 1, 1, 1, 1, half, 0, 0});
+    refuse("w + 2*pad", (nn_conv_shape){1, 1, 4, 1, 1, 1, 1, 1, half, 0, 0});
+    refuse("the largest pad", (nn_conv_shape){1, 4, 4, 1, 1, 1, 1, 1, SIZE_MAX, 0, 0});
+    nn_conv_shape fits = {1, 1, 1, 1, 1, 1, 1, SIZE_MAX, half, 0, 0};
+    CHECK(nn_conv_output(&fits) && fits.oh == 1 && fits.ow == 1);
 }
 
 static void check_memory(void)
@@ -296,7 +410,9 @@ void t_conv(void)
     check_groups();
     check_patterns();
     check_teams();
+    check_fetches();
     check_refusals();
+    check_wide_pads();
     check_memory();
     nn_arena_free(&scratch);
 }

@@ -6,111 +6,11 @@
 
 #include "../nn/fma.h"
 #include "fixture.h"
+#include "oracle_fma.h"
 
 void t_fma(void);
 
-/* ---- the exact sum, in integers ---- */
-
-/* (mantissa + part) * 2^exponent with 0 <= part < 1; part is not 0 when sticky. */
-typedef struct exact {
-    bool negative, sticky;
-    uint64_t mantissa;
-    int exponent;
-} exact;
-
-enum { LEAD = 61, LEAST = -149 }; /* a normalised mantissa's first bit; a float's last bit */
-
-static exact exact_from(float x)
-{
-    const uint32_t bits = nn_float_bits(x), field = bits >> 23 & 0xff;
-    const uint32_t fraction = bits & 0x7fffff;
-    const exact out = {bits >> 31 != 0, false, field == 0 ? fraction : fraction | 0x800000,
-                       field == 0 ? LEAST : (int)field - 150};
-    return out;
-}
-
-/* x is not 0; its first bit at LEAD, or above where it was. */
-static exact normalised(exact x)
-{
-    while (x.mantissa >> LEAD == 0) {
-        x.mantissa <<= 1;
-        x.exponent--;
-    }
-    return x;
-}
-
-/* x + y, neither 0, |x| >= |y|, both normalised and of at most 48 bits. Bits of y are lost only
- * when it is moved by 14 or more, and then the first bit falls by one place at most. */
-static exact sum_of(exact x, exact y)
-{
-    const int distance = x.exponent - y.exponent;
-    const uint64_t moved = distance > 63 ? 0 : y.mantissa >> distance;
-    const bool lost = distance > 63 || moved << distance != y.mantissa;
-    x.sticky = lost;
-    if (x.negative == y.negative)
-        x.mantissa += moved;
-    else
-        x.mantissa -= moved + (lost ? 1 : 0); /* and what is over is a part */
-    return x;
-}
-
-/* The bits of the float nearest to x, ties to even; x is not 0 and its first bit at LEAD - 1, LEAD
- * or one above. */
-static uint32_t rounded(exact x)
-{
-    const uint32_t sign = x.negative ? 0x80000000 : 0;
-    const int lead = x.mantissa >> LEAD == 0 ? LEAD - 1 : LEAD + (int)(x.mantissa >> (LEAD + 1));
-    const int drop = lead - 23 > LEAST - x.exponent ? lead - 23 : LEAST - x.exponent;
-    if (drop > 63)
-        return sign; /* below half of the smallest subnormal */
-    const uint64_t kept = x.mantissa >> drop, half = (uint64_t)1 << (drop - 1);
-    const uint64_t rest = x.mantissa & (2 * half - 1);
-    const bool up = rest > half || (rest == half && (x.sticky || (kept & 1) != 0));
-    /* a carry out of kept moves into the exponent field, and so does the first bit of a normal */
-    const uint64_t field = (uint64_t)(x.exponent + drop - LEAST);
-    const uint64_t magnitude = (field << 23) + kept + (up ? 1 : 0);
-    return sign | (magnitude < 0x7f800000 ? (uint32_t)magnitude : 0x7f800000);
-}
-
-static bool is_special(float x)
-{
-    return (nn_float_bits(x) & 0x7f800000) == 0x7f800000;
-}
-
-/* a, b or c is infinite or NaN: IEEE 754, clause 7.2. */
-static uint32_t special_sum(float a, float b, float c)
-{
-    const uint32_t sign = (nn_float_bits(a) ^ nn_float_bits(b)) & 0x80000000;
-    const bool infinite = is_special(a) || is_special(b);
-    const bool against = isinf(c) && (nn_float_bits(c) & 0x80000000) != sign;
-    if (a != a || b != b || c != c || (infinite && (a == 0 || b == 0 || against)))
-        return 0x7fc00000;
-    return infinite ? sign | 0x7f800000 : nn_float_bits(c);
-}
-
-static uint32_t exact_fma(float a, float b, float c)
-{
-    if (is_special(a) || is_special(b) || is_special(c))
-        return special_sum(a, b, c);
-    const exact left = exact_from(a), right = exact_from(b);
-    exact product = {left.negative != right.negative, false, left.mantissa * right.mantissa,
-                     left.exponent + right.exponent};
-    exact other = exact_from(c);
-    if (product.mantissa == 0 && other.mantissa == 0)
-        return product.negative && other.negative ? 0x80000000 : 0;
-    if (product.mantissa == 0)
-        return nn_float_bits(c);
-    product = normalised(product);
-    if (other.mantissa == 0)
-        return rounded(product);
-    other = normalised(other);
-    const bool larger = product.exponent != other.exponent ? product.exponent > other.exponent
-                                                           : product.mantissa >= other.mantissa;
-    const exact sum = larger ? sum_of(product, other) : sum_of(other, product);
-    if (sum.mantissa == 0)
-        return 0;
-    return rounded(sum.sticky ? sum : normalised(sum)); /* what lost bits has its first bit */
-}
+enum { LEAST = -149 }; /* a float's last bit */
 
 /* ---- one case ---- */
 
@@ -129,7 +29,7 @@ enum { LIBM_IS_EXACT = 0 }; /* some libraries round twice */
 static bool agrees(float a, float b, float c)
 {
     volatile float va = a, vb = b, vc = c; /* else a compiler might compute libm's answer */
-    const uint32_t want = exact_fma(a, b, c);
+    const uint32_t want = oracle_fma_bits(a, b, c);
     const uint32_t software = bits_of(nn_fmaf_exact(a, b, c)), chosen = bits_of(nn_fmaf(a, b, c));
     const uint32_t libm = LIBM_IS_EXACT ? bits_of(fmaf(va, vb, vc)) : want;
     return test_check(software == want && chosen == want && libm == want, __FILE__, __LINE__,
@@ -184,7 +84,7 @@ static void known_answers(void)
         const float a = nn_float_from_bits(x->a), b = nn_float_from_bits(x->b);
         const float c = nn_float_from_bits(x->c);
         if (agrees(a, b, c) && agrees(b, a, c))
-            CHECK(exact_fma(a, b, c) == x->fused);
+            CHECK(oracle_fma_bits(a, b, c) == x->fused);
     }
 }
 

@@ -204,6 +204,27 @@ static void check_memory(void)
     }
 }
 
+/* [k, panel] floats that are more than SIZE_MAX bytes: refused before anything is read. By the
+ * first of these sizes the product would come out as 0. */
+static void check_overflow(nn_gemm_form form)
+{
+    const float one = 1, kept = 7;
+    test_case("gemm %s of more products than memory has bytes", form_names[form]);
+    for (size_t i = 0; i < engine_count; i++) {
+        const size_t least = SIZE_MAX / (engines[i].kernels->panel * sizeof(float)) + 1;
+        const size_t sizes[] = {least, nn_max(least, SIZE_MAX / 64), SIZE_MAX};
+        for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
+            const nn_gemm_shape s = {1, 1, sizes[j]};
+            float c = kept;
+            ddome_error error = {DDOME_OK, ""};
+            test_status(test_engine_name(&engines[i]),
+                        nn_gemm(&engines[i], &error, &scratch, &c, &one, &one, &s, form),
+                        DDOME_ERR_MEMORY, &error, "out of memory");
+            test_same_floats("output untouched", &c, &kept, 1);
+        }
+    }
+}
+
 void t_gemm(void);
 
 void t_gemm(void)
@@ -214,6 +235,7 @@ void t_gemm(void)
         check_patterns((nn_gemm_form)i);
         check_tables((nn_gemm_form)i);
         check_long((nn_gemm_form)i);
+        check_overflow((nn_gemm_form)i);
     }
     check_probe();
     check_profiles();

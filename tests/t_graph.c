@@ -107,6 +107,22 @@ static void check_shared(void)
     finish(b);
 }
 
+/* Addition is the one operation that takes a node twice. */
+static void check_doubled(void)
+{
+    bench *b = start();
+    float x = 0x1.000002p0f, dx = 7;
+    const float doubled = 0x1.000002p1f, want_dx = 6;
+    test_case("graph: a node added to itself");
+    nn_node *in = leaf(b, &x, &dx, 1, 1, 1, 1), *sum = nn_graph_add(&b->graph, in, in);
+    if (CHECK(sum != NULL)) {
+        test_same_floats("sum", sum->value.data, &doubled, 1);
+        CHECK(nn_graph_backward(&b->graph, sum, 3.0f) == DDOME_OK);
+        test_same_floats("dx", &dx, &want_dx, 1);
+    }
+    finish(b);
+}
+
 /* ---- errors ---- */
 
 static void expect_shape_error(const char *what, bench *b, const nn_node *node)
@@ -194,6 +210,34 @@ static void check_mixture_shapes(void)
     gate = plain(b, 3, 1, 1, 4);
     expect_shape_error("mixture", b,
                        nn_graph_mixture(&b->graph, gate, z, chosen, NN_MAX_EXPERTS + 1, false));
+}
+
+/* Every pair of equal inputs fits by its shapes. */
+static void check_twice(void)
+{
+    static const uint32_t chosen[3] = {0, 1, 3};
+    static const char twice[] = "the same input twice";
+    test_case("graph: the same input twice");
+    for (int probs = 0; probs < 2; probs++) {
+        bench *b = start();
+        nn_node *gate = plain(b, 2, 1, 1, 4), *z = plain(b, 2, 1, 1, 5), *y = plain(b, 2, 1, 1, 5);
+        nn_node *logits[3] = {z, y, z};
+        expect_shape_error(twice, b,
+                           nn_graph_mixture(&b->graph, gate, logits, chosen, 3, probs == 1));
+    }
+    bench *b = start(); /* the gate is one of the experts */
+    nn_node *gate = plain(b, 2, 1, 1, 4), *logits[2] = {plain(b, 2, 1, 1, 4), gate};
+    expect_shape_error(twice, b, nn_graph_mixture(&b->graph, gate, logits, chosen, 2, false));
+    b = start();
+    nn_node *x = plain(b, 3, 1, 1, 3), *w = plain(b, 3, 1, 1, 1);
+    expect_shape_error(twice, b, nn_graph_linear(&b->graph, x, x, w));
+    b = start();
+    x = plain(b, 2, 1, 1, 9);
+    expect_shape_error(twice, b, nn_graph_conv(&b->graph, x, x, 1, 0, 1));
+    b = start();
+    x = plain(b, 2, 1, 1, 4), w = plain(b, 4, 1, 1, 1);
+    nn_node *inputs[3] = {x, w, w};
+    expect_shape_error(twice, b, nn_graph_apply(&b->graph, NN_OP_BATCH_NORM, inputs, 3, NULL));
 }
 
 /* After a failure nothing is appended, every call returns NULL and the first cause stays. */
@@ -311,10 +355,12 @@ void t_graph(void)
     check_meeting();
     check_first_contribution();
     check_shared();
+    check_doubled();
     check_window_shapes();
     check_matrix_shapes();
     check_norm_shapes();
     check_mixture_shapes();
+    check_twice();
     check_sticky();
     check_backward_failure();
     check_backward_of_eval();

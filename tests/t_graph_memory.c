@@ -425,6 +425,33 @@ static void check_many_spares(void)
     nn_arena_free(&at.arena);
 }
 
+/* A value without samples has no floats that an entry could stand in: what the arena hands out next
+ * begins where they would. */
+static void check_no_samples(void)
+{
+    bench at;
+    float x = 1, weight[6] = {1, 2, 3, 4, 5, 6}, bias[2] = {0, 0};
+    const nn_tensor none = {&x, 0, 1, 1, 3}, w = {weight, 2, 1, 1, 3}, b = {bias, 2, 1, 1, 1};
+    test_case("graph memory: a dropped value without samples");
+    start(&at, test_engine());
+    nn_node *in = nn_graph_leaf(&at.graph, &none, NULL);
+    nn_node *matrix = nn_graph_leaf(&at.graph, &w, NULL);
+    nn_node *y = nn_graph_linear(&at.graph, in, matrix, nn_graph_leaf(&at.graph, &b, NULL));
+    for (int i = 0; i < 3; i++) {
+        nn_node *next = nn_graph_relu(&at.graph, y);
+        if (!CHECK(next != NULL && next->op == NN_OP_RELU))
+            break;
+        nn_node before;
+        memcpy(&before, next, sizeof before);
+        nn_graph_drop(&at.graph, y);
+        test_same_bytes("the node behind it", next, &before, sizeof before);
+        CHECK(next->value.n == 0 && next->value.c == 2 && at.graph.spares == NULL);
+        y = next;
+    }
+    CHECK(at.graph.status == DDOME_OK);
+    nn_arena_free(&at.arena);
+}
+
 static const nn_resnet MODEL = {4, 10, false, {false, 0}};
 
 enum { IMAGES = 8, SIDE = 32 };
@@ -499,6 +526,7 @@ void t_graph_memory(void)
     check_no_drop();
     check_refused_residuals();
     check_many_spares();
+    check_no_samples();
     check_peaks();
     check_frozen(true);
     check_frozen(false);
