@@ -111,45 +111,43 @@ static void fetch(const float *from, size_t count)
 #define CASES_24(X) CASES_14(X) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24)
 #define CASES_30(X) CASES_24(X) X(25) X(26) X(27) X(28) X(29) X(30)
 
-/* One height of tile: factors of a along a row or along k. */
-#define TILE_CASE(ROWS, VECTORS, FUSE)                                                             \
-    case ROWS:                                                                                     \
+/* One height of tile: factors of a along a row or along k. A function each, because compilers take
+ * much longer for one with all of them. */
+#define TILE_KERNEL(NAME, ROWS, VECTORS, FUSE)                                                     \
+    static void NAME##_##ROWS(float *total, const float *a, const float *b, const nn_tile *tile,   \
+                              const nn_run *runs, size_t count)                                    \
+    {                                                                                              \
         if (tile->a_step == 1)                                                                     \
             tile_block(total, a, b, tile, runs, count, ROWS, VECTORS, tile->a_row, 1, FUSE);       \
         else                                                                                       \
             tile_block(total, a, b, tile, runs, count, ROWS, VECTORS, 1, tile->a_step, FUSE);      \
-        break;
-#define WIDE_MA(ROWS) TILE_CASE(ROWS, 2, false)
-#define NARROW_MA(ROWS) TILE_CASE(ROWS, 1, false)
-#define WIDE_FMA(ROWS) TILE_CASE(ROWS, 2, true)
-#define NARROW_FMA(ROWS) TILE_CASE(ROWS, 1, true)
-
-#define TILE_KERNEL(NAME, CASES)                                                                   \
-    static void NAME(float *total, const float *a, const float *b, const nn_tile *tile,            \
-                     const nn_run *runs, size_t count)                                             \
-    {                                                                                              \
-        switch (tile->rows) {                                                                      \
-            CASES                                                                                  \
-        default:                                                                                   \
-            break;                                                                                 \
-        }                                                                                          \
     }
+#define WIDE_KERNELS(ROWS) TILE_KERNEL(wide_ma, ROWS, 2, false) TILE_KERNEL(wide_fma, ROWS, 2, true)
+#define NARROW_KERNELS(ROWS)                                                                       \
+    TILE_KERNEL(narrow_ma, ROWS, 1, false) TILE_KERNEL(narrow_fma, ROWS, 1, true)
+WIDE_CASES(WIDE_KERNELS)
+NARROW_CASES(NARROW_KERNELS)
 
-TILE_KERNEL(wide_ma, WIDE_CASES(WIDE_MA))
-TILE_KERNEL(narrow_ma, NARROW_CASES(NARROW_MA))
-TILE_KERNEL(wide_fma, WIDE_CASES(WIDE_FMA))
-TILE_KERNEL(narrow_fma, NARROW_CASES(NARROW_FMA))
+/* By rows; a tile has one at least. */
+#define WIDE_MA(ROWS) wide_ma_##ROWS,
+#define WIDE_FMA(ROWS) wide_fma_##ROWS,
+#define NARROW_MA(ROWS) narrow_ma_##ROWS,
+#define NARROW_FMA(ROWS) narrow_fma_##ROWS,
+static nn_block_fn *const wide_ma[] = {NULL, WIDE_CASES(WIDE_MA)};
+static nn_block_fn *const wide_fma[] = {NULL, WIDE_CASES(WIDE_FMA)};
+static nn_block_fn *const narrow_ma[] = {NULL, NARROW_CASES(NARROW_MA)};
+static nn_block_fn *const narrow_fma[] = {NULL, NARROW_CASES(NARROW_FMA)};
 
 static void block_ma(float *total, const float *a, const float *b, const nn_tile *tile,
                      const nn_run *runs, size_t count)
 {
-    (tile->cols > LANES ? wide_ma : narrow_ma)(total, a, b, tile, runs, count);
+    (tile->cols > LANES ? wide_ma : narrow_ma)[tile->rows](total, a, b, tile, runs, count);
 }
 
 static void block_fma(float *total, const float *a, const float *b, const nn_tile *tile,
                       const nn_run *runs, size_t count)
 {
-    (tile->cols > LANES ? wide_fma : narrow_fma)(total, a, b, tile, runs, count);
+    (tile->cols > LANES ? wide_fma : narrow_fma)[tile->rows](total, a, b, tile, runs, count);
 }
 
 /* The table of the including file's instruction set. */
