@@ -8,6 +8,9 @@
 #include "arena.h"
 #include "engine.h"
 
+/* A sum of fewer products does not pay for moving or fetching its factors ahead: measured. */
+enum { NN_CHAIN_LONG = 256 };
+
 typedef struct nn_chain {
     size_t a_step; /* as in nn_tile */
     nn_run *runs;  /* [run_count] of all blocks */

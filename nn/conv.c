@@ -209,9 +209,9 @@ static void gather_region(const gather *g, const region *r, float *out, const fl
                       in + i * lines[1].in + j * lines[2].in, packed, &lines[0], cols);
 }
 
-enum {
-    GROUP_BYTES = 1024 * 1024
-}; /* of source and result at a time: a quarter of a common second-level cache */
+/* Source and result of the images taken at a time: about a second-level cache, and enough images of
+ * the smallest size to fill the rows of a tile. */
+enum { GROUP_BYTES = 1024 * 1024 };
 
 /* One panel of channels for one slice of the batch. */
 static void gather_part(void *context, size_t part, size_t worker)
@@ -249,7 +249,7 @@ static ddome_status run_gather(gather *g, ddome_error *error, nn_arena *scratch,
     g->packed = nn_arena_zero(scratch, down->kernel * right->kernel * g->source.c,
                               workers * panel * sizeof *g->packed);
     g->in_floats = g->shape->n * g->source.h * g->source.w * g->source.c;
-    g->fetches = down->kernel * right->kernel * g->source.c >= NN_BLOCK;
+    g->fetches = down->kernel * right->kernel * g->source.c >= NN_CHAIN_LONG;
     g->slices = slices_of(panels, g->shape->n, g->engine->team);
     if (g->packed == NULL || !plan_regions(g, scratch, down, right))
         return nn_arena_fail(error, scratch, "packed convolution weights");

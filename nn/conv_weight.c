@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "chain.h"
-#include "conv_axis.h"
 
 typedef struct weights {
     const nn_engine *engine;
@@ -46,12 +45,9 @@ typedef struct panel_rows {
     size_t step;
 } panel_rows;
 
-/* A sum of fewer products than this does not pay for moving its factors. */
-enum { MANY_PRODUCTS = 256 };
-
 static bool many_products(const nn_conv_shape *s)
 {
-    return s->kh * s->kw * s->c >= MANY_PRODUCTS;
+    return s->kh * s->kw * s->c >= NN_CHAIN_LONG;
 }
 
 enum { COPIED = 8 }; /* floats at a time, so that no row is copied by a call */

@@ -27,7 +27,8 @@ void nn_team_close(nn_team *team);
 size_t nn_team_size(const nn_team *team);
 
 /* Calls work(context, part, worker) once for each part < parts, in any order and at the same time;
- * returns when all are done. A worker has one part at a time. One thread at a time calls a team,
+ * returns when all are done. A worker has one part at a time; a single part is done by
+ * the caller and leaves the team free for it. One thread at a time calls a team,
  * and never from within one of its parts. */
 void nn_team_run(nn_team *team, nn_part_fn *work, void *context, size_t parts);
 
