@@ -48,6 +48,13 @@ done
 awk '/^$/ { fresh = 1; next } /^[-+*] / && !fresh && !list { print "SPEC.md:" NR ": an operator reads as a bullet" }
     { list = /^[-+*] / || (list && /^  /); fresh = 0 }' SPEC.md >>"$findings"
 
+# docs/clauses.md is made from the citations.
+if command -v python3 >/dev/null 2>&1; then
+    python3 tools/clauses.py --check >>"$findings"
+else
+    echo "skipped docs/clauses.md: python3 is missing"
+fi
+
 if command -v clang-format >/dev/null 2>&1; then
     for file in $sources; do
         clang-format --dry-run -Werror "$file" >/dev/null 2>&1 || say "$file: not formatted (clang-format -i)"
