@@ -7,8 +7,8 @@
 #include "../nn/tensor.h"
 #include "dataset.h"
 
-/* x[i] = image samples[i], labels[i] = its label; x has n >= count images of the set's shape,
- * labels n entries. */
+/* SPEC 7.7.1: x[i] = image samples[i], labels[i] = its label; x has n >= count images of the set's
+ * shape, labels n entries. */
 void data_batch_fill(nn_tensor *x, uint32_t *labels, const data_set *set, const data_split *split,
                      const uint32_t *samples, size_t count);
 

@@ -36,6 +36,7 @@ typedef struct cifar_format {
     cifar_file train[CIFAR10_BATCHES], test;
 } cifar_format;
 
+/* Files, labels and official indices (SPEC 7.1.1, 7.2.1); constants of SPEC 7.3.2. */
 static const cifar_format cifar10 = {"cifar10",
                                      "cifar-10-batches-bin",
                                      1,
@@ -85,6 +86,7 @@ static unsigned long official_bytes(const cifar_format *format, const cifar_file
     return (unsigned long)(file->records * record_bytes(format));
 }
 
+/* SPEC 7.1.2. */
 static ddome_status check_size(const loader *load, const cifar_file *file, size_t size)
 {
     unsigned long record = (unsigned long)record_bytes(load->format);
@@ -102,6 +104,7 @@ static ddome_status check_size(const loader *load, const cifar_file *file, size_
     return DDOME_OK;
 }
 
+/* Of excluded records, too (SPEC 7.1.4). */
 static ddome_status check_labels(const loader *load, const cifar_file *file,
                                  const unsigned char *record, size_t offset)
 {
@@ -118,7 +121,7 @@ static ddome_status check_labels(const loader *load, const cifar_file *file,
     return DDOME_OK;
 }
 
-/* Planes to NHWC. */
+/* Planes to NHWC (SPEC 7.1.3). */
 static void add_record(filling *fill, const cifar_format *format, const unsigned char *record)
 {
     const unsigned char *planes = record + format->label_bytes;
@@ -200,7 +203,7 @@ static ddome_status start_filling(const loader *load, filling *fill, const cifar
     return DDOME_OK;
 }
 
-/* Bit i of chosen stands for files[i]. */
+/* Bit i of chosen stands for files[i]. A split that keeps no record is refused (SPEC 7.2.3). */
 static ddome_status load_split(const loader *load, data_split *split, const cifar_file *files,
                                unsigned chosen, const uint8_t *excluded)
 {
@@ -257,7 +260,8 @@ static uint8_t *marks_of(exclusion *list, const char *word, size_t length)
     return length == 4 && memcmp(word, "test", length) == 0 ? list->test : NULL;
 }
 
-/* Where the line stops: at its line feed, at the end, or at what does not belong there. */
+/* Where the line stops: at its line feed, at the end, or at what does not belong there
+ * (SPEC 7.2.2). */
 static const char *take_line(const char *at, exclusion *list)
 {
     at = skip_blanks(at);
@@ -292,7 +296,7 @@ static ddome_status read_exclusion(const loader *load, exclusion *list, const ch
     return DDOME_OK;
 }
 
-/* Both splits; excluded records are never stored, so later ones move down. */
+/* Both splits; excluded records are never stored, so later ones move down (SPEC 7.2.3). */
 static ddome_status load_splits(const loader *load, data_set *set, const char *exclude,
                                 unsigned chosen)
 {

@@ -2,7 +2,8 @@
 /* The byte-to-float table and the hash that identifies a split. SPEC 7.3, 7.5. */
 #include "dataset.h"
 
-/* One rounding per named variable (SPEC 7.3): scaling by 1/255 would differ in the last bit. */
+/* One rounding per named variable, and a quotient: scaling by 1/255 would differ in the last bit
+ * (SPEC 2.6, 7.3.1). */
 static float normalized(unsigned byte, float mean, float deviation)
 {
     const float full = 255.0f;

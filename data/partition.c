@@ -172,7 +172,8 @@ static const method method_table[] = {
     [DATA_PARTITION_DIRICHLET] = {data_dirichlet_training, data_dirichlet_group},
     [DATA_PARTITION_IID] = {data_iid_training, data_iid_group}};
 
-/* A client without samples has no mean: it is refused before a round divides by its size. */
+/* A client without samples has no mean: it is refused before a round divides by its size
+ * (SPEC 8, 16.4.8). */
 static ddome_status check_group_size(data_division *division, const char *what, size_t clients,
                                      size_t samples)
 {

@@ -49,6 +49,7 @@ static void cut_label(skew *s, size_t clients, size_t count)
     }
 }
 
+/* SPEC 8.5.2. */
 static void draw_once(data_division *division, skew *s, size_t draw)
 {
     const data_partition_source *source = division->source;
@@ -99,6 +100,7 @@ static void repair(data_division *division, skew *s)
     }
 }
 
+/* SPEC 8.5.4. */
 static void draw_until_filled(data_division *division, skew *s)
 {
     const data_partition_source *source = division->source;
@@ -114,7 +116,7 @@ static void draw_until_filled(data_division *division, skew *s)
     division->out.repaired = !filled;
 }
 
-/* Walking the pool upwards leaves every client's samples ascending. */
+/* Walking the pool upwards leaves every client's samples ascending (SPEC 8.5.5). */
 static ddome_status hand_out(data_division *division, const skew *s)
 {
     const data_partition *out = &division->out;
@@ -144,6 +146,7 @@ static ddome_status check_alpha(data_division *division)
                    "alpha: expected 0.0009765625 (2^-10) .. 1048576 (2^20)");
 }
 
+/* SPEC 8.5.1. */
 static ddome_status check_training(data_division *division)
 {
     const data_partition_source *source = division->source;

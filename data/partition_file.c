@@ -153,6 +153,7 @@ static ddome_status check_row(const reader *in, size_t i)
     return DDOME_OK;
 }
 
+/* SPEC 8.7.1: nothing but what data_partition_text writes. */
 static ddome_status read_rows(reader *in)
 {
     size_t lines = 0;
@@ -189,7 +190,8 @@ static void count_roles(const reader *in, size_t count[ROLES])
         count[in->rows[i].role]++;
 }
 
-/* The configured numbers must be the file's own; clients = 0 takes what the file has. */
+/* The configured numbers must be the file's own (SPEC 8.7.2); clients = 0 takes what the file
+ * has. */
 static ddome_status set_counts(const reader *in)
 {
     const data_partition_source *source = in->division->source;
@@ -229,7 +231,8 @@ static ddome_status enter_clients(const reader *in)
     return DDOME_OK;
 }
 
-/* The file wins over the drawn hold-out: what it trains on is pool, what it tunes on is held. */
+/* The file wins over the drawn hold-out: what it trains on is pool, what it tunes on is held
+ * (SPEC 8.7.3). */
 static ddome_status move_border(const reader *in, uint8_t *mark)
 {
     for (size_t i = 0; i < in->count; i++)

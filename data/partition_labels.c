@@ -13,7 +13,7 @@ typedef struct label_list {
 } label_list;
 
 /* Labels are drawn in units of label_group consecutive ones: unit u is labels u*group .. u*group +
- * group - 1 (SPEC 8.2). */
+ * group - 1 (SPEC 8.2.1). */
 static label_list expand(const uint32_t *units, size_t count, size_t group)
 {
     label_list list = {0};
@@ -24,7 +24,7 @@ static label_list expand(const uint32_t *units, size_t count, size_t group)
     return list;
 }
 
-/* Run number `run` of `count` labels of the shuffled units, ascending (SPEC 8.2, 8.3). */
+/* Run number `run` of `count` labels of the shuffled units, ascending (SPEC 8.2.1, 8.3). */
 static label_list draw_labels(nn_rng rng, const data_division *division, size_t run, size_t count)
 {
     const size_t group = division->source->label_group, units = division->set->classes / group;
@@ -47,7 +47,7 @@ static ddome_status check_samples(data_division *division, const data_stock *sto
     return DDOME_OK;
 }
 
-/* With replacement, label by label from one generator (SPEC 8.2). */
+/* With replacement, label by label from one generator (SPEC 8.2.2). */
 static ddome_status draw_samples(data_division *division, nn_rng rng, size_t id, data_role role,
                                  const label_list *list)
 {
@@ -74,6 +74,7 @@ static ddome_status draw_samples(data_division *division, nn_rng rng, size_t id,
     return DDOME_OK;
 }
 
+/* SPEC 8.2.1, 8.3. */
 static ddome_status check_labels(data_division *division, size_t anchor_labels)
 {
     const data_partition_source *source = division->source;

@@ -147,6 +147,7 @@ static brush draw_distractor(nn_rng *rng, const data_synth_source *source, size_
     return b;
 }
 
+/* SPEC 7.4.6: the order of the statements is the order of the draws. */
 static scene draw_scene(nn_rng *rng, const data_synth_source *source, size_t label)
 {
     size_t domain = label / source->shapes, shape = label % source->shapes;
@@ -184,6 +185,7 @@ static bool covers(const brush *b, int x, int y)
     return b->inside(x - b->x, y - b->y, b->r);
 }
 
+/* SPEC 7.4.7. */
 static colour colour_at(const scene *s, int x, int y)
 {
     if (covers(&s->shape, x, y))
@@ -201,6 +203,7 @@ static uint8_t clamp(int value)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
+/* The noise comes last, pixel by pixel (SPEC 7.4.6), and only its sum is clamped (SPEC 7.4.7). */
 static void draw_image(uint8_t *pixels, nn_rng *rng, const data_synth_source *source, size_t label)
 {
     scene s = draw_scene(rng, source, label);
@@ -238,6 +241,7 @@ typedef struct limit {
     size_t value, low, high;
 } limit;
 
+/* SPEC 7.4.1. */
 static ddome_status check_source(ddome_error *error, const data_synth_source *source)
 {
     const limit limits[] = {{"synth_train", source->train, 10, 10000000},
@@ -254,6 +258,7 @@ static ddome_status check_source(ddome_error *error, const data_synth_source *so
     return DDOME_OK;
 }
 
+/* The constants of SPEC 7.3.2. */
 ddome_status data_synth_load(ddome_error *error, nn_arena *arena, data_set *set,
                              const data_synth_source *source)
 {

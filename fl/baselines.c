@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of algorithms. SPEC 12. */
+/* The table of algorithms. SPEC 12.1 to 12.3. */
 #include "baselines.h"
 
 static const fl_algorithm ALGORITHMS[] = {

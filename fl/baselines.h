@@ -18,7 +18,7 @@ const fl_algorithm *fl_algorithm_of(const fl_config *config);
 /* Models on the server: 1 or M. */
 size_t fl_algorithm_experts(const fl_config *config);
 
-/* Is the common expert needed at all? */
+/* Is the common expert needed at all (SPEC 9.0)? */
 bool fl_algorithm_needs_common(const fl_config *config);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One tensor a slice, little-endian F32, and one I64 counter a batch-norm. SPEC 17.4. */
+/* One tensor a slice, little-endian F32, and one I64 counter a batch-norm. SPEC 17.4, 17.4.8. */
 #include "checkpoint.h"
 
 #include <stdio.h>

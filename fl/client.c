@@ -141,6 +141,7 @@ static ddome_status step(work *w, const uint32_t *samples, size_t count)
 
 /* ---- the visit ---- */
 
+/* SPEC 7.7.2. */
 static ddome_status epoch(work *w, uint32_t *order, uint32_t number)
 {
     const fl_config *config = w->world->config;

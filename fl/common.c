@@ -95,7 +95,8 @@ static ddome_status held_out_accuracy(pretraining *p, fl_common *common)
     return status;
 }
 
-/* A NaN can hide behind a ReLU, so a finite loss does not say that the weights are finite. */
+/* A NaN can hide behind a ReLU, so a finite loss does not say that the weights are finite
+ * (SPEC 2.7). */
 static ddome_status check_finite(const pretraining *p)
 {
     const nn_layout *layout = &p->trainee.model->layout;
@@ -184,6 +185,7 @@ static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const f
     return used;
 }
 
+/* SPEC 9.3. */
 ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error, nn_arena *arena,
                              nn_arena *scratch, fl_embeddings *embeddings, const fl_common *common,
                              const fl_model *model, const fl_task *task, const data_split *split,

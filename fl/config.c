@@ -95,8 +95,8 @@ static bool is_key_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* Undoes the escapes \" and \\ in place; at is behind the opening quote. NULL without a closing
- * one, else the place behind it. */
+/* SPEC 16.1.3: undoes the escapes \" and \\ in place; at is behind the opening quote. NULL without
+ * a closing one, else the place behind it. */
 static char *unquote(char *at)
 {
     char *out = at;
@@ -129,7 +129,7 @@ static bool cut_value(line *out, char *at)
     return true;
 }
 
-/* Cuts `key = value # comment` in place; false when it is none. */
+/* Cuts `key = value # comment` in place; false when it is none (SPEC 16.1.2). */
 static bool cut_line(line *out, char *at)
 {
     char *end = at;
@@ -143,7 +143,7 @@ static bool cut_line(line *out, char *at)
     return cut_value(out, skip_blanks(equals + 1));
 }
 
-/* A file being read; seen[i] is the line of key i, 0 before it. */
+/* A file being read; seen[i] is the line of key i, 0 before it (SPEC 16.1.5). */
 typedef struct reader {
     const char *path;
     fl_config config;
@@ -246,7 +246,7 @@ ddome_status fl_config_set(ddome_error *error, fl_config *config, const char *ke
     return DDOME_OK;
 }
 
-/* ---- keys against keys: SPEC 16.4 ---- */
+/* ---- keys against keys: SPEC 16.4, 16.4.1 to 16.4.7 ---- */
 
 typedef struct rule {
     bool broken;
@@ -267,7 +267,7 @@ static ddome_status apply(ddome_error *error, const rule *rules, size_t count)
     return DDOME_OK;
 }
 
-/* c->anchor_clients is resolved. */
+/* c->anchor_clients is resolved. SPEC 16.4.2. */
 static ddome_status check_clients(ddome_error *error, const fl_config *c)
 {
     bool pinned = c->algo == FL_ALGO_DDOME && c->anchor_clients != 0;
@@ -282,7 +282,7 @@ static ddome_status check_clients(ddome_error *error, const fl_config *c)
 }
 
 /* uniform draws active_anchors + active_normal out of all clients, so only the sum is bounded
- * (D21). */
+ * (D21). SPEC 16.4.3. */
 static ddome_status check_participants(ddome_error *error, const fl_config *c)
 {
     size_t active = c->active_anchors + c->active_normal, normal = c->clients - c->anchor_clients;
@@ -324,7 +324,7 @@ static ddome_status check_model(ddome_error *error, const fl_config *c)
     return apply(error, rules, sizeof rules / sizeof *rules);
 }
 
-/* A path that nothing reads would be a silent mistake. */
+/* A path that nothing reads would be a silent mistake (SPEC 16.4.7). */
 static ddome_status check_paths(ddome_error *error, const fl_config *c)
 {
     bool file = c->partition == DATA_PARTITION_FILE;

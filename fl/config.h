@@ -101,7 +101,7 @@ typedef struct fl_config_hashes {
 } fl_config_hashes;
 
 /* config.toml: one `key = value` line a key in table order; only keys that affect bits. hashes
- * NULL: paths as given. */
+ * NULL: paths as given. SPEC 16.1.6. */
 void fl_config_write(fl_text *text, const fl_config *config, const fl_config_hashes *hashes);
 
 /* The word of the profile, as config.toml and manifest.json have it. */

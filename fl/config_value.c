@@ -12,7 +12,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Digits without a sign or a leading zero. */
+/* Digits without a sign or a leading zero (SPEC 16.1.4). */
 static bool parse_whole(uint64_t *out, const char *text, uint64_t low, uint64_t high)
 {
     uint64_t value = 0;
@@ -162,7 +162,7 @@ static bool parse_path(char *out, const char *text)
     return true;
 }
 
-/* One digit a batch, ascending, so that one set has one text. */
+/* One digit a batch, ascending, so that one set has one text (SPEC 16.1.4). */
 static bool parse_batches(unsigned *out, const char *text, uint64_t high)
 {
     unsigned batches = 0;
@@ -194,6 +194,7 @@ static bool parse_auto(size_t *out, const char *text, const fl_key *key)
     return true;
 }
 
+/* What stands in quotes in a file (SPEC 16.1.3). */
 static bool is_string(const fl_key *key, const char *text)
 {
     return key->type == FL_KEY_CHOICE || key->type == FL_KEY_PATH || key->type == FL_KEY_BATCHES ||

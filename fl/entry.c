@@ -53,6 +53,7 @@ ddome_status ddome_config_set(ddome_error *error, ddome_config *config, const ch
     return fl_config_set(error, &config->keys, key, value);
 }
 
+/* SPEC 18.3.4. */
 ddome_status ddome_config_set_threads(ddome_error *error, ddome_config *config, size_t threads)
 {
     nn_error_clear(error);
@@ -198,7 +199,8 @@ static ddome_status set_path(ddome_error *error, char out[FL_PATH], const char *
     return DDOME_OK;
 }
 
-/* The run's own partition and common expert; a folder without SHA256SUMS holds no finished run. */
+/* The run's own partition and common expert; a folder without SHA256SUMS holds no finished run
+ * (SPEC 18.3.2). */
 static ddome_status point_into(ddome_error *error, fl_config *keys, const char *run_dir)
 {
     char sums[FL_PATH];

@@ -40,8 +40,8 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
 
 /* ---- routing ---- */
 
-/* -sum p log p over the entries ascending; an entry of 0 adds +0. count <= NN_MAX_EXPERTS: one
- * block. */
+/* -sum p log p over the entries ascending; an entry of 0 adds +0 (SPEC 14.3). count <=
+ * NN_MAX_EXPERTS: one block. */
 static float entropy(const float *p, size_t count)
 {
     float sum = 0;
@@ -71,7 +71,7 @@ static ddome_status entropies(ddome_error *error, nn_arena *scratch, fl_client_r
     return DDOME_OK;
 }
 
-/* The chosen expert with the largest gate logit, the lowest index among equals. */
+/* The chosen expert with the largest gate logit, the lowest index among equals (SPEC 13.2). */
 static uint32_t best_of(const float *logits, const uint32_t *chosen, size_t k)
 {
     uint32_t best = chosen[0];
@@ -105,7 +105,7 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
 
 /* ---- prediction ---- */
 
-/* Of the samples routed to one expert. */
+/* Of the samples routed to one expert (SPEC 13.3). */
 static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
                             const fl_evaluator *e, const fl_server *server, uint32_t expert)
 {
@@ -128,6 +128,7 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
     return status;
 }
 
+/* SPEC 2.7. */
 static ddome_status check_loss(ddome_error *error, const fl_client_result *result)
 {
     if ((nn_float_bits(result->loss) & 0x7f800000u) != 0x7f800000u)
@@ -148,7 +149,7 @@ typedef struct evaluation_work {
     subject *subjects; /* one a client; its arrays only while it is at work */
 } evaluation_work;
 
-/* Writes the client's result and subject. */
+/* Writes the client's result and subject; the loss as SPEC 14.2. */
 static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, void *context, size_t at)
 {
     const evaluation_work *w = context;
@@ -204,7 +205,8 @@ static ddome_status evaluate_clients(ddome_error *error, const fl_crew *crew, fl
 
 /* ---- anchors ---- */
 
-/* How many samples of each anchor does the gate send to the anchor's own expert, out of all M? */
+/* How many samples of each anchor does the gate send to the anchor's own expert, out of all M?
+ * SPEC 14.4. */
 static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
                                   const fl_evaluator *e, const fl_server *server)
 {

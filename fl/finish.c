@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a run: final models, resolved configuration, manifest, hashes. SPEC 17. */
+/* The end of a run: final models, resolved configuration, manifest, hashes. SPEC 17, 17.1.1. */
 #include "run.h"
 
 #include <stdio.h>
@@ -67,6 +67,7 @@ static ddome_status write_partition(fl_run *run, nn_digest *hash)
 
 /* ---- configuration ---- */
 
+/* SPEC 16.1.6: with hashes in place of paths. */
 static ddome_status write_config(fl_run *run)
 {
     fl_text text = {.arena = &run->arena};
@@ -131,7 +132,8 @@ static void add_models(fl_text *text, const fl_run *run)
                 (unsigned long long)nn_layout_bytes(&run->gate.layout));
 }
 
-/* The version of the program is not in it: a release that moves no bit moves no root hash. */
+/* The version of the program is not in it: a release that moves no bit moves no root hash. Members
+ * in the order of SPEC 17.2.4. */
 static void open_manifest(fl_text *text, const fl_run *run, const char *algo)
 {
     fl_text_add(text, "{\n  \"specification\": %d,\n  \"algo\": \"%s\"", DDOME_SPEC_VERSION, algo);
@@ -139,7 +141,7 @@ static void open_manifest(fl_text *text, const fl_run *run, const char *algo)
                 fl_config_arith(&run->config), (unsigned long long)run->config.seed);
 }
 
-/* What may differ between machines stays outside the hashes. */
+/* What may differ between machines stays outside the hashes (SPEC 17.5). */
 static ddome_status write_host(fl_run *run)
 {
     fl_text text = {.arena = &run->arena};
@@ -163,7 +165,7 @@ static ddome_status write_host(fl_run *run)
 
 /* ---- both endings ---- */
 
-/* Configuration, manifest and host; SHA256SUMS last. */
+/* Configuration, manifest and host; SHA256SUMS last (SPEC 17.3.1). */
 static ddome_status seal(fl_run *run, const fl_text *manifest, char root[NN_HEX_BYTES])
 {
     ddome_status status = write_config(run);
@@ -227,6 +229,7 @@ static ddome_status finish_common_manifest(fl_run *run, char root[NN_HEX_BYTES])
     return seal(run, &text, root);
 }
 
+/* SPEC 17.1.2. */
 ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary)
 {
     const fl_common *common = &run->common;

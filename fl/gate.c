@@ -23,6 +23,7 @@ ddome_status fl_gate_logits(const nn_engine *engine, ddome_error *error, nn_aren
     return graph.status;
 }
 
+/* SPEC 10.1. */
 ddome_status fl_gate_score(ddome_error *error, nn_arena *scratch, float *score, const float *logits,
                            size_t count, size_t experts)
 {
@@ -40,7 +41,7 @@ ddome_status fl_gate_score(ddome_error *error, nn_arena *scratch, float *score, 
     return DDOME_OK;
 }
 
-/* How many experts come before `expert` when ordered by score, then by index. */
+/* How many experts come before `expert` when ordered by score, then by index (SPEC 10.2). */
 static size_t rank_of(const float *score, size_t experts, size_t expert)
 {
     size_t rank = 0;

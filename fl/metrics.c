@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Means, population deviations, nearest-rank percentiles. SPEC 14, D25. */
+/* Means, population deviations, nearest-rank percentiles. SPEC 14.1 to 14.3, D25. */
 #include "metrics.h"
 
 #include <math.h>

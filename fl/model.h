@@ -37,7 +37,7 @@ DDOME_MUST_CHECK ddome_status fl_model_predict(const nn_engine *engine, ddome_er
                                                const data_set *set, const data_split *split,
                                                const uint32_t *samples, size_t count);
 
-/* Index of the largest entry, the lowest among equals. */
+/* Index of the largest entry, the lowest among equals (SPEC 2.7). */
 size_t fl_argmax(const float *values, size_t count);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables as text: integers, six-place decimals, hashes. SPEC 17.2. */
+/* Tables as text: integers, six-place decimals, hashes. SPEC 17.2, 17.2.1. */
 #include "record.h"
 
 #include <string.h>
@@ -79,6 +79,7 @@ static void add_hash(fl_text *text, const nn_digest *hash)
     fl_text_add(text, "\"");
 }
 
+/* SPEC 17.2.3. */
 void fl_record_round(fl_record *record, uint32_t round, const fl_visit *visits, size_t count,
                      const fl_traffic *traffic, const fl_server *server)
 {
@@ -108,7 +109,7 @@ static const char *scope_name(const fl_evaluator *evaluator)
     return names[evaluator->config->eval_scope];
 }
 
-/* Labels the client holds, ascending, separated by spaces. */
+/* Labels the client holds, ascending, separated by spaces (SPEC 17.2.2). */
 static void add_labels(fl_text *text, const data_client *client, const fl_evaluator *evaluator)
 {
     const data_split *split = fl_task_split(evaluator->task, client);
@@ -140,6 +141,7 @@ void fl_record_clients(fl_text *text, uint32_t round, const fl_evaluation *evalu
     }
 }
 
+/* SPEC 17.2.2: lines of zeros, too. */
 static void add_experts(fl_text *text, uint32_t round, const fl_evaluation *e)
 {
     for (size_t i = 0; i < e->experts; i++)
@@ -149,7 +151,7 @@ static void add_experts(fl_text *text, uint32_t round, const fl_evaluation *e)
                         (unsigned long long)e->correct[i * e->classes + label]);
 }
 
-/* Clients that chose each expert, then samples routed to it. */
+/* Clients that chose each expert, then samples routed to it (SPEC 14.4, 17.2.2). */
 static void add_usage(fl_text *text, const fl_evaluation *e)
 {
     for (size_t i = 0; i < e->experts; i++) {
@@ -203,6 +205,7 @@ ddome_status fl_record_evaluation(ddome_error *error, nn_arena *scratch, fl_reco
     return DDOME_OK;
 }
 
+/* SPEC 14.5. */
 double fl_record_last_ten(const fl_record *record)
 {
     const size_t count = nn_min(10, record->evaluations);
@@ -222,6 +225,7 @@ double fl_record_maximum(const fl_record *record)
 
 /* ---- to disk ---- */
 
+/* SPEC 17.1.1, 17.1.3. */
 ddome_status fl_record_write(ddome_error *error, fl_rundir *dir, const fl_record *record)
 {
     const struct {

@@ -37,6 +37,7 @@ static ddome_status init_round_arrays(fl_run *run)
 
 /* The kernels that DDOME_ISA names, or the fastest, once they have shown that they keep the rules.
  */
+/* Before any data are read (SPEC 18.4.1). */
 static ddome_status init_engine(fl_run *run)
 {
     run->solo.arith = (nn_arith)run->config.arith;
@@ -247,7 +248,7 @@ ddome_status fl_run_clients(fl_run *run, fl_client_fn *one, fl_take_fn *take)
     return fl_crew_each(run->error, &run->crew, work_on, take_back, &w, run->active);
 }
 
-/* The client's own choice: top K of the mean score over its samples. */
+/* The client's own choice: top K of the mean score over its samples (SPEC 10.1, 10.2). */
 static ddome_status choose_by_gate(ddome_error *error, nn_arena *scratch, fl_visit *visit,
                                    const fl_run *run)
 {
@@ -349,11 +350,13 @@ size_t fl_run_rounds(const fl_run *run)
     return run->algorithm->rounds ? run->config.rounds : 0;
 }
 
+/* SPEC 13.4. */
 bool fl_run_evaluates(const fl_run *run, uint32_t round)
 {
     return round % run->config.eval_every == 0 || round == run->config.rounds;
 }
 
+/* The tables are on the disk before the next round begins (SPEC 17.1.3). */
 ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
 {
     fl_evaluation evaluation;

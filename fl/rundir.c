@@ -23,7 +23,7 @@ static ddome_status join(ddome_error *error, const fl_rundir *dir, char **out, c
     return fl_text_status(error, &text);
 }
 
-/* A run is there once its manifest or its hashes are. */
+/* A run is there once its manifest or its hashes are (SPEC 17.3.3). */
 static ddome_status clear(ddome_error *error, const fl_rundir *dir, const char *name, bool force)
 {
     char *path;
@@ -42,7 +42,7 @@ static ddome_status clear(ddome_error *error, const fl_rundir *dir, const char *
     return DDOME_OK;
 }
 
-/* Hours of work must not end at a folder that cannot be written. */
+/* Hours of work must not end at a folder that cannot be written (SPEC 17.3.4). */
 static ddome_status prove_writable(ddome_error *error, const fl_rundir *dir)
 {
     char *path;
@@ -130,6 +130,7 @@ ddome_status fl_rundir_write(ddome_error *error, fl_rundir *dir, const char *nam
     return DDOME_OK;
 }
 
+/* SPEC 17.3.1, 17.3.2. */
 ddome_status fl_rundir_close(ddome_error *error, fl_rundir *dir, char root_hash[NN_HEX_BYTES])
 {
     fl_text text = {.arena = dir->arena};

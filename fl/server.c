@@ -20,6 +20,7 @@ static ddome_status init_slot(ddome_error *error, nn_arena *arena, fl_slot *slot
     return DDOME_OK;
 }
 
+/* SPEC 12.4. */
 static void start_expert(fl_slot *slot, const fl_common *common, uint64_t seed, uint32_t index)
 {
     const nn_layout *layout = &slot->model->layout;
@@ -220,6 +221,7 @@ static void average_slot(fl_slot *slot, const fl_config *config)
     slot->hash = nn_layout_hash(layout, slot->values);
 }
 
+/* SPEC 2.7. */
 static ddome_status check_finite(ddome_error *error, const fl_slot *slot, const char *what)
 {
     const nn_layout *layout = &slot->model->layout;

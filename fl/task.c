@@ -68,6 +68,7 @@ static ddome_status whole_test(ddome_error *error, nn_arena *arena, data_client 
     return DDOME_OK;
 }
 
+/* SPEC 13.1. */
 ddome_status fl_task_scope(ddome_error *error, nn_arena *arena, const data_client **clients,
                            size_t *count, data_client *whole, const fl_task *task, int scope)
 {

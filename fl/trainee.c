@@ -25,6 +25,7 @@ nn_node *fl_trainee_build(fl_trainee *trainee, nn_graph *graph, nn_node *x)
     return fl_model_build(&net, NULL, x, trainee->model);
 }
 
+/* A loss that is not finite ends the run (SPEC 2.7). */
 ddome_status fl_trainee_backward(float *value, nn_graph *graph, nn_node *loss, float scale)
 {
     if (graph->status != DDOME_OK)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes of a message: 4 a float and index, 8 a batch-norm counter. SPEC 15. */
+/* Bytes of a message: 4 a float and index, 8 a batch-norm counter. SPEC 15.1. */
 #include "wire.h"
 
 uint64_t fl_message_bytes(const fl_message *message)

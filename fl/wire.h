@@ -27,7 +27,7 @@ uint64_t fl_message_bytes(const fl_message *message);
 
 void fl_traffic_down(fl_traffic *traffic, const fl_message *message);
 
-/* An answer completes a round trip. */
+/* An answer completes a round trip (SPEC 15.3). */
 void fl_traffic_up(fl_traffic *traffic, const fl_message *message);
 
 void fl_traffic_add(fl_traffic *total, const fl_traffic *part);

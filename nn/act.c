@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ReLU y = max(x, +0) and residual addition y = a + b, in pieces that workers share out. SPEC 5.10,
- * 5.13. */
+/* ReLU y = max(x, +0) and residual addition y = a + b, in pieces that workers share out.
+ * SPEC 5.10, 5.13. */
 #include "act.h"
 
 enum { PIECE = 16384 }; /* floats: enough work to be worth handing over */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* a*b + c rounded once to binary32, exact for all inputs: the step of profile fma. SPEC 2.5.
+/* a*b + c rounded once to binary32, exact for all inputs: the step of profile fma.
+ * SPEC 2.5, 2.5.4.
  *
  * In double, where every statement rounds once:
  * - p = a*b is exact: 24 + 24 <= 53 bits, and 2^-298 <= |p| < 2^256 unless it is 0. So contraction

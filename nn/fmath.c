@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* exp and log, correctly rounded for every binary32: a short computation in double, and where that
- * cannot tell which of two floats is nearer, an exact comparison in integers. SPEC 3.1-3.5.
+ * cannot tell which of two floats is nearer, an exact comparison in integers. SPEC 3.1 to 3.5.
  *
  * No libm but sqrt, no tables, no fma; each statement rounds once. The computations in double are
  * within 2^-50 of exp and log, relatively; SLACK allows 16 times that. tools/fmath_exhaustive
@@ -289,6 +289,7 @@ float nn_logf(float x)
     return exp_is_above(middle_of(low, high), x) ? low : high;
 }
 
+/* SPEC 3.3: in double, because 1.0f / sqrtf(x) is not correctly rounded. */
 float nn_rsqrtf(float x)
 {
     if (x != x || x < 0.0f)

@@ -53,6 +53,7 @@ size_t nn_kernels_all(const nn_kernels *list[NN_KERNELS_MAX])
     return count;
 }
 
+/* SPEC 18.4.1. */
 ddome_status nn_kernels_find(ddome_error *error, const nn_kernels **kernels, const char *name)
 {
     const nn_kernels *list[NN_KERNELS_MAX];

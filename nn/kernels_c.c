@@ -22,6 +22,7 @@ static inline void add_one(float *restrict chain, const float *a, const float *r
     }
 }
 
+/* Profile fma: one rounding a step (SPEC 2.5.1). */
 static inline void add_one_fused(float *restrict chain, const float *a, const float *restrict b,
                                  size_t width)
 {
@@ -131,7 +132,7 @@ static inline void add_run(float *chain, const float *a, const float *b, const n
         add_step(chain, a + k * sa, b + k * sb, tile, arith, 1, width);
 }
 
-/* Totals that start at +0 are added to as well: a chain of -0 becomes +0. */
+/* Totals that start at +0 are added to as well: a chain of -0 becomes +0 (SPEC 2.5.3). */
 static void add_chains(float *total, const float *chain, const nn_tile *tile, size_t width)
 {
     for (size_t i = 0; i < tile->rows; i++)

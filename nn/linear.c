@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* y = total(x*w) + b, the bias added last and once. SPEC 5.2. */
+/* y = total(x*w) + b, the bias added last and once, never fused. SPEC 2.5.2, 5.2. */
 #include "linear.h"
 
 #include "sum.h"

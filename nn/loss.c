@@ -6,6 +6,7 @@
 #include "fmath.h"
 #include "sum.h"
 
+/* SPEC 2.7: a NaN at 0 stays, one elsewhere never wins. */
 static float maximum(const float *z, size_t count)
 {
     float best = z[0];

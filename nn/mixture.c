@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Mixture of K chosen experts: z = sum_i w_i z_i with w = softmax of the chosen gate logits.
- * SPEC 5.15. */
+ * Products are rounded in both profiles (SPEC 2.5.2). SPEC 5.15. */
 #include "loss.h"
 
 #include <string.h>

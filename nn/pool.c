@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Max pooling keeps the first maximum in (kh, kw) order; the average divides a blocked total by the
- * count. SPEC 5.11, 5.12. */
+ * count. SPEC 2.6, 2.7, 5.11, 5.12. */
 #include "pool.h"
 
 #include <string.h>

@@ -31,6 +31,7 @@ void nn_philox4x32_10(uint32_t out[4], const uint32_t counter[4], const uint32_t
         out[i] = c[i];
 }
 
+/* SPEC 4.2. */
 nn_rng nn_rng_at(uint64_t seed, nn_stream stream, uint32_t epoch, uint32_t round, uint32_t client)
 {
     nn_rng rng = {{(uint32_t)(seed & 0xffffffff), (uint32_t)(seed >> 32)},
@@ -62,7 +63,7 @@ uint32_t nn_rng_below(nn_rng *rng, uint32_t bound)
     return word % bound;
 }
 
-/* Exact: the integer has 24 bits. */
+/* Exact: the integer has 24 bits. SPEC 4.4. */
 float nn_rng_uniform(nn_rng *rng)
 {
     float whole = (float)(nn_rng_u32(rng) >> 8);

@@ -62,7 +62,7 @@ float nn_rng_log_gamma(nn_rng *rng, float alpha);
 /* p ~ Dir_count(alpha), p >= 0 with sum about 1 (SPEC 4.8). */
 void nn_rng_dirichlet(nn_rng *rng, double *p, size_t count, float alpha);
 
-/* Fisher-Yates from high to low; count < 2^32. */
+/* Fisher-Yates from high to low (SPEC 4.9); count < 2^32. */
 void nn_rng_shuffle(nn_rng *rng, uint32_t *items, size_t count);
 
 #endif

@@ -74,7 +74,7 @@ typedef struct sum_of_product {
     uint32_t a, b, c, fused;
 } sum_of_product;
 
-/* The known answers of SPEC 2.5: the tie of does_not_contract, now fused; sums next to a tie by
+/* The known answers of SPEC 2.5.4: the tie of does_not_contract, now fused; sums next to a tie by
  * 2^-70, normal and subnormal, that a double rounds onto it; a product that is rounded to -0. */
 static bool fuses(void)
 {
@@ -111,7 +111,7 @@ static bool does_not_reassociate(void)
 }
 
 /* 9 / 10 and 5 / 3 differ from products with the rounded reciprocals of 10 (a constant) and of 3
- * (shared by two quotients). */
+ * (shared by two quotients). SPEC 2.6. */
 static bool divides(void)
 {
     volatile float nine = 9.0f, five = 5.0f, seven = 7.0f, three = 3.0f;
@@ -243,6 +243,7 @@ static bool hashes(void)
     return strcmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0;
 }
 
+/* The first known answer of SPEC 4.1. */
 static bool draws(void)
 {
     static const uint32_t zero[4] = {0, 0, 0, 0};

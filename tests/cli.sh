@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Tests of the command line: tests/cli.sh PROGRAM SCRATCH_DIR. One line a case, totals at the end.
-# Every exit code that can be had cheaply, one-line messages, streams, repeatability, linking.
+# Every exit code that can be had cheaply (SPEC 18.1), one-line messages, streams (SPEC 18.2), repeatability, linking.
 set -u
 
 program=${1:-./ddome}
@@ -51,7 +51,7 @@ call() {
 }
 
 # fails NAME STATUS PART ARGS...: that status, one line on standard error that holds PART, nothing
-# on standard output, and no finished run in the folder called run.
+# on standard output, and no finished run in the folder called run. SPEC 18.2.1, 18.2.2.
 fails() {
     name=$1
     want=$2
@@ -86,6 +86,7 @@ if grep -q 'plain C99 cannot make' err; then
 fi
 
 # ---- usage: status 2 ----
+# SPEC 18.3.1: words, options, the nearest name. SPEC 18.3.4: --threads. SPEC 18.4.1: DDOME_ISA.
 
 fails "no command" 2 "expected a command"
 fails "unknown command names the nearest" 2 "the nearest is train" trian
@@ -161,6 +162,7 @@ call data info cifar
 why=
 [ "$status" -eq 0 ] && grep -q 'train: 10 records' out || why="status $status: $(cat out err)"
 verdict "data info counts records" "$why"
+# SPEC 16.1.1: DDOME_DATA over the default, words over DDOME_DATA; further below words over files.
 DDOME_DATA=cifar "$program" config > out 2> err
 why=
 grep -q '^data_dir = "cifar"$' out || why="$(grep data_dir out)"
@@ -189,6 +191,7 @@ fails "label 10 in CIFAR-10" 3 "expected a label 0..9, found 10" train $cifar --
 fails "data check of label 10" 3 "data_batch_5.bin offset 0" data check cifar
 
 # ---- input and output: status 5 ----
+# SPEC 17.3.4: the folder of a run. SPEC 18.2.1: standard output.
 
 echo x > file
 fails "unwritable output folder" 5 "file/run" train $tiny --out file/run
@@ -205,6 +208,7 @@ else
 fi
 
 # ---- a run ----
+# SPEC 18.2.2: progress on standard error alone.
 
 call train $tiny --out run
 why=
@@ -215,6 +219,7 @@ grep -q -E '(round|evaluation|epoch|embedding) [0-9]+/' out && why="$why; progre
 grep -q "$(printf '\033')" err && why="$why; terminal codes in a file"
 verdict "train writes results and progress apart" "$why"
 
+# SPEC 17.3.1, 17.3.2.
 if command -v sha256sum > /dev/null 2>&1; then
     why=$( (cd run && sha256sum -c SHA256SUMS) 2>&1)
     status=$?
@@ -232,6 +237,7 @@ else
     skip "sha256sum -c takes SHA256SUMS" "no sha256sum here"
     skip "the root hash is that of SHA256SUMS" "no sha256sum here"
 fi
+# SPEC 17.1.1: what is hashed. SPEC 17.5: what is not.
 why=
 for name in config.toml manifest.json partition.csv metrics.csv clients.csv experts.csv comm.csv \
     rounds.jsonl final/gate.safetensors final/expert_0.safetensors final/expert_1.safetensors; do
@@ -243,6 +249,7 @@ done
 LC_ALL=C sort -k 2 run/SHA256SUMS | cmp -s - run/SHA256SUMS || why="$why not sorted by name"
 verdict "what SHA256SUMS holds" "$why"
 
+# SPEC 17.3.3.
 call train $tiny --out run
 why=
 [ "$status" -eq 2 ] && grep -q 'holds a run already' err || why="status $status: $(cat err)"
@@ -254,6 +261,7 @@ why=
 [ ! -s err ] || why="$why; --quiet is not silent"
 cmp -s before run/SHA256SUMS || why="$why; other hashes"
 verdict "--force replaces it by the same bytes, --quiet is silent" "$why"
+# SPEC 16.1.6.
 call train run/config.toml --out again --quiet
 why=
 [ "$status" -eq 0 ] && cmp -s before again/SHA256SUMS || why="status $status: $(cat err)"
@@ -263,6 +271,7 @@ why=
 [ "$status" -eq 0 ] || why="status $status: $(cat err)"
 ! cmp -s before other/SHA256SUMS || why="$why; the same hashes"
 verdict "another seed gives another run" "$why"
+# SPEC 16.1.1.
 printf 'rounds = 1\nseed = 5\n' > one.toml
 call config seed=7 one.toml
 why=
@@ -289,11 +298,12 @@ why=
 grep -q '^arith = "fma"$' fused/config.toml || why="$why; not in config.toml"
 grep -q '"arith": "ma"' run/manifest.json || why="$why; the default is not ma"
 verdict "train in the profile fma says so" "$why"
+# SPEC 12.4.
 why=
 cmp -s run/partition.csv fedavg/partition.csv || why="other bytes"
 verdict "every algorithm has the same partition" "$why"
 
-# ---- kernels ----
+# ---- kernels: SPEC 18.4.1 ----
 
 # same_kernels NAME RUN ARGS...: RUN/SHA256SUMS with every kernel table; one that the build or the processor lacks is
 # refused, and the portable one is never lacking.
@@ -325,7 +335,7 @@ why=
 cmp -s run/rounds.jsonl fused/rounds.jsonl && why="the same bits"
 verdict "the profile fma has other bits" "$why"
 
-# ---- threads ----
+# ---- threads: SPEC 11.6, 18.3.4 ----
 
 # same_threads NAME RUN ARGS...: RUN/SHA256SUMS with 1, 2, 3 and 7 threads.
 same_threads() {
@@ -458,6 +468,7 @@ verdict "plan of the common expert alone moves nothing" "$why"
 
 # ---- the other commands ----
 
+# SPEC 8.8.
 call partition write $tiny
 why=
 [ "$status" -eq 0 ] && cmp -s out run/partition.csv || why="status $status: $(cat err)"
@@ -477,6 +488,7 @@ call partition describe $tiny
 why=
 [ "$status" -eq 0 ] && grep -q '^anchor  *2 clients' out || why="status $status: $(cat out err)"
 verdict "partition describe" "$why"
+# SPEC 9.4.
 call pretrain $tiny --out common_run --quiet
 why=
 [ "$status" -eq 0 ] && [ -s common_run/common.safetensors ] || why="status $status: $(cat err)"
@@ -501,7 +513,7 @@ pathless() {
     [ "$(echo "$files" | wc -l)" -gt 8 ] || why="$why; $run has only $files"
 }
 
-# Paths that no hashed file holds for another reason, and absolute ones.
+# SPEC 17.1.1: paths that no hashed file holds for another reason, and absolute ones.
 mkdir secret_place
 cp common_run/common.safetensors common_run/manifest.json secret_place
 cp p.csv secret_place/borders.csv
@@ -515,6 +527,7 @@ pathless run "$PWD" "$root"
 pathless loaded "$PWD" "$root" common_run
 pathless from_file "$PWD" "$root" p.csv
 verdict "no path in hashed files, even of runs that were given some" "$why"
+# SPEC 18.3.2.
 call eval run --quiet
 tail -n +2 run/clients.csv | grep '^2,' > last
 why=
@@ -538,6 +551,7 @@ grep -q '^  expert 1 serves' out || why="$why; no expert table"
 grep -q '^fedavg ' out || why="$why; no line of fedavg"
 [ "$(tail -n 1 out | cut -d ' ' -f 3-)" = "root hash of all" ] || why="$why; no root hash of all"
 verdict "report of three runs" "$why"
+# SPEC 17.3.2.
 if command -v sha256sum > /dev/null 2>&1; then
     hash=$(for run in run fedavg common; do
         sha256sum < $run/SHA256SUMS | cut -d ' ' -f 1
@@ -566,6 +580,7 @@ fails "a common expert of another architecture" 3 "another architecture" \
     train $tiny seed=2 arch=resnet34 width=1 common=common_other/common.safetensors --out refused
 [ ! -e refused ] || mkdir refused.left
 verdict "a refused common expert leaves no folder" "$([ ! -e refused.left ] || echo refused was made)"
+# SPEC 18.3.2.
 fails "eval on other data" 4 "the data are not those of" eval other synth_noise=25
 fails "eval in another profile" 4 "arith = fma is not the profile of" eval other arith=fma
 fails "report of a damaged table" 3 "cut/experts.csv: expected" report cut
@@ -573,6 +588,7 @@ fails "report of no run" 3 "manifest.json" report nowhere
 mv run.kept run
 
 # ---- help and JSON ----
+# SPEC 18.3: every command has its help.
 
 for command in train pretrain eval partition data config plan report selftest version help \
     "partition write" "partition describe" "data check" "data info"; do
@@ -589,7 +605,7 @@ for word in --help -h --version version help "help train" "help keys" selftest; 
     verdict "$word" "$why"
 done
 
-# json NAME STATUS EXPRESSION ARGS...: one JSON object d on standard output for which it holds.
+# json NAME STATUS EXPRESSION ARGS...: one JSON object d on standard output for which it holds. SPEC 18.2.3.
 json() {
     name=$1
     want=$2

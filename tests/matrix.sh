@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The same bits everywhere: one small run in both profiles, built by every compiler at every level here, by cross compilers
+# The same bits everywhere (SPEC 2.2, 17.1.1): one small run in both profiles, built by every compiler at every level here, by cross compilers
 # under qemu, with plain C99 in place of POSIX, with every set of kernels and without all, without threads, with three; the
 # kernels of 64-bit ARM and the unit tests under sanitizers; exp and log against MPFR. Prints "ok NAME", "FAIL NAME",
 # "skipped NAME: why" and the totals.
@@ -83,7 +83,7 @@ for cc in gcc clang; do
     done
 done
 
-# Every set of kernels that the build and the processor have; the others are refused.
+# SPEC 18.4.1: every set of kernels that the build and the processor have; the others are refused.
 best=$work/gcc-O3/ddome
 [ -x "$best" ] || best=$work/clang-O3/ddome
 for isa in c sse2 avx2 avx512 neon; do
@@ -145,7 +145,7 @@ else
     line "FAIL matrix: THREADS=0 does not build without a warning"
 fi
 
-# Three threads, all of whose accesses are watched.
+# SPEC 11.6: three threads, all of whose accesses are watched.
 watch="-O1 -g -fsanitize=thread"
 if ! echo 'int main(void) { return 0; }' | ${CC:-cc} $watch -x c -o "$work/probe" - 2>/dev/null || ! "$work/probe"; then
     line "skipped matrix: threads under the thread sanitizer: the compiler or this machine lacks it"
@@ -179,7 +179,7 @@ else
     tail -n 5 "$work/sanitized.log"
 fi
 
-# exp and log: constants, bounds, and a part of the inputs; `make exhaustive` does all 2^32.
+# SPEC 3.5: constants, bounds, and a part of the inputs; `make exhaustive` does all 2^32.
 if echo '#include <mpfr.h>' | ${CC:-cc} -E -x c - >/dev/null 2>&1; then
     if (cd "$top" && make -s BUILD="$work/mpfr" "$work/mpfr/fmath_exhaustive" "$work/mpfr/fmath_hard") &&
         "$work/mpfr/fmath_exhaustive" proof >"$work/mpfr.log" 2>&1 &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Batches against a plain lookup and a padded-copy oracle. SPEC 7.3, 7.6. */
+/* Batches against a plain lookup and a padded-copy oracle. SPEC 7.3, 7.6, 7.7.1. */
 #include "test.h"
 
 #include <inttypes.h>

@@ -60,7 +60,8 @@ static void run_portion(nn_chain *chain, script *s, size_t *next, test_random *r
         s->at[s->length++] = present ? (*next)++ : MOST;
 }
 
-/* The sum that starts at `before`. */
+/* The sum that starts at `before`. What is skipped is a product with +0 here: the same bits in both
+ * profiles, whatever the sign of a zero chain (SPEC 2.3, 2.5.3). */
 static float expected(const script *s, size_t row, size_t col, float before, bits_profile profile)
 {
     bits_sum sum = bits_start();

@@ -94,6 +94,7 @@ static bool same_image(const data_split *split, size_t index, unsigned file, siz
     return split->labels[index] == 3 * record + file;
 }
 
+/* SPEC 7.1.1, 7.1.3; the value holds the constants of SPEC 7.3.2. */
 static void test_cifar10(void)
 {
     nn_arena arena = {0};
@@ -114,7 +115,7 @@ static void test_cifar10(void)
     nn_arena_free(&arena);
 }
 
-/* The folder itself instead of its parent, and the fine label of two. */
+/* The folder itself instead of its parent, and the fine label of two. SPEC 7.1.1, 7.3.2. */
 static void test_cifar100(void)
 {
     char folder[PATH_BYTES];
@@ -132,7 +133,8 @@ static void test_cifar100(void)
     nn_arena_free(&arena);
 }
 
-/* Index 20000 is the first record of batch 3; 59999 belongs to no batch and is harmless. */
+/* Index 20000 is the first record of batch 3; 59999 belongs to no batch and is harmless.
+ * SPEC 7.2.1 to 7.2.3. */
 static void test_exclusion(void)
 {
     static const char list[] = "# two kinds\n\n train 1\t20000 # and one more\r\ntrain 59999\n"
@@ -164,6 +166,7 @@ static void refuse(load_fn *load, const data_cifar_source *source, ddome_status 
     nn_arena_free(&arena);
 }
 
+/* SPEC 7.1.4, 7.2.2; at the end a split with nothing left (SPEC 7.2.3). */
 static void test_bad_lists(void)
 {
     static const struct {
@@ -206,6 +209,7 @@ static void refuse_file(load_fn *load, const char *folder, const char *name, con
     write_all();
 }
 
+/* SPEC 7.1.2, 7.1.4. */
 static void test_damage(void)
 {
     static const char *const ten = "cifar-10-batches-bin", *const hundred = "cifar-100-binary";
@@ -243,7 +247,8 @@ static void test_missing(void)
     refuse(data_cifar100_load, &source, DDOME_ERR_DATA, "/no/such/folder/train.bin is missing");
 }
 
-/* One record more than the official test file has: the size alone is enough to refuse it. */
+/* One record more than the official test file has: the size alone is enough to refuse it.
+ * SPEC 7.1.2. */
 static void test_too_long(void)
 {
     size_t size = (size_t)10001 * 3073;

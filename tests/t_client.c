@@ -123,6 +123,7 @@ static void first_image(float *x, const fl_run *run)
     test_same_u64("label", label, set->train.labels[0]);
 }
 
+/* SPEC 7.3.1. */
 static void normalize(void)
 {
     enum { IMAGE = 8 * 8 * 3 };

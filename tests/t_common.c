@@ -57,6 +57,7 @@ static size_t best_epoch(const log_book *book)
     return best + 1;
 }
 
+/* SPEC 9.2. */
 static void stops(void)
 {
     fl_run run;
@@ -85,7 +86,7 @@ static void stops(void)
 /* ---- the steps ---- */
 
 /* Every epoch has its own order of the pool, the rate falls over all planned steps, the velocity
- * stays. */
+ * stays. SPEC 9.1. */
 static void by_hand(float *values, const fl_run *run)
 {
     const data_partition *p = &run->task.partition;
@@ -134,6 +135,7 @@ static void invert(uint8_t *pixels, const uint32_t *samples, size_t count)
         }
 }
 
+/* SPEC 9.1. */
 static void only_the_pool(void)
 {
     fl_run run;
@@ -163,7 +165,7 @@ static void only_the_pool(void)
 /* ---- embeddings ---- */
 
 /* A sample's row is what the common expert's last layer reads, and only samples that somebody holds
- * have one. */
+ * have one. SPEC 9.3. */
 static void embeds(void)
 {
     fl_run run;

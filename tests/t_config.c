@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration: values of keys, the table, checks of keys together. */
+/* The configuration: values of keys, the table, checks of keys together. SPEC 16.3, 16.4. */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +33,7 @@ static void set_gives(const char *key, const char *value, const char *line)
     nn_arena_free(&arena);
 }
 
+/* SPEC 16.1.3, 16.1.4. */
 static void values(void)
 {
     test_case("config takes values as on the command line");
@@ -51,6 +52,7 @@ static void values(void)
     set_gives("stem", "7x7", "\nstem = \"7x7\"\n");
 }
 
+/* SPEC 16.1.4, 16.1.5. */
 static void refused_values(void)
 {
     test_case("config refuses values");
@@ -84,6 +86,7 @@ static void refused_values(void)
     set_fails("cifar10_batches", "1, 2", "ascending");
 }
 
+/* SPEC 16.1.3. */
 static void long_paths(void)
 {
     test_case("config bounds the length of a path");
@@ -154,7 +157,7 @@ static void table_ranges(void)
 
 /* ---- keys against keys ---- */
 
-/* settings: "key=value key=value"; part NULL: accepted. */
+/* settings: "key=value key=value"; part NULL: accepted, and auto is resolved (SPEC 16.4.1). */
 static void check(const char *settings, const char *part)
 {
     fl_config config, before;
@@ -176,6 +179,7 @@ static void check(const char *settings, const char *part)
         CHECK(config.anchor_clients != FL_AUTO);
 }
 
+/* In the order of SPEC 16.4.2 to 16.4.7. */
 static void checks(void)
 {
     test_case("config keys that contradict one another");

@@ -65,6 +65,7 @@ static const fl_key *weight_key(void)
     return fl_config_find("anchor_gate_weight", NULL); /* 0..1000: the widest decimal */
 }
 
+/* SPEC 16.2.1, 16.2.3. */
 static void decimals(void)
 {
     test_case("config decimals have one canonical text");

@@ -39,6 +39,7 @@ static void load_fails(const char *what, const char *text, const char *part)
     same_config("untouched", &config, &before);
 }
 
+/* SPEC 16.1.2, 16.1.3, 16.1.5. */
 static void refused_files(void)
 {
     load_fails("unknown key", "# a\n\nrouns = 3\n", "config.toml:3: unknown key \"rouns\"");
@@ -66,6 +67,7 @@ static void refused_files(void)
     load_fails("byte order mark", "\xef\xbb\xbfseed = 1\n", "config.toml:1: expected key = value");
 }
 
+/* SPEC 16.1.2. */
 static void strange_files(void)
 {
     fl_config config;
@@ -96,6 +98,7 @@ static void taken_file(const char *what, const char *text)
     same_config(what, &config, &want);
 }
 
+/* SPEC 16.1.2. */
 static void taken_files(void)
 {
     taken_file("plain", "seed = 7\nalgo = \"fedavg\"\ndata_dir = \"a # \\\"b\\\"\"\n");
@@ -106,7 +109,7 @@ static void taken_files(void)
                " \tseed \t=\t 7 \t\n algo = \"fedavg\" # c\n\tdata_dir = \"a # \\\"b\\\"\"\t");
 }
 
-/* ---- all keys there and back ---- */
+/* ---- all keys there and back: SPEC 16.1.6 ---- */
 
 /* A value that is not the default. */
 static const char *other_value(const fl_key *key)

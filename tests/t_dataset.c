@@ -12,6 +12,7 @@ void t_dataset(void);
 
 enum { TEXT_BYTES = 4096 };
 
+/* SPEC 7.3.2. */
 static const struct constants {
     const char *name;
     float mean[3], deviation[3];
@@ -19,7 +20,7 @@ static const struct constants {
             {"cifar100", {0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}},
             {"synth", {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}}};
 
-/* One line a set and channel: the bits of the values of a few bytes. */
+/* One line a set and channel: the bits of the values of a few bytes. SPEC 2.6, 7.3.1. */
 static void test_table(void)
 {
     const unsigned bytes[] = {0, 1, 2, 63, 127, 128, 200, 254, 255};

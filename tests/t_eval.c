@@ -81,7 +81,8 @@ static fl_evaluation evaluate(fl_run *run)
 
 /* ---- what must come out ---- */
 
-/* The one client's samples at odd places go to expert `odd`, the others to `even`. */
+/* The one client's samples at odd places go to expert `odd`, the others to `even`. The loss as
+ * SPEC 14.2. */
 static void check_counts(const fl_run *run, const fl_evaluation *e, uint32_t even, uint32_t odd)
 {
     const data_client *client = &run->evaluator.clients[0];
@@ -130,7 +131,7 @@ static void check_entropies(const fl_client_result *result, float of_score, floa
 
 /* ---- cases ---- */
 
-/* Half of the samples surely to expert 0, half surely to expert 1. */
+/* Half of the samples surely to expert 0, half surely to expert 1. SPEC 13.2, 13.3. */
 static void sure_halves(void)
 {
     static const float bias[] = {SURE, 0};
@@ -167,7 +168,7 @@ static void undecided(void)
     fl_run_free(&run);
 }
 
-/* Experts 1 and 2 are chosen out of 4 and tie for every sample. */
+/* Experts 1 and 2 are chosen out of 4 and tie for every sample. SPEC 13.2. */
 static void tie_inside(void)
 {
     static const float bias[] = {0, 2, 2, 0}, flat[] = {1, 1, 1, 1};
@@ -191,7 +192,7 @@ static void tie_inside(void)
     fl_run_free(&run);
 }
 
-/* K = 1, but the one client of the whole test split chooses among all. */
+/* K = 1, but the one client of the whole test split chooses among all (SPEC 13.1). */
 static void global_scope(void)
 {
     static const float bias[] = {SURE, 0};
@@ -217,7 +218,8 @@ static void global_scope(void)
     fl_run_free(&run);
 }
 
-/* The held-out client's samples are of the train split, and so are its embeddings. */
+/* The held-out client's samples are of the train split, and so are its embeddings.
+ * SPEC 13.1. */
 static void holdout_scope(void)
 {
     static const float bias[] = {0, SURE};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Every small shape: convolution in three directions and max-pooling with height and width 1 to 5,
  * kernels 1 to 3 (all pairs), strides 1 to 3, channels 1 and 2, one and two images, and all
- * paddings below the kernel's longer side: every engine gives the bits of the bit oracle. SPEC 5.3
- * to 5.5, 5.11. */
+ * paddings below the kernel's longer side: every engine gives the bits of the bit oracle.
+ * SPEC 5.3 to 5.5, 5.11. */
 #include "fixture.h"
 #include "oracle_bits.h"
 

@@ -52,7 +52,7 @@ typedef struct answer {
     uint32_t a, b, c, fused;
 } answer;
 
-/* The first four stand in SPEC 2.5. Then: 2^25 - 1 = 18631 * 1801 times 2^103 is the tie between
+/* The first four stand in SPEC 2.5.4. Then: 2^25 - 1 = 18631 * 1801 times 2^103 is the tie between
  * the largest float and infinity, which a last bit of c decides; half of the smallest subnormal,
  * alone, and a little more and less; what cancels is +0. */
 static const answer answers[] = {

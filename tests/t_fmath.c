@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* exp, log and the roots: the hard cases made with MPFR, special values, and properties that every
- * correctly rounded function has. All 2^32 inputs: tools/fmath_exhaustive. SPEC 3.1-3.5. */
+ * correctly rounded function has. All 2^32 inputs: tools/fmath_exhaustive. SPEC 3.1 to 3.5. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -21,6 +21,7 @@ static void check_top_k(const float *score, size_t experts, size_t k, const char
     test_same_text("chosen experts", got, want);
 }
 
+/* SPEC 10.2. */
 static void top_k(void)
 {
     const float rising[] = {0.1f, 0.2f, 0.3f, 0.4f}, equal[] = {0.25f, 0.25f, 0.25f, 0.25f};
@@ -37,6 +38,7 @@ static void top_k(void)
     check_top_k(zeros, 1, 1, "0");
 }
 
+/* SPEC 10.1. */
 static void score(void)
 {
     /* Two samples whose softmax is exact: (1/2, 1/2) and, with logits 200 apart, (1, 0). */

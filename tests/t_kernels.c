@@ -92,6 +92,7 @@ static float naive_chain(const problem *p, nn_arith arith, size_t i, size_t j)
     return chain;
 }
 
+/* Each profile by its own rule (SPEC 2.5.1). */
 static void set_want(problem *p, nn_arith arith)
 {
     const nn_tile *t = &p->tile;
@@ -285,6 +286,7 @@ static void check_table(const nn_kernels *kernels)
     CHECK(found == kernels);
 }
 
+/* SPEC 18.4.1. */
 static void check_find(void)
 {
     const nn_kernels *list[NN_KERNELS_MAX], *found = NULL;

@@ -88,6 +88,7 @@ static bool same_gradients(const layer *l, const nn_engine *engine, const float 
     return test_check(good, __FILE__, __LINE__, "kernels %s", test_engine_name(engine));
 }
 
+/* db is a plain sum in both profiles (SPEC 2.5.2). */
 static bool check_backward(const layer *l)
 {
     const size_t n = l->s.n, in = l->s.in, out = l->s.out;

@@ -24,7 +24,7 @@ static fl_metrics metrics_of(fl_client_result *results, size_t count)
     return metrics;
 }
 
-/* ---- ranks ---- */
+/* ---- ranks: SPEC 14.1 ---- */
 
 /* Ranks from 1 of the three percentiles, and how many clients are the worst tenth. */
 typedef struct ranks {
@@ -60,7 +60,7 @@ static void check_all_ranks(void)
         check_ranks(&all[i]);
 }
 
-/* ---- deviations and means ---- */
+/* ---- deviations and means: SPEC 14.1 to 14.3 ---- */
 
 /* One of 1 sample, right; one of 3 samples, none right. accuracy = 1/4, mean = 1/2; about the
  * accuracy (1*(3/4)^2 + 3*(1/4)^2) / 4 = 3/16, about the mean (1/4 + 1/4) / 2. */

@@ -251,6 +251,7 @@ static bool near_double(problem *p)
            test_close("gradients", p->gradients, want, p->count, a.gradients);
 }
 
+/* The profile of products and sums here is ma in every run (SPEC 2.5.2). */
 static bool same_bits(const problem *p)
 {
     float *want = test_floats(p->logit_count), u[MOST_CHOSEN], w[MOST_CHOSEN];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and folders: what is written is read; every failure has its status and names the path. */
+/* Files and folders: what is written is read; every failure has its status and names the path.
+ * SPEC 17.1.1, 17.3.4. */
 #include <stdio.h>
 #include <string.h>
 

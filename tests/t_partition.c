@@ -62,6 +62,7 @@ static bool ascends(const uint32_t *items, size_t count)
     return true;
 }
 
+/* SPEC 8.1. */
 static void test_hold_out(void)
 {
     fixture f;
@@ -83,7 +84,7 @@ static void test_hold_out(void)
     nn_arena_free(&f.arena);
 }
 
-/* The labels of one training client have even shares, the lowest labels one more. */
+/* The labels of one training client have even shares, the lowest labels one more (SPEC 8.2.2). */
 static void check_shares(const data_client *client, const data_set *set, size_t labels)
 {
     size_t counts[CLASSES], rank = 0;
@@ -97,6 +98,7 @@ static void check_shares(const data_client *client, const data_set *set, size_t 
     test_same_u64("labels of a client", rank, labels);
 }
 
+/* SPEC 8.2, 8.2.1, 8.3. */
 static void test_labels(void)
 {
     fixture f;
@@ -138,6 +140,7 @@ static size_t available(const fixture *f, const data_client *client)
     return count;
 }
 
+/* SPEC 8.4, 8.4.1. */
 static void test_unseen(void)
 {
     fixture f;
@@ -162,7 +165,8 @@ static void test_unseen(void)
     nn_arena_free(&f.arena);
 }
 
-/* Without draws the unseen client has the lexicographically first pair no training client has. */
+/* Without draws the unseen client has the lexicographically first pair no training client has.
+ * SPEC 8.4.1. */
 static void test_first_free(void)
 {
     fixture f;
@@ -188,7 +192,7 @@ static void test_first_free(void)
     nn_arena_free(&f.arena);
 }
 
-/* Every sample of the pool has one training client, and each client ascends. */
+/* Every sample of the pool has one training client, and each client ascends (SPEC 8.5.5). */
 static void check_division(const fixture *f)
 {
     size_t times[TRAIN] = {0};
@@ -204,6 +208,7 @@ static void check_division(const fixture *f)
         test_same_u64("no held sample", times[p->held[i]], 0);
 }
 
+/* SPEC 8.4.2, 8.5. */
 static void test_dirichlet(data_dirichlet_dialect dialect)
 {
     fixture f;
@@ -223,7 +228,8 @@ static void test_dirichlet(data_dirichlet_dialect dialect)
     nn_arena_free(&f.arena);
 }
 
-/* One draw at a small alpha leaves poor clients; 450 samples can give 12 clients 37 each. */
+/* One draw at a small alpha leaves poor clients; 450 samples can give 12 clients 37 each.
+ * SPEC 8.5.4. */
 static void test_repair(void)
 {
     fixture f;
@@ -242,7 +248,7 @@ static void test_repair(void)
     nn_arena_free(&f.arena);
 }
 
-/* 450 over 12 clients: six of 38, six of 37; 50 over 2; 200 over 4. */
+/* 450 over 12 clients: six of 38, six of 37; 50 over 2; 200 over 4. SPEC 8.4.3, 8.6. */
 static void test_iid(void)
 {
     fixture f;
@@ -297,7 +303,8 @@ static const golden_case golden_cases[] = {
     {"iid", DATA_PARTITION_IID, DATA_DIRICHLET_PLAIN, 0, 1000, 5, 4, 1},
     {"iid-few-samples", DATA_PARTITION_IID, DATA_DIRICHLET_PLAIN, 9, 1000, 5, 4, 3}};
 
-/* To accept a difference, copy the text left in the scratch folder over the old. */
+/* The draws themselves, among them SPEC 8.4.2 and SPEC 8.5.2 to 8.5.4. To accept a difference, copy
+ * the text left in the scratch folder over the old. */
 static void test_hashes(void)
 {
     char text[TEXT_BYTES], path[1024];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* partition.csv there and back, damage to it, the guard against leaks, refusals. SPEC 8.7-8.9. */
+/* partition.csv there and back, damage to it, the guard against leaks, refusals.
+ * SPEC 8.7 to 8.9. */
 #include <stdio.h>
 #include <string.h>
 
@@ -55,6 +56,7 @@ static bool same_list(const uint32_t *a, size_t a_count, const uint32_t *b, size
     return a_count == b_count && memcmp(a, b, a_count * sizeof *a) == 0;
 }
 
+/* SPEC 8.7.1, 8.7.3, 8.8. */
 static void test_round_trip(data_partition_kind kind)
 {
     fixture f;
@@ -80,7 +82,7 @@ static void test_round_trip(data_partition_kind kind)
     nn_arena_free(&f.arena);
 }
 
-/* A training client may have a sample twice; the file decides what is held. */
+/* A training client may have a sample twice; the file decides what is held. SPEC 8.7.3. */
 static void test_border(void)
 {
     static const char text[] = "index,client,role\n7,0,anchor\n7,0,anchor\n3,0,anchor\n0,1,normal\n"
@@ -115,6 +117,7 @@ static void refuse(const data_partition_source *source, ddome_status want, const
 
 #define HEAD "index,client,role\n"
 
+/* SPEC 8.7.1; at the end other numbers of clients (SPEC 8.7.2). */
 static void test_damage(void)
 {
     static const struct {
@@ -164,7 +167,7 @@ static void test_damage(void)
     refuse(&source, DDOME_ERR_DATA, "no_such_partition.csv");
 }
 
-/* A file whose training clients use every sample leaves nothing to tune on. */
+/* A file whose training clients use every sample leaves nothing to tune on (SPEC 8.7.3). */
 static void test_no_held(void)
 {
     char text[TRAIN * 16 + 32];
@@ -196,6 +199,7 @@ static void tamper(fixture *f, size_t id, const data_client *changed, const char
     refuse_tampered(f, &tampered, part);
 }
 
+/* SPEC 8.9. */
 static void test_guard(void)
 {
     const uint32_t far = TRAIN, far_test = TEST;
@@ -247,6 +251,7 @@ static void test_label_guard(void)
     nn_arena_free(&f.arena);
 }
 
+/* SPEC 8.2.1, 8.2.2, 8.3, 8.4.1, 8.5.1, 16.4.8. */
 static void test_refused(void)
 {
     data_partition_source s;
@@ -277,7 +282,7 @@ static void test_refused(void)
 #undef REFUSE
 }
 
-/* Labels without a single record in the test split. */
+/* Labels without a single record in the test split (SPEC 8.4.1). */
 static void test_missing_label(void)
 {
     fixture f;

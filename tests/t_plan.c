@@ -30,7 +30,8 @@ static void check_line(const char *text, const char *name, uint64_t want)
         printf("  found %.60s\n", found + 1);
 }
 
-/* Expert: 8 * 8 * 3 inputs, 6 hidden, 4 classes; gate: 6, 5, 2 experts; no statistics. */
+/* Expert: 8 * 8 * 3 inputs, 6 hidden, 4 classes; gate: 6, 5, 2 experts (SPEC 6.5); no
+ * statistics. */
 static void by_hand(void)
 {
     enum {

@@ -6,6 +6,7 @@
 
 #include "../nn/pool.h"
 
+/* SPEC 2.7. */
 static void check_ties(void)
 {
     const float x[6] = {1, 5, 5, -0.0f, 0.0f, -1};
@@ -70,6 +71,7 @@ static void check_stem(void)
     test_release();
 }
 
+/* The total divided by the count, never times its reciprocal (SPEC 2.6). */
 static bool check_average(size_t n, size_t h, size_t w, size_t c, fill_pattern pattern,
                           test_random *random)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lines of the tables by hand: traffic and its totals, rounds, usage of experts; the last ten and
- * the maximum. SPEC 14.4, 14.5, 15, 17.2. */
+ * the maximum. SPEC 14.4, 14.5, 15.3, 17.2. */
 #include <string.h>
 
 #include "../fl/record.h"
@@ -46,7 +46,7 @@ static void last_and_maximum(void)
 
 /* ---- rounds ---- */
 
-/* Two rounds of two visits; messages and bytes of hand-made traffic. */
+/* Two rounds of two visits; messages and bytes of hand-made traffic (SPEC 15.3). */
 static void add_rounds(fl_record *record)
 {
     static const data_client clients[] = {{.id = 3}, {.id = 11}};
@@ -61,6 +61,7 @@ static void add_rounds(fl_record *record)
     fl_record_round(record, 2, visits, 1, &second, &server);
 }
 
+/* SPEC 17.2.1, 17.2.3. */
 static void rounds(void)
 {
     fl_record record;
@@ -118,6 +119,7 @@ static void evaluate_by_hand(fl_record *record, uint32_t round)
     nn_arena_free(&scratch);
 }
 
+/* SPEC 17.2.1, 17.2.2. */
 static void evaluations(void)
 {
     fl_record record;

@@ -21,6 +21,7 @@ static nn_rng stream(uint32_t client)
     return nn_rng_at(1, NN_STREAM_TEST, 0, 0, client);
 }
 
+/* SPEC 4.1. */
 static void known_answers(void)
 {
     test_case("rng philox known answers");
@@ -40,6 +41,7 @@ static void known_answers(void)
     CHECK(count == 3);
 }
 
+/* SPEC 4.2, and 15 of SPEC 4.3. */
 static void layout(void)
 {
     static const uint32_t key[2] = {0x89abcdef, 0x01234567};
@@ -54,7 +56,7 @@ static void layout(void)
     }
 }
 
-/* 2^31 + 1 refuses nearly half of all words; 2^31 and 1 refuse none. */
+/* 2^31 + 1 refuses nearly half of all words; 2^31 and 1 refuse none. SPEC 4.5. */
 static void below(void)
 {
     test_case("rng below stays below and is level");
@@ -97,6 +99,7 @@ static void kolmogorov(double *u)
 
 static double draws[DRAWS];
 
+/* SPEC 4.4. */
 static void uniform(void)
 {
     test_case("rng uniform");
@@ -111,6 +114,7 @@ static void uniform(void)
         CHECK(nn_rng_uniform_positive(&a) == nn_rng_uniform(&b) + 0x1p-24f);
 }
 
+/* SPEC 4.6. */
 static void normal(void)
 {
     test_case("rng normal");
@@ -128,7 +132,8 @@ static void normal(void)
     kolmogorov(draws);
 }
 
-/* The mean and variance of log Gamma(alpha) are the digamma and trigamma functions of alpha. */
+/* The mean and variance of log Gamma(alpha) are the digamma and trigamma functions of alpha.
+ * SPEC 4.7. */
 static void log_gamma(float alpha, double digamma, double trigamma)
 {
     test_case("rng log-gamma of %g", (double)alpha);
@@ -152,7 +157,7 @@ static void exponential(void)
     kolmogorov(draws);
 }
 
-/* Dir_n(alpha): mean 1/n, variance (n - 1) / (n^2 (n alpha + 1)). */
+/* Dir_n(alpha): mean 1/n, variance (n - 1) / (n^2 (n alpha + 1)). SPEC 4.8. */
 static void dirichlet(float alpha)
 {
     enum { SIZE = 10, TIMES = 2000 };
@@ -186,7 +191,8 @@ static void dirichlet_small(void)
     CHECK(p == 1);
 }
 
-/* All 24 orders of four items come equally often: chi squared with 23 degrees of freedom. */
+/* All 24 orders of four items come equally often: chi squared with 23 degrees of freedom.
+ * SPEC 4.9. */
 static void shuffle(void)
 {
     test_case("rng shuffle");
@@ -210,7 +216,7 @@ static void shuffle(void)
     CHECK(orders == 24 && squared < 57);
 }
 
-/* ---- golden first draws ---- */
+/* ---- golden first draws: SPEC 4.4 to 4.10 ---- */
 
 static char text[TEXT_BYTES];
 

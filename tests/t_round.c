@@ -63,6 +63,7 @@ static void add_evaluation(fl_text *text, fl_run *run)
                 (unsigned long)evaluation.anchor_total);
 }
 
+/* SPEC 12.1, 12.2, 12.4; with augmented batches SPEC 7.7.2. */
 static void golden(const char *name, const char *keys)
 {
     fl_run run;
@@ -100,7 +101,7 @@ static bool run_rounds(fl_run *run, ddome_error *error, const char *keys, uint32
     return true;
 }
 
-/* Runs both for three rounds and compares expert 0. */
+/* Runs both for three rounds and compares expert 0 (SPEC 12.5). */
 static void same_expert(const char *what, const char *keys, const char *other_keys)
 {
     fl_run run, other;
@@ -132,6 +133,7 @@ static void plain_sgd(float *values, const fl_run *run)
         test_sgd_batch(&s, order + at, client->count - at);
 }
 
+/* SPEC 7.7.2, 12.2. */
 static void one_client_is_sgd(void)
 {
     fl_run run;
@@ -148,7 +150,8 @@ static void one_client_is_sgd(void)
     fl_run_free(&run);
 }
 
-/* An anchor never touches another expert; an expert nobody trained stays, to the bit. */
+/* An anchor never touches another expert; an expert nobody trained stays, to the bit
+ * (SPEC 11.5). */
 static void untouched_expert_stays(void)
 {
     fl_run run;
@@ -168,6 +171,7 @@ static void untouched_expert_stays(void)
     fl_run_free(&run);
 }
 
+/* SPEC 2.7. */
 static void diverging_run_stops(void)
 {
     fl_run run;

@@ -13,7 +13,7 @@ void t_run(void);
 
 enum { PATH_BYTES = 1024 };
 
-/* Appends "== NAME" and the file. */
+/* Appends "== NAME" and the file; manifest.json is SPEC 17.2.4. */
 static bool add_file(fl_text *text, const char *folder, const char *name)
 {
     char path[PATH_BYTES + 64];
@@ -29,7 +29,7 @@ static bool add_file(fl_text *text, const char *folder, const char *name)
     return true;
 }
 
-/* The root hash is that of the file SHA256SUMS, the last one added. */
+/* The root hash is that of the file SHA256SUMS, the last one added (SPEC 17.3.2). */
 static void check_root(const fl_text *text, const char *root)
 {
     static const char head[] = "== SHA256SUMS\n";
@@ -43,6 +43,7 @@ static void check_root(const fl_text *text, const char *root)
     test_same_text("root hash", root, hex);
 }
 
+/* The files of SPEC 17.1.1 as texts, models by their hashes in SHA256SUMS. */
 static void compare(const char *name, const char *folder, const ddome_summary *summary)
 {
     static const char *const files[] = {"config.toml",  "manifest.json", "metrics.csv",
@@ -84,7 +85,8 @@ static void whole_run(const char *name, const char *keys)
 }
 
 /* 12 labels, so that unseen clients differ; 12 of them, so that percentiles do;
- * 250 is no multiple of 12, so that their sizes do. */
+ * 250 is no multiple of 12, so that their sizes do. Of 5 rounds 2, 4 and 5 are evaluated
+ * (SPEC 13.4); fedavg has a common expert because of `init` (SPEC 9.0). */
 #define MANY                                                                                       \
     "synth_train=480 synth_test=250 synth_domains=4 synth_shapes=3 clients=9 experts=3 "           \
     "samples_per_client=24 labels_per_client=3 unseen_clients=12 hidden=16 "

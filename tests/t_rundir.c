@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The run directory: what stands in SHA256SUMS, refusal and force, replaced files, failures. */
+/* The run directory: what stands in SHA256SUMS, refusal and force, replaced files, failures.
+ * SPEC 17.3. */
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +58,7 @@ static bool write_three(fl_rundir *dir, ddome_error *error)
            CHECK(fl_rundir_write(error, dir, "metrics.csv", "abc", 3) == DDOME_OK);
 }
 
+/* SPEC 17.3.1, 17.3.2, 17.5. */
 static void whole_run(const char *path)
 {
     static const char sums[] =
@@ -84,6 +86,7 @@ static void whole_run(const char *path)
     nn_arena_free(&arena);
 }
 
+/* SPEC 17.3.3. */
 static void refusal(const char *path, const char *held)
 {
     nn_arena arena = {0};
@@ -97,6 +100,7 @@ static void refusal(const char *path, const char *held)
     nn_arena_free(&arena);
 }
 
+/* SPEC 17.3.3. */
 static void force(const char *path)
 {
     nn_arena arena = {0};
@@ -116,6 +120,7 @@ static void force(const char *path)
     nn_arena_free(&arena);
 }
 
+/* SPEC 17.3.4. */
 static void unwritable(void)
 {
     char file[PATH_BYTES], below[PATH_BYTES + 8];

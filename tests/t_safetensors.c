@@ -349,7 +349,7 @@ static void check_vector(nn_arena *arena, const data_json_value *vector)
     test_status(name->text, status, want ? DDOME_OK : DDOME_ERR_DATA, &error, NULL);
 }
 
-/* Vectors of another project: {"tests":[{"name","result","hex"},...]}. */
+/* Vectors of another project (SPEC 17.4.7): {"tests":[{"name","result","hex"},...]}. */
 static void test_vectors(void)
 {
     const char *path = getenv("DDOME_SAFETENSORS_VECTORS");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The self-test passes on a platform that passes the rest, and fails where arithmetic is set
  * otherwise at run time. That it fails where a compiler's flags break a rule is shown by building
- * it with the flags it names, not here. SPEC 3.7. */
+ * it with the flags it names, not here. SPEC 2, 3.7. */
 #include <fenv.h>
 
 #include "../nn/fma.h"
@@ -48,6 +48,7 @@ static void fails_in_mode(const char *name, int mode)
     test_status("afterwards", nn_selftest(&error), DDOME_OK, &error, NULL);
 }
 
+/* Rules of SPEC 2.1 that a library may break at run time; the answer is that of SPEC 2.2. */
 static void rounding_modes(void)
 {
     fails_in_mode("FE_UPWARD", UPWARD);
@@ -56,7 +57,8 @@ static void rounding_modes(void)
 }
 
 #if defined(__SSE2__)
-/* Bits of MXCSR: results that are subnormal become 0; operands that are subnormal count as 0. */
+/* Bits of MXCSR: results that are subnormal become 0; operands that are subnormal count as 0.
+ * SPEC 2.1, 2.2. */
 enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
 
 static void fails_flushing(const char *name, unsigned bit)
@@ -84,7 +86,7 @@ static void flushing(void)
 }
 #endif
 
-/* ---- kernels ---- */
+/* ---- kernels: SPEC 3.7, 18.4.1 ---- */
 
 typedef enum fault_kind {
     FAULT_NONE, /* the definition written down again: shows that the rest is what is found */

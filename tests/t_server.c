@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Averages by hand, the three rules for running statistics, bytes, and running out of memory. SPEC
- * 11, 15. */
+/* Averages by hand, the three rules for running statistics, bytes, and running out of memory.
+ * SPEC 11, 11.5. */
 #include <string.h>
 
 #include "fixture.h"
@@ -107,7 +107,7 @@ static void same_for_all(void)
 
 /* ---- bytes ---- */
 
-/* The closed form of SPEC 15.1 against what the messages weigh. */
+/* The closed form of SPEC 15.1 to 15.3 against what the messages of SPEC 11.2 weigh. */
 static void bytes_counted(const char *keys, uint64_t k)
 {
     fl_run run;

@@ -60,6 +60,7 @@ static void compare_golden(const char *name, const char *text)
     CHECK(nn_os_write_file(NULL, path, text, strlen(text)) == DDOME_OK);
 }
 
+/* All shapes, textures and colours, and all draws: SPEC 7.4.2 to 7.4.7. */
 static void test_golden_sets(void)
 {
     const data_synth_source sources[] = {{60, 20, 16, 5, 2, 20, 1},
@@ -74,6 +75,7 @@ static void test_golden_sets(void)
     compare_golden("synth.txt", text);
 }
 
+/* SPEC 7.4.2. */
 static void test_shape(void)
 {
     nn_arena arena = {0};
@@ -90,6 +92,7 @@ static void test_shape(void)
     nn_arena_free(&arena);
 }
 
+/* SPEC 7.4.2. */
 static void test_dependence(void)
 {
     nn_arena arena = {0};
@@ -119,7 +122,8 @@ static bool known(uint32_t seen[4], size_t *count, uint32_t colour)
     return true;
 }
 
-/* Without noise a domain with a two-tone texture has two tones, an ink and a distractor. */
+/* Without noise a domain with a two-tone texture has two tones, an ink and a distractor.
+ * SPEC 7.4.7. */
 static void test_colours(void)
 {
     nn_arena arena = {0};
@@ -138,6 +142,7 @@ static void test_colours(void)
     nn_arena_free(&arena);
 }
 
+/* SPEC 7.4.1. */
 static void test_refused(void)
 {
     static const struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Growing text: six-place decimals against exact values and a digit-by-digit oracle, growth, the
- * sticky failure, the distance of words. */
+ * sticky failure, the distance of words. SPEC 2.8. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,8 @@
  * of every gradient slice, of the flat gradients, parameters and velocities. The first line that
  * differs names the operation to look at. One text for each profile, the same from every kernel
  * table and every team. With DDOME_WRITE_GOLDEN=1 in the environment, `runner train_step` rewrites
- * golden/train_step.txt and golden/train_step_fma.txt. SPEC 2.5, 5, 6. */
+ * golden/train_step.txt and golden/train_step_fma.txt.
+ * SPEC 2.5, SPEC 5, SPEC 6. */
 #include "fixture.h"
 
 #include "../nn/optim.h"

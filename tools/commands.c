@@ -179,6 +179,7 @@ static ddome_status check_config(ddome_error *error, const ddome_config *config,
     return status;
 }
 
+/* The first run that fails ends the call (SPEC 18.3.3). */
 static ddome_status train_seeds(ddome_error *error, tool *t, ddome_config *config)
 {
     spread all = {0, 0.0, 0.0};
@@ -241,8 +242,8 @@ ddome_status tool_pretrain(ddome_error *error, tool *t)
     return DDOME_OK;
 }
 
-/* Indices of partition.csv count records that are left, so another exclusion would be another run.
- */
+/* Indices of partition.csv count records that are left, so another exclusion would be another run
+ * (SPEC 18.3.2). */
 static ddome_status check_exclude(ddome_error *error, const tool *t, const char *config_path)
 {
     fl_config config;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The arguments: a command of one or two words, GNU long options, words. SPEC 18.3. */
+/* The arguments: a command of one or two words, GNU long options, words. SPEC 18.3.1. */
 #include <stdio.h>
 #include <string.h>
 

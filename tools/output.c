@@ -25,7 +25,8 @@ static void add_escaped(fl_text *json, const char *value, bool ascii)
     fl_text_add(json, "\"");
 }
 
-/* A path is bytes, JSON is UTF-8: where our own reader refuses the string, its bytes are marked. */
+/* A path is bytes, JSON is UTF-8: where our own reader refuses the string, its bytes are marked
+ * (SPEC 18.2.3). */
 void tool_json_quoted(fl_text *json, const char *value)
 {
     ddome_error ignored = {DDOME_OK, ""};
@@ -48,7 +49,7 @@ void tool_json_u64(tool *t, const char *name, uint64_t value)
     fl_text_add(&t->json, ", \"%s\": %" PRIu64, name, value);
 }
 
-/* JSON has no NaN. */
+/* JSON has no NaN (SPEC 18.2.3). */
 void tool_json_fixed6(tool *t, const char *name, double value)
 {
     fl_text_add(&t->json, ", \"%s\": ", name);
@@ -63,6 +64,7 @@ void tool_megabytes(fl_text *text, uint64_t bytes)
     fl_text_add(text, "%" PRIu64 ".%02" PRIu64 " MB", bytes / 1000000, bytes % 1000000 / 10000);
 }
 
+/* SPEC 18.2.2, 18.2.3. */
 static void print_failure(tool *t, const ddome_error *error, ddome_status status)
 {
     fprintf(stderr, "ddome: %s\n", error->text);
@@ -82,6 +84,7 @@ static void print_success(const tool *t)
         fwrite(t->text.data, 1, t->text.length, stdout);
 }
 
+/* Once, at the end, so that a failing call prints no results (SPEC 18.2.1). */
 ddome_status tool_finish(tool *t, const ddome_error *error, ddome_status status)
 {
     ddome_error own = *error;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Progress on standard error: a line a step, on a terminal one bar that is drawn over. SPEC 18.2.
- */
+/* Progress on standard error: a line a step, on a terminal one bar that is drawn over.
+ * SPEC 18.2.2. */
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ddome report: one line a run, which expert serves which labels, the root hashes. SPEC 17, 18.3.
- */
+/* ddome report: one line a run, which expert serves which labels, the root hashes.
+ * SPEC 17, 18.3. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -11,6 +11,7 @@ static size_t key_length(const char *word)
     return strcspn(word, "=./\\");
 }
 
+/* SPEC 18.3.1: a word that looks like a path is a file. */
 bool tool_is_setting(const char *word)
 {
     size_t length = key_length(word);
@@ -27,7 +28,7 @@ ddome_status tool_set(ddome_error *error, tool *t, ddome_config *config, const c
     return ddome_config_set(error, config, key, word + length + 1);
 }
 
-/* The command line wins over files wherever it stands, so files come first. */
+/* The command line wins over files wherever it stands, so files come first (SPEC 16.1.1). */
 static ddome_status fill(ddome_error *error, ddome_config *config, tool *t, size_t first)
 {
     const char *dir = getenv("DDOME_DATA");
@@ -43,6 +44,7 @@ static ddome_status fill(ddome_error *error, ddome_config *config, tool *t, size
     return status;
 }
 
+/* SPEC 18.3.4. */
 static ddome_status set_threads(ddome_error *error, ddome_config *config, const char *word)
 {
     const size_t length = strlen(word);
