@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""A second implementation of the specification, from its text alone: Python and numpy."""

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: MIT
+"""Common expert, gate, rounds, zero-shot evaluation and its tables (SPEC 9 to 15)."""
+
+import json
+import math
+
+import numpy as np
+
+from . import data, models, numbers, ops, partition, rng
+
+F = np.float32
+
+
+class Run:
+    """Everything of one run; `run` below fills it."""
+
+    def __init__(self, c):
+        self.c = c
+        numbers.arith = c.arith
+        self.train = data.split(c, rng.SYNTH_TRAIN)
+        self.test = data.split(c, rng.SYNTH_TEST)
+        self.partition = partition.Partition(c, self.train, self.test)
+        self.classes = partition.classes(c)
+        self.common = self.gate = None
+        self.experts, self.kept = [], {}
+        self.down = self.up = 0
+        self.rounds, self.clients, self.metrics = [], [], []
+
+
+def run(c):
+    """A whole run (SPEC 12)."""
+    r = Run(c)
+    if c.algo != "fedavg" or c.init == "common":
+        r.common = pretrain(r)
+    if c.algo == "common":
+        r.experts = [r.common]
+        evaluate(r, 0)
+        return r
+    count = c.experts if c.algo == "ddome" else 1
+    r.experts = [first_expert(r, j) for j in range(count)]
+    if c.algo == "ddome":
+        r.gate = models.initialise(models.gate(c, count), c.seed, rng.INIT_GATE)
+        r.embeddings = {split: models.evaluate(r.common, data.normalise(c, split.images))[1]
+                        for split in (r.train, r.test)}
+        r.down = c.clients * r.common.bytes()
+    for t in range(1, c.rounds + 1):
+        one_round(r, t)
+        if t % c.eval_every == 0 or t == c.rounds:
+            evaluate(r, t)
+    return r
+
+
+def first_expert(r, j):
+    """The initial expert j (SPEC 12.4)."""
+    if r.c.init == "common":
+        return r.common.copy()
+    return models.initialise(models.expert(r.c, r.classes), r.c.seed, rng.INIT_EXPERT, j)
+
+
+def finite(x):
+    """Refuses NaN and infinity (SPEC 2.7)."""
+    if not np.isfinite(x).all():
+        raise SystemExit("a value became infinite or NaN")
+    return x
+
+
+def pretrain(r):
+    """The common expert (SPEC 9.1, 9.2)."""
+    c, pool = r.c, r.partition.pool
+    model = models.initialise(models.expert(c, r.classes), c.seed, rng.INIT_COMMON)
+    optimiser = models.Optimiser(model, c.pretrain_momentum, c.pretrain_weight_decay)
+    held = data.normalise(c, r.train.images[r.partition.held])
+    steps = c.pretrain_epochs * -(-len(pool) // c.pretrain_batch)
+    s = 0
+    for epoch in range(c.pretrain_epochs):
+        order = rng.shuffle(rng.Stream(c.seed, rng.PRETRAIN, epoch=epoch), pool)
+        for start in range(0, len(order), c.pretrain_batch):
+            batch = order[start:start + c.pretrain_batch]
+            tape = []
+            walk = models.Walk(model, tape)
+            logits = walk.run(data.normalise(c, r.train.images[batch]))[0]
+            loss, dz = ops.cross_entropy(logits.data, r.train.labels[batch])
+            finite(loss)
+            logits.give(dz)
+            models.backward(tape)
+            optimiser.step(walk.gradient, c.pretrain_lr * (F(steps - s) / F(steps)))
+            s += 1
+        finite(model.values)
+        guess = models.evaluate(model, held)[0].argmax(1)
+        correct = int((guess == r.train.labels[r.partition.held]).sum())
+        if F(correct) / F(len(held)) >= c.pretrain_target:
+            break
+    return model
+
+
+def gate_logits(r, split, samples):
+    """The gate's logits [n, M] of samples."""
+    return models.evaluate(r.gate, r.embeddings[split][samples])[0]
+
+
+def score(logits):
+    """Score of a client [M] (SPEC 10.1)."""
+    return numbers.plain_sum(ops.softmax(logits)[0]) / F(len(logits))
+
+
+def top_k(scores, k):
+    """The K best experts, ascending (SPEC 10.2)."""
+    return sorted(sorted(range(len(scores)), key=lambda j: (-scores[j], j))[:k])
+
+
+def participants(c, t):
+    """Who takes part in round t (SPEC 11.1)."""
+    def draw(ids, client, count):
+        return rng.shuffle(rng.Stream(c.seed, rng.PARTICIPANTS, t, client), ids)[:count]
+    if c.sampling == "uniform":
+        return sorted(draw(range(c.clients), 2, c.active_anchors + c.active_normal))
+    return sorted(draw(range(c.anchor_clients), 0, c.active_anchors)
+                  + draw(range(c.anchor_clients, c.clients), 1, c.active_normal))
+
+
+def one_round(r, t):
+    """Round t: training, averaging, its line of rounds.jsonl (SPEC 11, 17.2.3)."""
+    ids = participants(r.c, t)
+    visits = [visit(r, r.partition.clients[i], t) for i in ids]
+    for j in range(len(r.experts)):
+        copies = [(v["weight"], v["experts"][j]) for v in visits if j in v["experts"]]
+        r.experts[j] = average(r.c, r.experts[j], copies)
+    if r.gate:
+        r.gate = average(r.c, r.gate, [(v["weight"], v["gate"]) for v in visits])
+    r.rounds.append({"round": t, "participants": ids, "chosen": [v["chosen"] for v in visits],
+                     "loss": [numbers.bits(v["loss"]) for v in visits],
+                     "gate": r.gate.hash() if r.gate else None,
+                     "experts": [m.hash() for m in r.experts]})
+
+
+def visit(r, client, t):
+    """One participant's work on copies of the server's models (SPEC 11.2 to 11.4, 12.2)."""
+    c = r.c
+    anchor = r.gate is not None and client.role == "anchor"
+    if r.gate is None:
+        chosen = [0]
+    elif anchor:
+        chosen = [client.number]
+    else:
+        chosen = top_k(score(gate_logits(r, r.train, client.samples)), c.top_k)
+    copies = {j: r.experts[j].copy() for j in chosen}
+    for j in chosen if c.bn_stats == "local" else ():
+        if (client.number, j) in r.kept:
+            copies[j].values[~copies[j].trained] = r.kept[client.number, j]
+    gate = r.gate.copy() if r.gate else None
+    step = train_alone if gate is None else train_anchor if anchor else train_normal
+    optimisers = [models.Optimiser(copies[j], c.momentum, c.weight_decay) for j in chosen]
+    gate_optimiser = models.Optimiser(gate, c.gate_momentum, F(0))
+    losses = []
+    for epoch in range(c.epochs):
+        for batch, x, y in data.batches(c, r.train, client.samples, client.number, t, epoch):
+            tape = []
+            walks = [models.Walk(copies[j], tape) for j in chosen]
+            gate_walk = models.Walk(gate, tape) if gate else None
+            embedded = r.embeddings[r.train][batch] if gate else None
+            losses.append(finite(step(r, client, walks, gate_walk, chosen, x, y, embedded)))
+            models.backward(tape)
+            if gate:
+                gate_optimiser.step(gate_walk.gradient, c.gate_lr)
+            for optimiser, walk in zip(optimisers, walks):
+                optimiser.step(walk.gradient, c.lr)
+    for j in chosen:
+        r.kept[client.number, j] = copies[j].values[~copies[j].trained]
+    count_bytes(r, anchor, chosen)
+    weight = len(client.samples) if c.aggregate == "samples" else 1
+    loss = numbers.plain_sum(np.array(losses, F)) / F(len(losses))
+    return {"weight": weight, "experts": copies, "gate": gate, "chosen": chosen, "loss": loss}
+
+
+def train_normal(r, client, walks, gate_walk, chosen, x, y, embedded):
+    """Tape of a batch of a normal client; its loss (SPEC 11.3)."""
+    gate = gate_walk.run(embedded)[0]
+    logits = [walk.run(x)[0] for walk in walks]
+    u, z = gate.data[:, chosen], np.stack([one.data for one in logits], 1)
+    probs = r.c.mix == "probs"
+    mixed, saved = ops.mixture_probs(u, z) if probs else ops.mixture_logits(u, z)
+    loss, dz = ops.cross_entropy(mixed, y)
+    if probs:
+        du, dzi = ops.mixture_probs_backward(dz, mixed, u, z, saved)
+    else:
+        du, dzi = ops.mixture_logits_backward(dz, z, saved)
+    full = np.zeros_like(gate.data)
+    full[:, chosen] = du
+    gate.give(full)
+    for i, one in enumerate(logits):
+        one.give(dzi[:, i])
+    return loss
+
+
+def train_anchor(r, client, walks, gate_walk, chosen, x, y, embedded):
+    """Tape of a batch of an anchor; its expert's loss (SPEC 11.4)."""
+    gate = gate_walk.run(embedded)[0]
+    own = np.full(len(x), client.number)
+    gate.give(ops.cross_entropy(gate.data, own, r.c.anchor_gate_weight)[1])
+    return train_alone(r, client, walks, None, chosen, x, y, None)
+
+
+def train_alone(r, client, walks, gate_walk, chosen, x, y, embedded):
+    """Tape of a batch of one expert by itself; its loss (SPEC 12.2)."""
+    logits = walks[0].run(x)[0]
+    loss, dz = ops.cross_entropy(logits.data, y)
+    logits.give(dz)
+    return loss
+
+
+def count_bytes(r, anchor, chosen):
+    """Bytes of a visit (SPEC 15.1)."""
+    moved = len(chosen) * r.experts[0].bytes() + (r.gate.bytes() if r.gate else 0)
+    r.down += moved
+    r.up += moved + (4 * len(chosen) if r.gate and not anchor else 0)
+
+
+def average(c, server, copies):
+    """The server's model after a round; copies of (n_k, model) ascending by client (SPEC 11.5)."""
+    if not copies:
+        return server
+    result = server.copy()
+    acc, whole = np.zeros(len(server.values)), 0.0
+    for n, model in copies:
+        acc = acc + (float(n) * model.values.astype(np.float64))
+        whole = whole + float(n)
+    result.values[:] = finite(F(acc / whole))
+    statistics = ~result.trained
+    if c.bn_stats == "first":
+        result.values[statistics] = copies[0][1].values[statistics]
+    elif c.bn_stats == "local":
+        result.values[statistics] = server.values[statistics]
+    result.counter = max(model.counter for _, model in copies)
+    return result
+
+
+def entropy(p):
+    """H of the last axis (SPEC 14.3)."""
+    terms = np.where(p > 0, p * np.where(p > 0, numbers.log(p), F(0)), F(0))
+    return F(0) - numbers.plain_sum(np.moveaxis(terms, -1, 0))
+
+
+def evaluate_client(r, client, split):
+    """Routing and prediction of one client (SPEC 13, 14.1 to 14.3)."""
+    samples, labels = client.samples, split.labels[client.samples]
+    n, count = len(samples), len(r.experts)
+    chosen, route, entropies = [0], np.zeros(n, int), (0.0, 0.0)
+    if r.gate:
+        logits = gate_logits(r, split, samples)
+        p = ops.softmax(logits)[0]
+        scores = score(logits)
+        chosen = top_k(scores, count if r.c.eval_scope == "global" else r.c.top_k)
+        route = np.array(chosen)[logits[:, chosen].argmax(1)]
+        entropies = (float(entropy(scores)),
+                     float(numbers.plain_sum(entropy(p)) / F(n)))
+    z = np.zeros((n, r.classes), F)
+    images = data.normalise(r.c, split.images[samples])
+    for j in sorted(set(route)):
+        z[route == j] = models.evaluate(r.experts[j], images[route == j])[0]
+    return {"client": client, "labels": np.unique(labels), "chosen": chosen, "total": n,
+            "correct": int((z.argmax(1) == labels).sum()), "entropies": entropies,
+            "loss": finite(numbers.plain_sum(ops.row_losses(z, labels)) / F(n)),
+            "usage": np.bincount(route, minlength=count)}
+
+
+def evaluate(r, t):
+    """Lines of clients.csv and metrics.csv of round t (SPEC 13, 14, 17.2)."""
+    scope = r.c.eval_scope
+    split = r.train if scope == "holdout" else r.test
+    clients = [k for k in r.partition.clients if k.role == scope]
+    if scope == "global":
+        clients = [partition.Client(0, "unseen", range(len(r.test.labels)))]
+    found = [evaluate_client(r, k, split) for k in clients]
+    for f in found:
+        r.clients.append([t, f["client"].number, f["client"].role, listed(f["labels"]),
+                          listed(f["chosen"]), f["correct"], f["total"],
+                          numbers.six(f["correct"] / f["total"]), numbers.six(f["loss"])])
+    r.metrics.append([t, scope] + measures(found) + anchors_routed(r)
+                     + [listed(sum(j in f["chosen"] for f in found)
+                               for j in range(len(r.experts))),
+                        listed(sum(f["usage"] for f in found)), r.down, r.up])
+
+
+def listed(integers):
+    """Integers separated by one space."""
+    return " ".join(str(int(i)) for i in integers)
+
+
+def measures(found):
+    """clients .. gate_mean_entropy of metrics.csv (SPEC 14.1 to 14.3)."""
+    n, correct = len(found), sum(f["correct"] for f in found)
+    total = sum(f["total"] for f in found)
+    each = [f["correct"] / f["total"] for f in found]
+    accuracy, mean = correct / total, ordered(each) / n
+    std = math.sqrt(ordered((a - mean) * (a - mean) for a in each) / n)
+    weighted = math.sqrt(ordered(f["total"] * ((a - accuracy) * (a - accuracy))
+                                 for f, a in zip(found, each)) / total)
+    rank = sorted(each)
+    worst = rank[:-(-n // 10)]
+    values = [accuracy, mean, weighted, std, rank[0]]
+    values += [rank[-(-p * n // 100) - 1] for p in (10, 50, 90)]
+    values += [rank[-1], ordered(worst) / len(worst)]
+    values += [ordered(f["total"] * float(f["loss"]) for f in found) / total]
+    values += [ordered(f["entropies"][i] for f in found) / n for i in (0, 1)]
+    return [n, correct, total] + [numbers.six(v) for v in values]
+
+
+def ordered(values):
+    """Binary64 sum from 0, one addition a value."""
+    s = 0.0
+    for v in values:
+        s = s + v
+    return s
+
+
+def anchors_routed(r):
+    """anchor_routed and anchor_total (SPEC 14.4)."""
+    routed = total = 0
+    for k in r.partition.clients if r.gate else ():
+        if k.role == "anchor":
+            routed += int((gate_logits(r, r.train, k.samples).argmax(1) == k.number).sum())
+            total += len(k.samples)
+    return [routed, total]
+
+
+CLIENTS = "round,client,role,labels,experts,correct,total,accuracy,loss"
+METRICS = ("round,scope,clients,correct,total,accuracy,mean,weighted_std,std,min,p10,p50,p90,max,"
+           "worst10,loss,gate_entropy_mean_score,gate_mean_entropy,anchor_routed,anchor_total,"
+           "expert_usage_clients,expert_usage_samples,bytes_down,bytes_up")
+
+
+def files(r):
+    """The texts of the run's files (SPEC 17.2)."""
+    def table(header, rows):
+        return "".join(line + "\n" for line in [header] + [",".join(map(str, v)) for v in rows])
+    lines = [json.dumps(one, separators=(",", ":")) + "\n" for one in r.rounds]
+    hashes = {"expert_%d" % j: m for j, m in enumerate(r.experts)}
+    hashes.update({name: m for name, m in (("common", r.common), ("gate", r.gate)) if m})
+    return {"partition.csv": r.partition.text(), "rounds.jsonl": "".join(lines),
+            "clients.csv": table(CLIENTS, r.clients), "metrics.csv": table(METRICS, r.metrics),
+            "models.txt": "".join("%s  %s\n" % (m.hash(), name)
+                                  for name, m in sorted(hashes.items()))}
