@@ -61,7 +61,7 @@ all: ddome libddome.a ## build ./ddome and libddome.a (default)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
-	@echo "  variables: CC=clang OPT=-O2 SEED=N ARITH=fma CFLAGS_EXTRA=... OS=c99 THREADS=0 SIMD=0 BUILD=dir DDOME_DATA=dir"
+	@echo "  variables: CC=clang OPT=-O2 SEED=N ARITH=fma CFLAGS_EXTRA=... OS=c99 THREADS=0 SIMD=0 BUILD=dir DDOME_DATA=dir PYTHON=python3"
 
 ddome: $(TOOL_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
@@ -116,6 +116,11 @@ bench: $(BUILD)/bench ## speed: peak, layers, training steps, and PyTorch's when
 	@$(BUILD)/bench clients
 	@python3 tools/bench_torch.py $(BUILD)/bench
 
+# Which python3: one that has torch, torchvision and safetensors; what it lacks is skipped
+PYTHON = python3
+interop: all ## model files between ddome, PyTorch, torchvision and the safetensors library; the .pth converter
+	@$(PYTHON) tests/outside/interop.py ./ddome
+
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
 
@@ -145,4 +150,4 @@ clean: ## remove what was built
 
 -include $(BENCH_OBJECTS:.o=.d)
 
-.PHONY: all help bench exhaustive run cifar10 test check-all lint install clean always
+.PHONY: all help bench interop exhaustive run cifar10 test check-all lint install clean always

@@ -162,19 +162,35 @@ static ddome_status read_offsets(ddome_error *error, entry *e, const data_json_v
     return DDOME_OK;
 }
 
+/* A shape of any rank: its eight bytes a size are less than the JSON values took, and those are
+ * bounded by the length of the header. */
+static ddome_status read_shape(ddome_error *error, nn_arena *arena, data_safetensor *tensor,
+                               const data_json_value *member)
+{
+    const data_json_value *value = data_json_member(member, "shape");
+    size_t room = value != NULL && value->kind == DATA_JSON_ARRAY ? value->length : 0;
+    uint64_t *shape = nn_arena_alloc(arena, room, sizeof *shape);
+    if (shape == NULL)
+        return nn_arena_fail(error, arena, "the shape of a safetensors file's tensor");
+    if (!read_integers(shape, &tensor->rank, value, room))
+        return refuse(error, member, "as shape integers of 0..2^64-1", culprit(value));
+    tensor->shape = shape;
+    return DDOME_OK;
+}
+
 /* Member names are distinct, so three known ones among three leave no room for a fourth. */
-static ddome_status read_entry(ddome_error *error, entry *e, const data_json_value *member)
+static ddome_status read_entry(ddome_error *error, nn_arena *arena, entry *e,
+                               const data_json_value *member)
 {
     const data_json_value *dtype_value = data_json_member(member, "dtype");
-    const data_json_value *shape = data_json_member(member, "shape");
     const dtype *type = find_dtype(dtype_value);
     if (member->kind != DATA_JSON_OBJECT)
         return refuse(error, member, "an object", member);
     if (type == NULL)
         return refuse(error, member, "a dtype of SPEC 17.4.4", dtype_value);
-    if (!read_integers(e->tensor.shape, &e->tensor.rank, shape, DATA_SAFETENSORS_MAX_RANK))
-        return refuse(error, member, "as shape at most 8 integers of 0..2^64-1", culprit(shape));
-    ddome_status status = read_offsets(error, e, member);
+    ddome_status status = read_shape(error, arena, &e->tensor, member);
+    if (status == DDOME_OK)
+        status = read_offsets(error, e, member);
     if (status == DDOME_OK && member->length != 3)
         status = refuse(error, member, "only dtype, shape and data_offsets", member);
     if (status == DDOME_OK)
@@ -214,7 +230,7 @@ static ddome_status check_name(ddome_error *error, const data_json_value *member
                    name, strlen(member->name));
 }
 
-static ddome_status read_entries(ddome_error *error, entry *entries, size_t *count,
+static ddome_status read_entries(ddome_error *error, nn_arena *arena, entry *entries, size_t *count,
                                  const data_json_value *header)
 {
     ddome_status status = DDOME_OK;
@@ -226,7 +242,7 @@ static ddome_status read_entries(ddome_error *error, entry *entries, size_t *cou
         }
         status = check_name(error, m);
         if (status == DDOME_OK)
-            status = read_entry(error, &entries[n++], m);
+            status = read_entry(error, arena, &entries[n++], m);
     }
     *count = n;
     return status;
@@ -336,7 +352,7 @@ static ddome_status parse(ddome_error *error, nn_arena *arena, data_safetensors 
     entry *entries = nn_arena_zero(arena, header->length, sizeof *entries);
     if (entries == NULL)
         return nn_arena_fail(error, arena, "entries of a safetensors file");
-    status = read_entries(error, entries, &entry_count, header);
+    status = read_entries(error, arena, entries, &entry_count, header);
     if (status != DDOME_OK)
         return status;
     qsort(entries, entry_count, sizeof *entries, compare_entries);

@@ -5,14 +5,12 @@
 
 #include "json.h"
 
-enum { DATA_SAFETENSORS_MAX_RANK = 8 };
-
 /* One tensor of a file: bytes are little-endian and may sit at any address. */
 typedef struct data_safetensor {
     const char *name;
-    const char *dtype; /* "F32", "I64", ... */
-    size_t rank;
-    uint64_t shape[DATA_SAFETENSORS_MAX_RANK];
+    const char *dtype;     /* "F32", "I64", ... */
+    size_t rank;           /* the format has no limit */
+    const uint64_t *shape; /* rank sizes */
     const unsigned char *bytes;
     size_t byte_count;
 } data_safetensor;
@@ -22,8 +20,8 @@ typedef struct data_safetensors {
     size_t count;
 } data_safetensors;
 
-/* Parses a whole file in memory; the tensors point into bytes. DDOME_ERR_DATA says which rule of
- * SPEC 17.4 was broken. */
+/* Parses a whole file in memory; the tensors' data point into bytes, names and shapes into the
+ * arena. DDOME_ERR_DATA says which rule of SPEC 17.4 was broken. */
 DDOME_MUST_CHECK ddome_status data_safetensors_parse(ddome_error *error, nn_arena *arena,
                                                      data_safetensors *out,
                                                      const unsigned char *bytes, size_t count);

@@ -112,21 +112,15 @@ static int compare_names(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* out = the tensors in the order of the file; the rank is checked here because a shape is an array
- * of DATA_SAFETENSORS_MAX_RANK and nothing may look behind it. */
+/* out = the tensors in the order of the file. */
 static ddome_status sort_tensors(ddome_error *error, nn_arena *arena, const data_safetensor ***out,
                                  const data_safetensor *tensors, size_t count)
 {
     const data_safetensor **order = nn_arena_alloc(arena, count, sizeof *order);
     if (order == NULL)
         return nn_arena_fail(error, arena, "the order of the tensors of a safetensors file");
-    for (size_t i = 0; i < count; i++) {
-        if (tensors[i].rank > DATA_SAFETENSORS_MAX_RANK)
-            return nn_fail(error, DDOME_ERR_DATA,
-                           "safetensors: tensor %zu: expected a rank of at most %d, found %zu", i,
-                           (int)DATA_SAFETENSORS_MAX_RANK, tensors[i].rank);
+    for (size_t i = 0; i < count; i++)
         order[i] = &tensors[i];
-    }
     qsort(order, count, sizeof *order, compare_names);
     *out = order;
     return DDOME_OK;

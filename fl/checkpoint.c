@@ -38,17 +38,19 @@ static bool slice_tensor(nn_arena *arena, data_safetensor *tensor, const nn_slic
                          const float *values)
 {
     unsigned char *bytes = nn_arena_alloc(arena, slice->count, 4);
-    if (bytes == NULL)
+    uint64_t *shape = nn_arena_alloc(arena, slice->rank, sizeof *shape);
+    if (bytes == NULL || shape == NULL)
         return false;
     for (size_t i = 0; i < slice->count; i++)
         store_u32(bytes + 4 * i, nn_float_bits(values[slice->offset + i]));
     *tensor = (data_safetensor){.name = slice->name,
                                 .dtype = "F32",
                                 .rank = slice->rank,
+                                .shape = shape,
                                 .bytes = bytes,
                                 .byte_count = 4 * slice->count};
     for (size_t i = 0; i < slice->rank; i++)
-        tensor->shape[i] = slice->shape[i];
+        shape[i] = slice->shape[i];
     return true;
 }
 

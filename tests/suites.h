@@ -15,8 +15,10 @@
     T(rng)                                                                                         \
     T(json)                                                                                        \
     T(json_limits)                                                                                 \
+    T(json_nasty)                                                                                  \
     T(safetensors)                                                                                 \
     T(safetensors_write)                                                                           \
+    T(safetensors_vectors)                                                                         \
     T(text)                                                                                        \
     T(config)                                                                                      \
     T(config_decimal)                                                                              \

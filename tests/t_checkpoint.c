@@ -113,11 +113,12 @@ static void rename_one(subject *s, size_t *count)
 
 static void reshape_one(subject *s, size_t *count)
 {
+    static uint64_t swapped[2];
     data_safetensor *tensor = tensor_named(s, "fc.weight");
     (void)count;
-    const uint64_t swapped = tensor->shape[0];
-    tensor->shape[0] = tensor->shape[1];
-    tensor->shape[1] = swapped;
+    swapped[0] = tensor->shape[1];
+    swapped[1] = tensor->shape[0];
+    tensor->shape = swapped;
 }
 
 static void other_counter(subject *s, size_t *count)
