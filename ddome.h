@@ -147,8 +147,9 @@ DDOME_MUST_CHECK ddome_status ddome_config_text(ddome_error *error, char **text,
 
 void ddome_text_free(char *text);
 
-/* Does this platform's arithmetic keep SPEC 2? DDOME_ERR_VERIFY names the first witness that fails
- * (SPEC 3.7). Every run does it first. */
+/* Do this platform's arithmetic and the kernels of a run (SPEC 18.4) keep SPEC 2? DDOME_ERR_VERIFY
+ * names the first witness that fails (SPEC 3.7); DDOME_ERR_USAGE: DDOME_ISA names kernels that are
+ * not there. Every run does it first. */
 DDOME_MUST_CHECK ddome_status ddome_selftest(ddome_error *error);
 
 #ifdef __cplusplus

@@ -81,6 +81,7 @@ void fl_config_defaults(fl_config *config)
 typedef struct line {
     char *key, *value;
     fl_quotes quotes;
+    const char *comment; /* what follows #, "" where there is none */
 } line;
 
 static char *skip_blanks(char *at)
@@ -111,8 +112,10 @@ static char *unquote(char *at)
     return at + 1;
 }
 
-static bool ends(const char *at)
+/* Nothing but a comment follows; false when something else does. */
+static bool cut_comment(line *out, const char *at)
 {
+    out->comment = *at == '#' ? at + 1 : at;
     return *at == '\0' || *at == '#';
 }
 
@@ -122,7 +125,7 @@ static bool cut_value(line *out, char *at)
     out->quotes = *at == '"' ? FL_QUOTED : FL_BARE;
     out->value = *at == '"' ? at + 1 : at;
     char *end = *at == '"' ? unquote(at + 1) : at + strcspn(at, " \t#\"");
-    if (end == NULL || (out->quotes == FL_BARE && end == at) || !ends(skip_blanks(end)))
+    if (end == NULL || (out->quotes == FL_BARE && end == at) || !cut_comment(out, skip_blanks(end)))
         return false;
     if (out->quotes == FL_BARE)
         *end = '\0';
@@ -170,19 +173,32 @@ static ddome_status enter(reader *in, const line *entry)
     return DDOME_OK;
 }
 
+/* TOML forbids control characters other than tab there, too (SPEC 16.1.2). */
+static ddome_status check_comment(const reader *in, const char *at)
+{
+    while (*at == '\t' || ((unsigned char)*at >= ' ' && *at != 0x7f))
+        at++;
+    if (*at == '\0')
+        return DDOME_OK;
+    return nn_fail(in->from.error, DDOME_ERR_USAGE,
+                   "%sexpected a comment without control characters, found byte 0x%02x; delete it",
+                   in->from.at, (unsigned)*at);
+}
+
 static ddome_status read_line(reader *in, char *text)
 {
-    line entry = {NULL, NULL, FL_BARE};
+    line entry = {NULL, NULL, FL_BARE, ""};
     shown before = show(text);
     char *start = skip_blanks(text);
-    if (ends(start))
-        return DDOME_OK;
     snprintf(in->from.at, sizeof in->from.at, "%.200s:%lu: ", in->path, (unsigned long)in->number);
+    if (cut_comment(&entry, start))
+        return check_comment(in, entry.comment);
     if (!cut_line(&entry, start))
         return nn_fail(in->from.error, DDOME_ERR_USAGE,
                        "%sexpected key = value or key = \"text\", found: %s", in->from.at,
                        before.text);
-    return enter(in, &entry);
+    ddome_status status = check_comment(in, entry.comment);
+    return status == DDOME_OK ? enter(in, &entry) : status;
 }
 
 /* Ends the line at `text` with a NUL in place of LF or CR LF; bytes[size] is a NUL already. */
@@ -191,7 +207,7 @@ static char *cut_end(char *text, char *end)
     char *feed = memchr(text, '\n', (size_t)(end - text));
     char *last = feed != NULL ? feed : end;
     *last = '\0';
-    if (last > text && last[-1] == '\r')
+    if (feed != NULL && last > text && last[-1] == '\r')
         last[-1] = '\0';
     return last;
 }

@@ -71,8 +71,9 @@ void ddome_config_free(ddome_config *config)
 
 ddome_status ddome_selftest(ddome_error *error)
 {
+    const nn_kernels *kernels;
     nn_error_clear(error);
-    return nn_selftest(error);
+    return fl_run_selftest(error, &kernels);
 }
 
 /* ---- texts handed to the caller ---- */

@@ -35,15 +35,21 @@ static ddome_status init_round_arrays(fl_run *run)
                           run->config.rounds / run->config.eval_every + 2);
 }
 
-/* The kernels that DDOME_ISA names, or the fastest, once they have shown that they keep the rules.
- */
-/* Before any data are read (SPEC 18.4.1). */
+/* An unknown name is refused before data are read (SPEC 18.4.1). */
+ddome_status fl_run_selftest(ddome_error *error, const nn_kernels **kernels)
+{
+    ddome_status status = nn_selftest(error);
+    if (status == DDOME_OK)
+        status = nn_kernels_find(error, kernels, getenv("DDOME_ISA"));
+    if (status == DDOME_OK)
+        status = nn_selftest_kernels(error, *kernels);
+    return status;
+}
+
 static ddome_status init_engine(fl_run *run)
 {
     run->solo.arith = (nn_arith)run->config.arith;
-    ddome_status status = nn_kernels_find(run->error, &run->solo.kernels, getenv("DDOME_ISA"));
-    if (status == DDOME_OK)
-        status = nn_selftest_kernels(run->error, run->solo.kernels);
+    ddome_status status = fl_run_selftest(run->error, &run->solo.kernels);
     run->engine = run->solo;
     return status;
 }
@@ -57,8 +63,6 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
     run->config = *config;
     run->started = nn_os_seconds();
     ddome_status status = fl_config_check(error, &run->config);
-    if (status == DDOME_OK)
-        status = nn_selftest(error);
     if (status == DDOME_OK)
         status = init_engine(run);
     if (status == DDOME_OK)

@@ -37,6 +37,9 @@ typedef struct fl_run {
 const fl_config *fl_config_of(const ddome_config *config);
 size_t fl_threads_of(const ddome_config *config);
 
+/* The whole self-test (SPEC 3.7) with the kernels that DDOME_ISA names, or the fastest. */
+DDOME_MUST_CHECK ddome_status fl_run_selftest(ddome_error *error, const nn_kernels **kernels);
+
 /* Checks configuration and platform, loads data and partition, declares the models. Nothing is
  * written or trained yet. */
 DDOME_MUST_CHECK ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,

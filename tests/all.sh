@@ -32,6 +32,7 @@ DDOME_TEST_DIR=$scratch
 export DDOME_TEST_DIR
 run "unit tests" "$build/tests/runner"
 run "command line tests" sh "$here/cli.sh" ./ddome "$scratch"
+run "command line tests of whole runs" sh "$here/cli_runs.sh" ./ddome "$scratch"
 
 passed=$(grep -c '^ok ' "$log")
 failed=$(grep -c '^FAIL ' "$log")

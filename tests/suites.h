@@ -29,6 +29,8 @@
     T(synth)                                                                                       \
     T(batch)                                                                                       \
     T(partition)                                                                                   \
+    T(partition_labels)                                                                            \
+    T(partition_draws)                                                                             \
     T(partition_file)                                                                              \
     T(sum)                                                                                         \
     T(kernels)                                                                                     \

@@ -234,6 +234,28 @@ static void test_damage(void)
                 "offset 3075: expected a fine label 0..99, found 100");
 }
 
+/* SPEC 7.1.4: a record that is left out is checked all the same. */
+static void test_excluded_labels(void)
+{
+    unsigned char bytes[MAX_BYTES];
+    char path[PATH_BYTES];
+    test_case("cifar: bad labels in excluded records");
+    write_bytes(".", "exclude.txt", "train 1\ntest 1\n", 15);
+    snprintf(path, sizeof path, "%s", path_to(".", "exclude.txt"));
+    const data_cifar_source source = source_of(path, 1);
+    size_t size = make_records(bytes, 1, 3, 1);
+    bytes[IMAGE + 1] = 10;
+    write_bytes("cifar-10-batches-bin", "data_batch_1.bin", bytes, size);
+    refuse(data_cifar10_load, &source, DDOME_ERR_DATA,
+           "data_batch_1.bin offset 3073: expected a label 0..9, found 10");
+    size = make_records(bytes, 10, 2, 2);
+    bytes[IMAGE + 2] = 20;
+    write_bytes("cifar-100-binary", "test.bin", bytes, size);
+    refuse(data_cifar100_load, &source, DDOME_ERR_DATA,
+           "test.bin offset 3074: expected a coarse label 0..19, found 20");
+    write_all();
+}
+
 static void test_missing(void)
 {
     data_cifar_source source = source_of(NULL, 7);
@@ -325,6 +347,7 @@ void t_cifar(void)
     test_exclusion();
     test_bad_lists();
     test_damage();
+    test_excluded_labels();
     test_missing();
     test_too_long();
     test_memory();

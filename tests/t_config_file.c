@@ -64,6 +64,17 @@ static void refused_files(void)
     load_fails("upper-case boolean", "augment = True\n", "expected false or true");
     load_fails("an array", "cifar10_batches = [1,2]\n", "cifar10_batches: expected batches");
     load_fails("a literal string", "algo = 'ddome'\n", "algo: expected");
+    load_fails("a control character in a line of comment", "\n# a\001b\nseed = 1\n",
+               "config.toml:2: expected a comment without control characters, found byte 0x01");
+    load_fails("one behind a value", "seed = 1 # a\033b\n", "found byte 0x1b");
+    load_fails("one right behind a value", "seed = 1#\037\n", "found byte 0x1f");
+    load_fails("one behind a string", "algo = \"ddome\"#\t\177", "found byte 0x7f");
+    load_fails("a carriage return in a comment", "# a\rb\n", "found byte 0x0d");
+    load_fails("two of them at the end", "# a\r\r\n", "found byte 0x0d");
+    load_fails("one at the end of the file", "seed = 1\n# a\r", "found byte 0x0d");
+    load_fails("one behind the last value", "seed = 1\r", "seed: expected");
+    load_fails("a control character in a string", "data_dir = \"a\001\"\n", "expected key = value");
+    load_fails("a delete in a string", "data_dir = \"a\177\"\n", "data_dir: expected");
     load_fails("byte order mark", "\xef\xbb\xbfseed = 1\n", "config.toml:1: expected key = value");
 }
 
@@ -105,6 +116,8 @@ static void taken_files(void)
     taken_file("CR LF", "seed = 7\r\nalgo = \"fedavg\"\r\n\r\ndata_dir = \"a # \\\"b\\\"\"\r\n");
     taken_file("no blanks, comments, no last LF",
                "#\nseed=7#x\nalgo=\"fedavg\"# \"\n  \t\ndata_dir=\"a # \\\"b\\\"\"");
+    taken_file("tabs and letters in comments",
+               "#\ta\t\xc3\xa4\t\nseed = 7 #\t~\nalgo = \"fedavg\"\ndata_dir = \"a # \\\"b\\\"\"");
     taken_file("blanks everywhere",
                " \tseed \t=\t 7 \t\n algo = \"fedavg\" # c\n\tdata_dir = \"a # \\\"b\\\"\"\t");
 }

@@ -357,8 +357,11 @@ ddome_status tool_plan(ddome_error *error, tool *t)
 
 ddome_status tool_selftest(ddome_error *error, tool *t)
 {
-    ddome_status status = ddome_selftest(error);
-    if (status == DDOME_OK)
-        fl_text_add(&t->text, "selftest ok\n");
-    return status;
+    const nn_kernels *kernels;
+    ddome_status status = fl_run_selftest(error, &kernels);
+    if (status != DDOME_OK)
+        return status;
+    fl_text_add(&t->text, "selftest ok\nkernels  %s\n", kernels->name);
+    tool_json_string(t, "kernels", kernels->name);
+    return DDOME_OK;
 }

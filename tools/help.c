@@ -48,7 +48,8 @@ static const tool_command commands[] = {
      "Prints accuracy, traffic, which expert serves which labels, and the root hashes.\n"
      "The last hash is the SHA-256 over the lines of the root hashes in the order given.\n"},
     {"selftest", NULL, 0, 0, 0, tool_selftest, "ddome selftest",
-     "Does the arithmetic of this platform keep the specification? Exit 4 when it does not.\n"},
+     "Do this platform and the kernels (DDOME_ISA names some) keep the specification? Exit 4 when "
+     "not.\n"},
     {"version", NULL, 0, 0, 0, tool_version, "ddome version", "Prints the version.\n"},
     {"help", NULL, 0, 0, 1, tool_help, "ddome help [COMMAND | keys]",
      "Prints help on all commands, on one, or the table of configuration keys.\n"},
@@ -122,6 +123,13 @@ static void add_keys(tool *t)
     }
 }
 
+/* Of the words that have help (SPEC 18.3.1). */
+static const char *nearest_help(const char *word)
+{
+    const char *command = tool_nearest_command(word, NULL);
+    return fl_text_distance(word, "keys") < fl_text_distance(word, command) ? "keys" : command;
+}
+
 ddome_status tool_help(ddome_error *error, tool *t)
 {
     if (t->word_count == 0)
@@ -129,8 +137,9 @@ ddome_status tool_help(ddome_error *error, tool *t)
     else if (strcmp(t->words[0], "keys") == 0)
         add_keys(t);
     else if (!add_named(t, t->words[0]))
-        return nn_fail(error, DDOME_ERR_USAGE, "no help on \"%.60s\"; see ddome --help",
-                       t->words[0]);
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "no help on \"%.60s\"; the nearest is %s; see ddome --help", t->words[0],
+                       nearest_help(t->words[0]));
     as_json(t);
     return DDOME_OK;
 }

@@ -24,8 +24,7 @@ enum { OPTIONS = sizeof options / sizeof *options };
 
 /* ---- the command ---- */
 
-/* The name most like word: of the commands, or of the second words of command `group`. */
-static const char *nearest_command(const char *word, const char *group)
+const char *tool_nearest_command(const char *word, const char *group)
 {
     size_t count;
     const tool_command *commands = tool_commands(&count);
@@ -74,7 +73,7 @@ static ddome_status take_sub(ddome_error *error, tool *t, int argc, char **argv,
     if (found == NULL)
         return nn_fail(error, DDOME_ERR_USAGE,
                        "unknown command \"%s %.60s\"; the nearest is %s %s; see ddome %s --help",
-                       name, argv[*next], name, nearest_command(argv[*next], name), name);
+                       name, argv[*next], name, tool_nearest_command(argv[*next], name), name);
     t->command = found;
     ++*next;
     return DDOME_OK;
@@ -94,7 +93,7 @@ static ddome_status take_command(ddome_error *error, tool *t, int argc, char **a
     if (t->command == NULL)
         return nn_fail(error, DDOME_ERR_USAGE,
                        "unknown command \"%.60s\"; the nearest is %s; see ddome --help", word,
-                       nearest_command(word, NULL));
+                       tool_nearest_command(word, NULL));
     return t->command->sub != NULL ? take_sub(error, t, argc, argv, next) : DDOME_OK;
 }
 

@@ -5,37 +5,44 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../data/json.h"
 #include "tool.h"
 
-static void add_escaped(fl_text *json, const char *value, bool ascii)
+/* Bytes of the UTF-8 character at the start, 0 where there is none: no overlong form, no surrogate,
+ * nothing above U+10FFFF. A NUL is no continuation, so nothing behind it is read. */
+static size_t utf8_length(const unsigned char *at)
 {
-    fl_text_add(json, "\"");
-    for (; *value != '\0'; value++) {
-        unsigned char c = (unsigned char)*value;
-        if (c == '"' || c == '\\')
-            fl_text_add(json, "\\%c", c);
-        else if (c < ' ')
-            fl_text_add(json, "\\u%04x", c);
-        else if (c > '~' && ascii)
-            fl_text_add(json, "\\ufffd");
-        else
-            fl_text_add(json, "%c", c);
-    }
-    fl_text_add(json, "\"");
+    const unsigned lead = at[0];
+    const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (lead < 0x80)
+        return 1;
+    if (lead < 0xc2 || lead > 0xf4 || at[1] < low || at[1] > high)
+        return 0;
+    const size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    for (size_t i = 2; i < length; i++)
+        if (at[i] < 0x80 || at[i] > 0xbf)
+            return 0;
+    return length;
 }
 
-/* A path is bytes, JSON is UTF-8: where our own reader refuses the string, its bytes are marked
- * (SPEC 18.2.3). */
+/* A path is bytes, JSON is UTF-8: what is none is marked, byte by byte (SPEC 18.2.3). */
 void tool_json_quoted(fl_text *json, const char *value)
 {
-    ddome_error ignored = {DDOME_OK, ""};
-    const data_json_value *parsed;
-    fl_text probe = {.arena = json->arena};
-    add_escaped(&probe, value, false);
-    bool valid = !probe.failed && data_json_parse(&ignored, json->arena, &parsed, probe.data,
-                                                  probe.length) == DDOME_OK;
-    add_escaped(json, value, !valid);
+    const unsigned char *at = (const unsigned char *)value;
+    fl_text_add(json, "\"");
+    while (*at != '\0') {
+        const size_t length = utf8_length(at);
+        if (*at == '"' || *at == '\\')
+            fl_text_add(json, "\\%c", *at);
+        else if (*at < ' ')
+            fl_text_add(json, "\\u%04x", *at);
+        else if (length == 0)
+            fl_text_add(json, "\\ufffd");
+        else
+            fl_text_add(json, "%.*s", (int)length, (const char *)at);
+        at += nn_max(length, 1);
+    }
+    fl_text_add(json, "\"");
 }
 
 void tool_json_string(tool *t, const char *name, const char *value)

@@ -5,6 +5,7 @@
 
 #include "../fl/run.h"
 #include "../nn/os.h"
+#include "../nn/selftest.h"
 #include "tool.h"
 
 static ddome_status partition_text(ddome_error *error, tool *t, char **text)
@@ -130,6 +131,8 @@ ddome_status tool_partition_describe(ddome_error *error, tool *t)
     keys = *fl_config_of(config);
     ddome_config_free(config);
     status = fl_config_check(error, &keys);
+    if (status == DDOME_OK)
+        status = nn_selftest(error); /* a draw computes, too (SPEC 3.7) */
     if (status == DDOME_OK)
         status = fl_task_load(error, &t->arena, &task, &keys);
     return status == DDOME_OK ? describe(error, t, &task) : status;

@@ -10,8 +10,10 @@
 
 /* One run as its files tell it. Texts are in the tool's arena. */
 typedef struct run_files {
-    const char *path, *algo, *scope, *mean, *worst;
+    const char *path, *algo;
+    const char *scope, *mean, *worst; /* NULL for what a pretraining has not */
     uint64_t rounds, bytes_down, bytes_up;
+    uint64_t correct, total; /* of the held list; total 0: not a pretraining */
     char root_hash[NN_HEX_BYTES];
     const char *experts_csv; /* NULL when the run has none */
 } run_files;
@@ -58,11 +60,15 @@ static ddome_status read_manifest(ddome_error *error, tool *t, run_files *run)
     if (status != DDOME_OK)
         return status;
     run->algo = text_of(manifest, "algo", "?");
-    run->mean = text_of(manifest, "accuracy_mean", "-");
-    run->worst = text_of(manifest, "accuracy_worst", "-");
+    run->mean = text_of(manifest, "accuracy_mean", NULL);
+    run->worst = text_of(manifest, "accuracy_worst", NULL);
     run->rounds = number_of(manifest, "rounds");
     run->bytes_down = number_of(manifest, "bytes_down");
     run->bytes_up = number_of(manifest, "bytes_up");
+    if (strcmp(run->algo, "pretrain") != 0)
+        return DDOME_OK;
+    run->correct = number_of(manifest, "common_holdout_correct");
+    run->total = number_of(manifest, "common_holdout_total");
     return DDOME_OK;
 }
 
@@ -107,7 +113,6 @@ static ddome_status read_run(ddome_error *error, tool *t, run_files *run, const 
     size_t size;
     memset(run, 0, sizeof *run);
     run->path = path;
-    run->scope = "-";
     ddome_status status = read_manifest(error, t, run);
     if (status == DDOME_OK)
         status = read_hash(error, t, run);
@@ -233,22 +238,56 @@ static ddome_status add_routing(ddome_error *error, tool *t, const run_files *ru
 
 /* ---- the report ---- */
 
+static const char *or_dash(const char *text)
+{
+    return text == NULL ? "-" : text;
+}
+
 static void add_line(tool *t, const run_files *run)
 {
-    fl_text_add(&t->text, "%-9s %-8s %7" PRIu64 "  %9s  %9s  ", run->algo, run->scope, run->rounds,
-                run->mean, run->worst);
+    fl_text_add(&t->text, "%-9s %-8s %7" PRIu64 "  %9s  %9s  ", run->algo, or_dash(run->scope),
+                run->rounds, or_dash(run->mean), or_dash(run->worst));
     fl_text moved = {.arena = &t->arena};
     tool_megabytes(&moved, run->bytes_down + run->bytes_up);
     fl_text_add(&t->text, "%14s  %s\n", moved.failed ? "" : moved.data, run->path);
+}
+
+/* A decimal of a manifest (SPEC 2.8): no leading zero, six places. */
+static bool is_decimal(const char *text)
+{
+    static const char digits[] = "0123456789";
+    const size_t whole = text == NULL ? 0 : strspn(text, digits);
+    return whole != 0 && (whole == 1 || text[0] != '0') && text[whole] == '.' &&
+           strspn(text + whole + 1, digits) == 6 && text[whole + 7] == '\0';
+}
+
+/* As a number; null for what is none (SPEC 18.2.3). */
+static void add_decimal_json(tool *t, const char *name, const char *text)
+{
+    fl_text_add(&t->json, ", \"%s\": %s", name, is_decimal(text) ? text : "null");
+}
+
+/* The accuracy of a common expert alone, as `ddome pretrain` gives it. */
+static void add_pretraining(tool *t, const run_files *run)
+{
+    const double accuracy = (double)run->correct / (double)run->total;
+    fl_text_add(&t->text, "\n%s: accuracy ", run->path);
+    fl_text_fixed6(&t->text, accuracy);
+    fl_text_add(&t->text, " on the held-out part (%" PRIu64 " of %" PRIu64 ")\n", run->correct,
+                run->total);
+    tool_json_fixed6(t, "accuracy", accuracy);
 }
 
 static void add_run_json(tool *t, const run_files *run)
 {
     tool_json_string(t, "run", run->path);
     tool_json_string(t, "algo", run->algo);
-    tool_json_string(t, "scope", run->scope);
-    tool_json_string(t, "accuracy_mean", run->mean);
-    tool_json_string(t, "accuracy_worst", run->worst);
+    if (run->scope == NULL)
+        fl_text_add(&t->json, ", \"scope\": null");
+    else
+        tool_json_string(t, "scope", run->scope);
+    add_decimal_json(t, "accuracy_mean", run->mean);
+    add_decimal_json(t, "accuracy_worst", run->worst);
     tool_json_u64(t, "rounds", run->rounds);
     tool_json_u64(t, "bytes_down", run->bytes_down);
     tool_json_u64(t, "bytes_up", run->bytes_up);
@@ -264,6 +303,8 @@ static ddome_status add_details(ddome_error *error, tool *t, const run_files *ru
         add_run_json(t, &runs[i]);
         if (runs[i].experts_csv != NULL)
             status = add_routing(error, t, &runs[i]);
+        if (runs[i].total != 0)
+            add_pretraining(t, &runs[i]);
         fl_text_add(&t->json, "}");
     }
     fl_text_add(&t->json, "]");

@@ -38,7 +38,8 @@ struct tool_command {
     const char *usage, *help;
 };
 
-/* options.c */
+/* options.c. The name most like word: of the commands, or of the second words of `group`. */
+const char *tool_nearest_command(const char *word, const char *group);
 DDOME_MUST_CHECK ddome_status tool_parse(ddome_error *error, tool *t, int argc, char **argv);
 
 /* commands.c, data.c, partition.c, report.c, help.c: the commands */
