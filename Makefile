@@ -49,7 +49,7 @@ NN = base arena hash fmath rng selftest os_$(OS) team_$(if $(THREADING),threads,
      pool act loss mixture graph ops param optim resnet mlp
 DATA = dataset cifar synth batch json safetensors safetensors_write \
        partition partition_labels partition_dirichlet partition_file partition_check
-FL = text config config_table config_value model task trainee common gate wire sample client server \
+FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee common gate wire sample client server \
      crew eval metrics checkpoint rundir baselines record origin run finish plan plan_text entry
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)

@@ -65,16 +65,22 @@ static ddome_status with_run(ddome_error *error, ddome_summary *summary, const d
                              work_fn *work)
 {
     fl_run run;
+    ddome_summary made = {.rounds = 0};
     nn_error_clear(error);
     ddome_status status =
         fl_run_init(error, &run, fl_config_of(config), fl_threads_of(config), progress);
+    if (status == DDOME_OK)
+        status = fl_run_trace(&run, fl_trace_wish_of(config));
     if (status == DDOME_OK)
         status = fl_run_take_common(&run);
     if (status == DDOME_OK)
         status = fl_run_open(&run, out_dir, force != 0);
     if (status == DDOME_OK)
-        status = work(&run, summary);
+        status = work(&run, &made);
+    status = fl_run_end_trace(&run, status);
     fl_run_free(&run);
+    if (status == DDOME_OK)
+        *summary = made;
     return status;
 }
 

@@ -77,6 +77,17 @@ DDOME_MUST_CHECK ddome_status ddome_config_set(ddome_error *error, ddome_config 
 DDOME_MUST_CHECK ddome_status ddome_config_set_threads(ddome_error *error, ddome_config *config,
                                                        size_t threads);
 
+/* Records every value that ddome_train or ddome_pretrain computes in these rounds (both included;
+ * pretraining is round 0) as a line of JSON in the file `path`, with its hash, and those whose keys
+ * match `tensors` in full in path.safetensors (SPEC 19.3). tensors: patterns separated by commas,
+ * where * is any text and ? one byte; NULL: none. path NULL: no trace, the default. No key, because
+ * it moves no bit; what is recorded is held in memory until the run ends, or fails.
+ * DDOME_ERR_USAGE: first_round above last_round, a text of 1024 bytes or more, more than one
+ * thread. */
+DDOME_MUST_CHECK ddome_status ddome_config_set_trace(ddome_error *error, ddome_config *config,
+                                                     const char *path, const char *tensors,
+                                                     uint64_t first_round, uint64_t last_round);
+
 void ddome_config_free(ddome_config *config);
 
 /* ---- runs ---- */

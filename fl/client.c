@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../nn/sum.h"
+#include "trace_model.h"
 
 /* One client at work. */
 typedef struct work {
@@ -68,19 +69,33 @@ static ddome_status fetch(work *w, batch *b, const uint32_t *samples, size_t cou
 
 static nn_graph new_tape(const work *w)
 {
-    const nn_graph graph = {
-        .engine = w->world->engine, .arena = w->scratch, .error = w->error, .training = true};
+    const nn_graph graph = {.engine = w->world->engine,
+                            .arena = w->scratch,
+                            .error = w->error,
+                            .training = true,
+                            .watch = fl_trace_watch(w->world->trace)};
     return graph;
+}
+
+static nn_node *leaf(nn_graph *graph, const char *name, const nn_tensor *value)
+{
+    nn_graph_name_next(graph, NULL, name, "");
+    return nn_graph_leaf(graph, value, NULL);
+}
+
+static nn_node *loss_of(nn_graph *graph, const char *name, nn_node *logits, const uint32_t *labels)
+{
+    nn_graph_name_next(graph, NULL, name, "");
+    return nn_graph_cross_entropy(graph, logits, labels);
 }
 
 /* The expert's own cross-entropy. */
 static ddome_status learn_alone(work *w, const batch *b)
 {
     nn_graph graph = new_tape(w);
-    nn_node *logits =
-        fl_trainee_build(&w->expert[0], &graph, nn_graph_leaf(&graph, &b->images, NULL));
+    nn_node *logits = fl_trainee_build(&w->expert[0], &graph, leaf(&graph, "images", &b->images));
     return fl_trainee_backward(&w->losses[w->steps], &graph,
-                               nn_graph_cross_entropy(&graph, logits, b->labels), 1.0f);
+                               loss_of(&graph, "loss", logits, b->labels), 1.0f);
 }
 
 /* The gate's cross-entropy towards the anchor's expert, weighted. */
@@ -89,8 +104,8 @@ static ddome_status learn_anchor_gate(work *w, const batch *b)
     float loss;
     nn_graph graph = new_tape(w);
     nn_node *logits =
-        fl_trainee_build(&w->gate, &graph, nn_graph_leaf(&graph, &b->embeddings, NULL));
-    return fl_trainee_backward(&loss, &graph, nn_graph_cross_entropy(&graph, logits, b->anchor),
+        fl_trainee_build(&w->gate, &graph, leaf(&graph, "embeddings", &b->embeddings));
+    return fl_trainee_backward(&loss, &graph, loss_of(&graph, "gate_loss", logits, b->anchor),
                                w->world->config->anchor_gate_weight.value);
 }
 
@@ -100,14 +115,15 @@ static ddome_status learn_jointly(work *w, const batch *b)
     const fl_visit *visit = w->visit;
     nn_node *outputs[NN_MAX_EXPERTS];
     nn_graph graph = new_tape(w);
-    nn_node *gate = fl_trainee_build(&w->gate, &graph, nn_graph_leaf(&graph, &b->embeddings, NULL));
-    nn_node *images = nn_graph_leaf(&graph, &b->images, NULL);
+    nn_node *gate = fl_trainee_build(&w->gate, &graph, leaf(&graph, "embeddings", &b->embeddings));
+    nn_node *images = leaf(&graph, "images", &b->images);
     for (size_t i = 0; i < visit->k; i++)
         outputs[i] = fl_trainee_build(&w->expert[i], &graph, images);
+    nn_graph_name_next(&graph, NULL, "mixture", "");
     nn_node *mixed = nn_graph_mixture(&graph, gate, outputs, visit->chosen, visit->k,
                                       w->world->config->mix == FL_MIX_PROBS);
     return fl_trainee_backward(&w->losses[w->steps], &graph,
-                               nn_graph_cross_entropy(&graph, mixed, b->labels), 1.0f);
+                               loss_of(&graph, "loss", mixed, b->labels), 1.0f);
 }
 
 static ddome_status learn(work *w, const batch *b)
@@ -120,19 +136,53 @@ static ddome_status learn(work *w, const batch *b)
     return status == DDOME_OK ? learn_anchor_gate(w, b) : status;
 }
 
+/* ---- what a trace records beside the tapes ---- */
+
+static void trace_start(const work *w, const batch *b)
+{
+    fl_trace *trace = w->world->trace;
+    const bool gate = w->visit->gate != NULL;
+    fl_trace_at_step(trace, w->visit->round, w->visit->client->id, w->steps);
+    if (!fl_trace_on(trace))
+        return;
+    fl_trace_images(trace, w->world->expert, &b->images, b->labels);
+    if (gate)
+        fl_trace_embeddings(trace, &b->embeddings);
+    if (gate && fl_client_is_anchor(w->world, w->visit->client)) {
+        const nn_value anchor = fl_trace_integers("value", b->anchor, b->images.n);
+        fl_trace_given(trace, "data", "gate_labels", &anchor);
+    }
+    if (gate)
+        fl_trace_start(trace, &w->gate);
+    for (size_t i = 0; i < w->visit->k; i++)
+        fl_trace_start(trace, &w->expert[i]);
+}
+
+static ddome_status trace_update(const work *w)
+{
+    if (w->visit->gate != NULL)
+        fl_trace_update(w->world->trace, &w->gate);
+    for (size_t i = 0; i < w->visit->k; i++)
+        fl_trace_update(w->world->trace, &w->expert[i]);
+    return fl_trace_status(w->error, w->world->trace);
+}
+
 static ddome_status step(work *w, const uint32_t *samples, size_t count)
 {
     batch b;
     memset(&b, 0, sizeof b);
     nn_arena_mark mark = nn_arena_get_mark(w->scratch);
     ddome_status status = fetch(w, &b, samples, count);
-    if (status == DDOME_OK)
+    if (status == DDOME_OK) {
+        trace_start(w, &b);
         status = learn(w, &b);
+    }
     if (status == DDOME_OK) {
         if (w->visit->gate != NULL)
             fl_trainee_step(&w->gate);
         for (size_t i = 0; i < w->visit->k; i++)
             fl_trainee_step(&w->expert[i]);
+        status = trace_update(w);
         w->steps++;
     }
     nn_arena_rewind(w->scratch, mark);
@@ -169,9 +219,12 @@ static ddome_status prepare(work *w)
     if (visit->gate != NULL)
         status =
             fl_trainee_init(w->error, w->scratch, &w->gate, w->world->gate, visit->gate, &gate_sgd);
-    for (size_t i = 0; i < visit->k && status == DDOME_OK; i++)
+    fl_trace_scope_gate(w->gate.scope);
+    for (size_t i = 0; i < visit->k && status == DDOME_OK; i++) {
         status = fl_trainee_init(w->error, w->scratch, &w->expert[i], w->world->expert,
                                  visit->expert[i], &expert_sgd);
+        fl_trace_scope_expert(w->expert[i].scope, visit->chosen[i]);
+    }
     w->losses = nn_arena_alloc(w->scratch, batches, config->epochs * sizeof *w->losses);
     if (status == DDOME_OK && w->losses == NULL)
         status = nn_arena_fail(w->error, w->scratch, "losses");
@@ -195,6 +248,7 @@ ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *vi
         status = epoch(w, order, number);
     for (size_t i = 0; i < visit->k && status == DDOME_OK; i++)
         visit->batches[i] += w->steps;
+    visit->steps = w->steps;
     if (status == DDOME_OK)
         visit->loss = w->steps == 0 ? 0 : nn_sum(w->losses, w->steps) / (float)w->steps;
     nn_arena_rewind(scratch, mark);

@@ -5,6 +5,7 @@
 #define FL_CLIENT_H
 
 #include "common.h"
+#include "trace.h"
 #include "trainee.h"
 
 /* What stays the same for every client of a run. */
@@ -14,6 +15,7 @@ typedef struct fl_client_world {
     const fl_task *task;
     const fl_model *expert, *gate;   /* gate NULL: the algorithm has none */
     const fl_embeddings *embeddings; /* of the train split; NULL without gate */
+    fl_trace *trace;                 /* NULL: none */
 } fl_client_world;
 
 /* The client's working copies, trained in place; they are what it returns. */
@@ -26,6 +28,7 @@ typedef struct fl_visit {
     float *expert[NN_MAX_EXPERTS];    /* expert[i] is a copy of expert chosen[i] */
     uint64_t batches[NN_MAX_EXPERTS]; /* num_batches_tracked of each */
     float loss;                       /* mean over its batches of the loss of the predictions */
+    size_t steps;                     /* taken */
 } fl_visit;
 
 /* Is this client trained as an anchor: its expert alone, the gate towards its index? */

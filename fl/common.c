@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "trace_model.h"
 #include "trainee.h"
 
 void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of,
@@ -26,6 +27,7 @@ typedef struct pretraining {
     fl_trainee trainee;
     uint32_t *order;
     size_t step, steps; /* done and planned */
+    fl_trace *trace;
 } pretraining;
 
 /* lr * ((steps - step) / steps): linear decay to zero over the planned steps (SPEC 9.1). */
@@ -40,21 +42,32 @@ static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size
 {
     const data_set *set = &p->task->set;
     nn_arena_mark mark = nn_arena_get_mark(p->scratch);
-    nn_graph graph = {
-        .engine = p->engine, .arena = p->scratch, .error = p->error, .training = true};
+    fl_trace_at_step(p->trace, 0, FL_TRACE_NONE, p->step);
+    nn_graph graph = {.engine = p->engine,
+                      .arena = p->scratch,
+                      .error = p->error,
+                      .training = true,
+                      .watch = fl_trace_watch(p->trace)};
     nn_tensor x = {NULL, count, set->h, set->w, set->c};
     x.data = nn_arena_alloc(p->scratch, nn_tensor_count(&x), sizeof *x.data);
     uint32_t *labels = nn_arena_alloc(p->scratch, count, sizeof *labels);
     if (x.data == NULL || labels == NULL)
         return nn_arena_fail(p->error, p->scratch, "a batch of images");
     data_batch_fill(&x, labels, set, &set->train, samples, count);
+    fl_trace_images(p->trace, p->trainee.model, &x, labels);
+    fl_trace_start(p->trace, &p->trainee);
+    nn_graph_name_next(&graph, NULL, "images", "");
     nn_node *logits = fl_trainee_build(&p->trainee, &graph, nn_graph_leaf(&graph, &x, NULL));
+    nn_graph_name_next(&graph, NULL, "loss", "");
     float loss;
     ddome_status status =
         fl_trainee_backward(&loss, &graph, nn_graph_cross_entropy(&graph, logits, labels), 1.0f);
     p->trainee.sgd.lr = decayed(p->config->pretrain_lr.value, p->step, p->steps);
-    if (status == DDOME_OK)
+    if (status == DDOME_OK) {
         fl_trainee_step(&p->trainee);
+        fl_trace_update(p->trace, &p->trainee);
+        status = fl_trace_status(p->error, p->trace);
+    }
     p->step++;
     nn_arena_rewind(p->scratch, mark);
     return status;
@@ -142,13 +155,17 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
 ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error, nn_arena *arena,
                                 nn_arena *scratch, fl_common *common, const fl_model *model,
                                 const fl_config *config, const fl_task *task,
-                                const ddome_progress *progress)
+                                const ddome_progress *progress, fl_trace *trace)
 {
     const nn_sgd sgd = {config->pretrain_lr.value, config->pretrain_momentum.value,
                         config->pretrain_weight_decay.value};
     const size_t pool = task->partition.pool_count, batch = config->pretrain_batch;
-    pretraining p = {
-        .engine = engine, .error = error, .scratch = scratch, .config = config, .task = task};
+    pretraining p = {.engine = engine,
+                     .error = error,
+                     .scratch = scratch,
+                     .config = config,
+                     .task = task,
+                     .trace = trace};
     memset(common, 0, sizeof *common);
     common->values = nn_arena_alloc(arena, model->layout.total, sizeof *common->values);
     if (common->values == NULL)
@@ -156,6 +173,7 @@ ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error, nn_
     nn_layout_init(common->values, &model->layout, config->seed, NN_STREAM_INIT_COMMON, 0);
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     ddome_status status = fl_trainee_init(error, scratch, &p.trainee, model, common->values, &sgd);
+    fl_trace_scope_common(p.trainee.scope);
     p.order = nn_arena_alloc(scratch, pool, sizeof *p.order);
     if (status == DDOME_OK && p.order == NULL)
         status = nn_arena_fail(error, scratch, "the order of the samples");

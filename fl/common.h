@@ -5,6 +5,7 @@
 
 #include "model.h"
 #include "task.h"
+#include "trace.h"
 
 typedef struct fl_common {
     float *values;         /* flat vector of the expert's layout */
@@ -21,12 +22,12 @@ typedef struct fl_embeddings {
 } fl_embeddings;
 
 /* SGD with linear decay on the training pool until the held-out accuracy reaches pretrain_target or
- * pretrain_epochs are over. */
+ * pretrain_epochs are over. trace may be NULL. */
 DDOME_MUST_CHECK ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error,
                                                  nn_arena *arena, nn_arena *scratch,
                                                  fl_common *common, const fl_model *model,
                                                  const fl_config *config, const fl_task *task,
-                                                 const ddome_progress *progress);
+                                                 const ddome_progress *progress, fl_trace *trace);
 
 /* Embeds once every sample of `split` that one of the clients holds (those whose split it is). */
 DDOME_MUST_CHECK ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error,

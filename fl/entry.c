@@ -14,6 +14,7 @@
 struct ddome_config {
     fl_config keys;
     size_t threads;
+    fl_trace_wish trace;
 };
 
 const fl_config *fl_config_of(const ddome_config *config)
@@ -26,6 +27,11 @@ size_t fl_threads_of(const ddome_config *config)
     return config->threads;
 }
 
+const fl_trace_wish *fl_trace_wish_of(const ddome_config *config)
+{
+    return &config->trace;
+}
+
 /* ---- configuration ---- */
 
 ddome_status ddome_config_new(ddome_error *error, ddome_config **config)
@@ -36,6 +42,7 @@ ddome_status ddome_config_new(ddome_error *error, ddome_config **config)
         return nn_fail(error, DDOME_ERR_MEMORY, "out of memory: a configuration");
     fl_config_defaults(&made->keys);
     made->threads = 1;
+    made->trace = (fl_trace_wish){.path = ""};
     *config = made;
     return DDOME_OK;
 }
@@ -53,6 +60,14 @@ ddome_status ddome_config_set(ddome_error *error, ddome_config *config, const ch
     return fl_config_set(error, &config->keys, key, value);
 }
 
+/* A trace has one order of its lines. */
+static ddome_status refuse_threads(ddome_error *error, size_t threads)
+{
+    return nn_fail(error, DDOME_ERR_USAGE,
+                   "a trace is written by one thread: expected 1, found %lu; leave out --threads",
+                   (unsigned long)threads);
+}
+
 /* SPEC 18.3.4. */
 ddome_status ddome_config_set_threads(ddome_error *error, ddome_config *config, size_t threads)
 {
@@ -60,8 +75,41 @@ ddome_status ddome_config_set_threads(ddome_error *error, ddome_config *config, 
     if (threads < 1 || threads > NN_TEAM_MAX)
         return nn_fail(error, DDOME_ERR_USAGE, "threads: expected a whole number 1..%d, found %lu",
                        NN_TEAM_MAX, (unsigned long)threads);
+    if (threads > 1 && config->trace.path[0] != '\0')
+        return refuse_threads(error, threads);
     config->threads = threads;
     return DDOME_OK;
+}
+
+static ddome_status copy_path(ddome_error *error, char to[FL_PATH], const char *text,
+                              const char *what)
+{
+    if (strlen(text) >= FL_PATH)
+        return nn_fail(error, DDOME_ERR_USAGE, "%s: expected at most %d bytes, found %lu", what,
+                       FL_PATH - 1, (unsigned long)strlen(text));
+    strcpy(to, text);
+    return DDOME_OK;
+}
+
+ddome_status ddome_config_set_trace(ddome_error *error, ddome_config *config, const char *path,
+                                    const char *tensors, uint64_t first_round, uint64_t last_round)
+{
+    fl_trace_wish wish = {.first = first_round, .last = last_round};
+    nn_error_clear(error);
+    if (first_round > last_round)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "trace: expected rounds A-B with A at most B, found %llu-%llu",
+                       (unsigned long long)first_round, (unsigned long long)last_round);
+    ddome_status status = DDOME_OK;
+    if (path != NULL)
+        status = copy_path(error, wish.path, path, "path of a trace");
+    if (status == DDOME_OK && tensors != NULL)
+        status = copy_path(error, wish.tensors, tensors, "patterns of a trace");
+    if (status == DDOME_OK && wish.path[0] != '\0' && config->threads > 1)
+        status = refuse_threads(error, config->threads);
+    if (status == DDOME_OK)
+        config->trace = wish;
+    return status;
 }
 
 void ddome_config_free(ddome_config *config)

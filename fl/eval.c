@@ -6,6 +6,7 @@
 
 #include "../nn/fmath.h"
 #include "../nn/sum.h"
+#include "trace_model.h"
 
 /* One client under evaluation; arrays have one entry a sample. */
 typedef struct subject {
@@ -15,7 +16,8 @@ typedef struct subject {
     float *logits;      /* [count, classes] of the samples of one expert, packed */
     uint32_t *route;    /* expert of each sample */
     uint32_t *mine;     /* samples routed to the expert at hand ... */
-    uint32_t *position; /* ... and their place in the client */
+    uint32_t *position; /* ... their place in the client ... */
+    uint32_t *label;    /* ... and what is predicted for them */
     float *loss;
     bool *right; /* predicted its label */
 } subject;
@@ -30,10 +32,11 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
     s->route = nn_arena_zero(scratch, count, sizeof(uint32_t));
     s->mine = nn_arena_alloc(scratch, count, sizeof(uint32_t));
     s->position = nn_arena_alloc(scratch, count, sizeof(uint32_t));
+    s->label = nn_arena_alloc(scratch, count, sizeof(uint32_t));
     s->loss = nn_arena_alloc(scratch, count, sizeof(float));
     s->right = nn_arena_alloc(scratch, count, sizeof(bool));
-    if (!s->gate_logits || !s->logits || !s->route || !s->mine || !s->position || !s->loss ||
-        !s->right)
+    if (!s->gate_logits || !s->logits || !s->route || !s->mine || !s->position || !s->label ||
+        !s->loss || !s->right)
         return nn_arena_fail(error, scratch, "the evaluation of a client");
     return DDOME_OK;
 }
@@ -89,7 +92,7 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
     float score[NN_MAX_EXPERTS];
     ddome_status status =
         fl_gate_logits(e->engine, error, scratch, s->gate_logits, e->gate, server->gate.values,
-                       embeddings, s->client->samples, s->client->count);
+                       embeddings, s->client->samples, s->client->count, e->trace);
     if (status == DDOME_OK)
         status = fl_gate_score(error, scratch, score, s->gate_logits, s->client->count, experts);
     if (status == DDOME_OK)
@@ -100,6 +103,9 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
     fl_gate_top_k(result->chosen, score, experts, result->k);
     for (size_t i = 0; i < s->client->count; i++)
         s->route[i] = best_of(s->gate_logits + i * experts, result->chosen, result->k);
+    const nn_value route = fl_trace_integers("index", s->route, s->client->count);
+    fl_trace_choice(e->trace, score, experts, result->chosen, result->k);
+    fl_trace_given(e->trace, "", "route", &route);
     return DDOME_OK;
 }
 
@@ -122,9 +128,12 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
     for (size_t i = 0; i < count && status == DDOME_OK; i++) {
         const uint32_t label = s->split->labels[s->mine[i]], at = s->position[i];
         const float *logits = s->logits + i * classes;
-        s->right[at] = fl_argmax(logits, classes) == label;
+        s->label[i] = (uint32_t)fl_argmax(logits, classes);
+        s->right[at] = s->label[i] == label;
         s->loss[at] = nn_cross_entropy_row(logits, classes, label);
     }
+    if (status == DDOME_OK)
+        fl_trace_predictions(e->trace, expert, s->logits, s->label, count, classes);
     return status;
 }
 
@@ -160,6 +169,7 @@ static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, void 
     *s = (subject){.client = client};
     *result = (fl_client_result){
         .client = client->id, .role = client->role, .count = client->count, .k = 1};
+    fl_trace_at_client(e->trace, client->id);
     ddome_status status = new_subject(error, scratch, s, e, w->server->experts);
     if (status == DDOME_OK && e->gate != NULL)
         status = route(error, scratch, result, s, e, w->server);
@@ -169,7 +179,7 @@ static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, void 
         result->loss = nn_sum(s->loss, client->count) / (float)client->count;
         status = check_loss(error, result);
     }
-    return status;
+    return status == DDOME_OK ? fl_trace_status(error, e->trace) : status;
 }
 
 /* Adds to what all clients share. */
@@ -219,7 +229,7 @@ static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_eval
         if (logits == NULL)
             return nn_arena_fail(error, scratch, "gate logits of an anchor");
         status = fl_gate_logits(e->engine, error, scratch, logits, e->gate, server->gate.values,
-                                e->train, anchor->samples, anchor->count);
+                                e->train, anchor->samples, anchor->count, NULL);
         for (size_t i = 0; i < anchor->count && status == DDOME_OK; i++)
             out->anchor_own +=
                 fl_argmax(logits + i * server->experts, server->experts) == anchor->id;

@@ -37,6 +37,7 @@ typedef struct fl_evaluator {
     const fl_embeddings *train, *test; /* NULL without gate */
     const data_client *clients;        /* those of the scope */
     size_t client_count;
+    fl_trace *trace; /* NULL: none; its place has round and pass */
 } fl_evaluator;
 
 /* Results in the arena, which may be that of the crew. */

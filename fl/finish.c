@@ -2,6 +2,7 @@
 /* The end of a run: final models, resolved configuration, manifest, hashes. SPEC 17, 17.1.1. */
 #include "run.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -246,4 +247,23 @@ ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary)
     summary->worst_accuracy = summary->mean_accuracy;
     memcpy(summary->root_hash, root, sizeof summary->root_hash);
     return DDOME_OK;
+}
+
+/* ---- the trace ---- */
+
+ddome_status fl_run_trace(fl_run *run, const fl_trace_wish *wish)
+{
+    if (wish->path[0] == '\0')
+        return DDOME_OK;
+    assert(nn_team_size(run->crew.team) == 1);
+    run->trace = nn_arena_alloc(&run->arena, 1, sizeof *run->trace);
+    if (run->trace == NULL)
+        return nn_arena_fail(run->error, &run->arena, "a trace");
+    fl_trace_init(run->trace, wish);
+    return DDOME_OK;
+}
+
+ddome_status fl_run_end_trace(fl_run *run, ddome_status status)
+{
+    return fl_trace_end(run->error, run->trace, status);
 }

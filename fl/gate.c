@@ -3,19 +3,25 @@
 #include "gate.h"
 
 #include "../nn/sum.h"
+#include "trace_model.h"
 
 ddome_status fl_gate_logits(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
                             float *logits, const fl_model *gate, const float *values,
-                            const fl_embeddings *embeddings, const uint32_t *samples, size_t count)
+                            const fl_embeddings *embeddings, const uint32_t *samples, size_t count,
+                            fl_trace *trace)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    nn_graph graph = {.engine = engine, .arena = scratch, .error = error};
-    nn_net net = {.graph = &graph, .layout = &gate->layout, .values = values};
+    nn_graph graph = {
+        .engine = engine, .arena = scratch, .error = error, .watch = fl_trace_watch(trace)};
+    nn_net net = {.graph = &graph, .layout = &gate->layout, .values = values, .scope = "gate"};
     nn_tensor x = {NULL, count, 1, 1, embeddings->features};
     x.data = nn_arena_alloc(scratch, nn_tensor_count(&x), sizeof *x.data);
     if (x.data == NULL)
         return nn_arena_fail(error, scratch, "a client's embeddings");
     fl_embeddings_fill(&x, embeddings, samples, count);
+    fl_trace_embeddings(trace, &x);
+    fl_trace_model(trace, net.scope, &gate->layout, values);
+    nn_graph_name_next(&graph, NULL, "embeddings", "");
     nn_node *out = fl_model_build(&net, NULL, nn_graph_leaf(&graph, &x, NULL), gate);
     for (size_t i = 0; graph.status == DDOME_OK && i < count * gate->outputs; i++)
         logits[i] = out->value.data[i];

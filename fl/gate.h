@@ -5,11 +5,12 @@
 
 #include "common.h"
 
-/* logits[count, M] of the gate over the embeddings of samples. */
+/* logits[count, M] of the gate over the embeddings of samples; trace may be NULL. */
 DDOME_MUST_CHECK ddome_status fl_gate_logits(const nn_engine *engine, ddome_error *error,
                                              nn_arena *scratch, float *logits, const fl_model *gate,
                                              const float *values, const fl_embeddings *embeddings,
-                                             const uint32_t *samples, size_t count);
+                                             const uint32_t *samples, size_t count,
+                                             fl_trace *trace);
 
 /* score[M] = mean over the rows, in order, of softmax(logits row). */
 DDOME_MUST_CHECK ddome_status fl_gate_score(ddome_error *error, nn_arena *scratch, float *score,

@@ -139,7 +139,7 @@ static ddome_status pretraining_step(fl_plan *p, nn_arena *arena, const data_cli
     task.partition.pool_count = samples;
     task.partition.held_count = nn_min(1, task.partition.held_count);
     return fl_common_pretrain(&run->engine, run->error, arena, arena, &common, &run->expert,
-                              &p->keys, &task, NULL);
+                              &p->keys, &task, NULL, NULL);
 }
 
 enum { TRIES = 5 };
@@ -198,8 +198,12 @@ static ddome_status make_world(fl_plan *p)
 {
     fl_run *run = p->run;
     const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
-    run->world = (fl_client_world){&run->solo,   &p->keys, &run->task,
-                                   &run->expert, gate,     gate == NULL ? NULL : &p->embeddings};
+    run->world = (fl_client_world){.engine = &run->solo,
+                                   .config = &p->keys,
+                                   .task = &run->task,
+                                   .expert = &run->expert,
+                                   .gate = gate,
+                                   .embeddings = gate == NULL ? NULL : &p->embeddings};
     p->embeddings = (fl_embeddings){
         run->expert.features,
         nn_arena_zero(&run->arena, run->task.set.train.count, sizeof *p->embeddings.slot),

@@ -10,6 +10,7 @@
 #include "checkpoint.h"
 #include "origin.h"
 #include "sample.h"
+#include "trace_model.h"
 
 /* ---- set-up ---- */
 
@@ -97,7 +98,8 @@ void fl_run_free(fl_run *run)
 
 ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force)
 {
-    return fl_rundir_open(run->error, &run->dir, &run->arena, out_dir, force);
+    ddome_status status = fl_rundir_open(run->error, &run->dir, &run->arena, out_dir, force);
+    return status == DDOME_OK ? fl_trace_begin(run->error, run->trace, run->engine.arith) : status;
 }
 
 /* ---- the common expert ---- */
@@ -129,7 +131,7 @@ ddome_status fl_run_common(fl_run *run)
 ddome_status fl_run_pretrain(fl_run *run)
 {
     return fl_common_pretrain(&run->engine, run->error, &run->arena, &run->scratch, &run->common,
-                              &run->expert, &run->config, &run->task, run->progress);
+                              &run->expert, &run->config, &run->task, run->progress, run->trace);
 }
 
 void fl_run_count_common(fl_traffic *traffic, const fl_run *run)
@@ -187,7 +189,8 @@ ddome_status fl_run_server(fl_run *run)
                                    .task = &run->task,
                                    .expert = &run->expert,
                                    .gate = gate,
-                                   .embeddings = gate == NULL ? NULL : &run->train};
+                                   .embeddings = gate == NULL ? NULL : &run->train,
+                                   .trace = run->trace};
     run->evaluator.engine = engine_for(run, run->evaluator.client_count);
     run->evaluator.config = &run->config;
     run->evaluator.task = &run->task;
@@ -195,6 +198,7 @@ ddome_status fl_run_server(fl_run *run)
     run->evaluator.gate = gate;
     run->evaluator.train = gate == NULL ? NULL : &run->train;
     run->evaluator.test = gate == NULL ? NULL : &run->test;
+    run->evaluator.trace = run->trace;
     return fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert, gate,
                           from_common ? &run->common : NULL, fl_algorithm_experts(&run->config));
 }
@@ -258,20 +262,23 @@ static ddome_status choose_by_gate(ddome_error *error, nn_arena *scratch, fl_vis
 {
     const size_t experts = run->server.experts, count = visit->client->count;
     float score[NN_MAX_EXPERTS];
+    fl_trace_at_pass(run->trace, visit->round, visit->client->id, "choose");
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *logits = nn_arena_alloc(scratch, count, experts * sizeof *logits);
     if (logits == NULL)
         return nn_arena_fail(error, scratch, "gate logits of a client");
-    ddome_status status =
-        fl_gate_logits(run->world.engine, error, scratch, logits, &run->gate,
-                       run->server.gate.values, &run->train, visit->client->samples, count);
+    ddome_status status = fl_gate_logits(run->world.engine, error, scratch, logits, &run->gate,
+                                         run->server.gate.values, &run->train,
+                                         visit->client->samples, count, run->trace);
     if (status == DDOME_OK)
         status = fl_gate_score(error, scratch, score, logits, count, experts);
     visit->k = run->config.top_k;
-    if (status == DDOME_OK)
+    if (status == DDOME_OK) {
         fl_gate_top_k(visit->chosen, score, experts, visit->k);
+        fl_trace_choice(run->trace, score, experts, visit->chosen, visit->k);
+    }
     nn_arena_rewind(scratch, mark);
-    return status;
+    return status == DDOME_OK ? fl_trace_status(error, run->trace) : status;
 }
 
 ddome_status fl_run_choose(ddome_error *error, nn_arena *scratch, fl_visit *visit,
@@ -340,6 +347,10 @@ ddome_status fl_run_close_round(fl_run *run, uint32_t round)
     ddome_status status = fl_server_average(run->error, &run->server);
     if (status != DDOME_OK)
         return status;
+    fl_trace_average(run->trace, round, &run->server, run->visits, run->active);
+    status = fl_trace_status(run->error, run->trace);
+    if (status != DDOME_OK)
+        return status;
     fl_record_round(&run->record, round, run->visits, run->active, &run->traffic, &run->server);
     fl_text_add(&run->record.timing, "%u,%lu\n", (unsigned)round,
                 (unsigned long)(1000 * (nn_os_seconds() - run->started)));
@@ -365,6 +376,7 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
 {
     fl_evaluation evaluation;
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    fl_trace_at_pass(run->trace, round, FL_TRACE_NONE, "evaluate");
     ddome_status status = fl_evaluate(run->error, &run->scratch, &run->crew, &evaluation,
                                       &run->evaluator, &run->server);
     if (status == DDOME_OK)

@@ -30,12 +30,15 @@ typedef struct fl_run {
     uint32_t *participants; /* [active], ascending */
     fl_visit *visits;       /* [active], what each did */
     fl_traffic traffic;     /* of the round at hand */
+    fl_trace *trace;        /* NULL: none */
     double started;
 } fl_run;
 
-/* The keys behind the public handle, and what ddome_config_set_threads has set. */
+/* The keys behind the public handle, and what ddome_config_set_threads and ddome_config_set_trace
+ * have set. */
 const fl_config *fl_config_of(const ddome_config *config);
 size_t fl_threads_of(const ddome_config *config);
+const fl_trace_wish *fl_trace_wish_of(const ddome_config *config);
 
 /* The whole self-test (SPEC 3.7) with the kernels that DDOME_ISA names, or the fastest. */
 DDOME_MUST_CHECK ddome_status fl_run_selftest(ddome_error *error, const nn_kernels **kernels);
@@ -45,13 +48,20 @@ DDOME_MUST_CHECK ddome_status fl_run_selftest(ddome_error *error, const nn_kerne
 DDOME_MUST_CHECK ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
                                           size_t threads, const ddome_progress *progress);
 
+/* Records the run from now on, if the wish has a path; the run must have one thread. The wish stays
+ * the caller's. */
+DDOME_MUST_CHECK ddome_status fl_run_trace(fl_run *run, const fl_trace_wish *wish);
+
+/* Writes the trace of a run that ended with `status`; see fl_trace_end. */
+DDOME_MUST_CHECK ddome_status fl_run_end_trace(fl_run *run, ddome_status status);
+
 void fl_run_free(fl_run *run);
 
 /* Reads the common expert that the key `common` names and checks its origin (SPEC 9.4); nothing
  * when the key is empty. */
 DDOME_MUST_CHECK ddome_status fl_run_take_common(fl_run *run);
 
-/* The run directory; empty but for a proof that it can be written. */
+/* The run directory; empty but for a proof that it can be written. The trace likewise. */
 DDOME_MUST_CHECK ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force);
 
 /* The common expert: the given one, or pretrained (SPEC 9). */

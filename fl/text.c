@@ -92,6 +92,33 @@ void fl_text_float(fl_text *text, float value)
     fl_text_add(text, "%08" PRIx32, nn_float_bits(value));
 }
 
+void fl_text_hex_float(fl_text *text, float value)
+{
+    const uint32_t bits = nn_float_bits(value);
+    uint32_t fraction = bits & 0x7fffffu;
+    int exponent = (int)(bits >> 23 & 0xffu) - 127, digits = 6;
+    const char *sign = bits >> 31 != 0 ? "-" : "";
+    if (exponent == 128 || (bits & 0x7fffffffu) == 0) {
+        fl_text_add(text, "%s%s", fraction != 0 ? "" : sign,
+                    exponent != 128 ? "0x0p+0"
+                    : fraction != 0 ? "nan"
+                                    : "inf");
+        return;
+    }
+    if (exponent == -127) {
+        for (exponent = -126; (fraction & 0x800000u) == 0; exponent--)
+            fraction <<= 1;
+        fraction &= 0x7fffffu;
+    }
+    fraction <<= 1; /* 24 bits: six digits */
+    for (; digits > 0 && (fraction & 0xfu) == 0; digits--)
+        fraction >>= 4;
+    if (digits == 0)
+        fl_text_add(text, "%s0x1p%+d", sign, exponent);
+    else
+        fl_text_add(text, "%s0x1.%0*" PRIx32 "p%+d", sign, digits, fraction, exponent);
+}
+
 void fl_text_digest(fl_text *text, const nn_digest *digest)
 {
     char hex[NN_HEX_BYTES];

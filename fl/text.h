@@ -29,6 +29,11 @@ void fl_text_fixed6(fl_text *text, double value);
 /* The 8 hex digits of a float. */
 void fl_text_float(fl_text *text, float value);
 
+/* As C's %a, but the same everywhere: 0x1.8p+1, one digit before the point, none behind it that
+ * ends in zeros, subnormals normalised; 0x0p+0, inf, nan; each but nan with a minus where there is
+ * one (SPEC 19.3.1). */
+void fl_text_hex_float(fl_text *text, float value);
+
 /* 64 hex digits. */
 void fl_text_digest(fl_text *text, const nn_digest *digest);
 

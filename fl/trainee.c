@@ -21,7 +21,8 @@ nn_node *fl_trainee_build(fl_trainee *trainee, nn_graph *graph, nn_node *x)
                   .layout = &trainee->model->layout,
                   .values = trainee->values,
                   .grads = trainee->grads,
-                  .statistics = trainee->values};
+                  .statistics = trainee->values,
+                  .scope = trainee->scope};
     return fl_model_build(&net, NULL, x, trainee->model);
 }
 

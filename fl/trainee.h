@@ -13,6 +13,7 @@ typedef struct fl_trainee {
     float *velocity; /* NULL without momentum */
     nn_sgd sgd;
     uint64_t steps; /* taken so far; the first one sets the velocity */
+    char scope[16]; /* its name in a trace; may be "" */
 } fl_trainee;
 
 /* Gradients and velocity come from the arena; values stay the caller's. */

@@ -3,6 +3,7 @@
 #include "graph.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "act.h"
@@ -29,7 +30,24 @@ static nn_node *new_node(nn_graph *graph, nn_op op, size_t input_count)
     node->input_count = input_count;
     node->previous = graph->last;
     graph->last = node;
+    if (graph->watch != NULL)
+        node->name = graph->naming != NULL ? graph->naming : nn_op_table[op].name;
+    graph->naming = NULL;
     return node;
+}
+
+void nn_graph_name_next(nn_graph *graph, const char *scope, const char *name, const char *suffix)
+{
+    if (graph->watch == NULL || graph->status != DDOME_OK)
+        return;
+    const bool scoped = scope != NULL && scope[0] != '\0';
+    const size_t room = (scoped ? strlen(scope) : 0) + strlen(name) + strlen(suffix) + 2;
+    char *text = nn_arena_alloc(graph->arena, room, 1);
+    if (text == NULL)
+        no_memory(graph, "a name on the tape");
+    else
+        snprintf(text, room, "%s%s%s%s", scoped ? scope : "", scoped ? "/" : "", name, suffix);
+    graph->naming = text;
 }
 
 nn_node *nn_graph_leaf(nn_graph *graph, const nn_tensor *value, float *grad)
@@ -83,6 +101,8 @@ void nn_graph_drop(nn_graph *graph, nn_node *node)
 {
     if (node == NULL || graph->planning || node->op == NN_OP_LEAF || node->value.data == NULL)
         return;
+    if (graph->watch != NULL)
+        return;
     if (graph->learning && !can_repeat(node))
         return;
     give_floats(graph, node->value.data, nn_tensor_count(&node->value));
@@ -114,7 +134,11 @@ static nn_node *compute(nn_graph *graph, nn_node *node)
     if (node->value.data == NULL)
         return no_memory(graph, "an activation");
     ddome_status status = nn_op_table[node->op].forward(graph, node);
-    return status == DDOME_OK ? node : fail(graph, status);
+    if (status != DDOME_OK)
+        return fail(graph, status);
+    if (graph->watch != NULL)
+        graph->watch->computed(graph->watch->user, graph, node);
+    return graph->status == DDOME_OK ? node : NULL;
 }
 
 /* Backward functions ask for all gradients before they deliver the first, so an input that came
@@ -175,6 +199,8 @@ nn_node *nn_graph_linear(nn_graph *graph, nn_node *x, nn_node *weight, nn_node *
 
 nn_node *nn_graph_relu(nn_graph *graph, nn_node *x)
 {
+    if (graph->status == DDOME_OK && graph->naming == NULL && x->name != NULL)
+        nn_graph_name_next(graph, NULL, x->name, ".relu");
     return nn_graph_apply(graph, NN_OP_RELU, &x, 1, NULL);
 }
 
@@ -235,9 +261,17 @@ float *nn_graph_grad_buffer(nn_graph *graph, nn_node *input)
     return input->grad;
 }
 
+/* Before it is added to what is there. */
+static void show_delivery(nn_graph *graph, nn_node *input, const float *gradient)
+{
+    if (graph->watch != NULL)
+        graph->watch->delivered(graph->watch->user, graph, graph->walking, input, gradient);
+}
+
 void nn_graph_grad_deliver(nn_graph *graph, nn_node *input, float *buffer)
 {
     const size_t count = nn_tensor_count(&input->value);
+    show_delivery(graph, input, buffer);
     if (input->has_grad) {
         nn_add(graph->engine, input->grad, input->grad, buffer, count);
         give_floats(graph, buffer, count);
@@ -250,6 +284,7 @@ void nn_graph_grad_hand_down(nn_graph *graph, nn_node *node, nn_node *input)
     const size_t count = nn_tensor_count(&input->value);
     if (!input->wants_grad)
         return;
+    show_delivery(graph, input, node->grad);
     if (input->has_grad) {
         nn_add(graph->engine, input->grad, input->grad, node->grad, count);
     } else if (input->grad != NULL) {
@@ -270,7 +305,13 @@ static ddome_status backward_node(nn_graph *graph, nn_node *node, const nn_node 
         restored = restore(graph, node->inputs[i]);
     if (!restored)
         return nn_arena_fail(graph->error, graph->arena, "an activation");
+    if (graph->watch != NULL) {
+        graph->walking = node;
+        graph->watch->entered(graph->watch->user, graph, node);
+    }
     ddome_status status = nn_op_table[node->op].backward(graph, node);
+    if (status == DDOME_OK)
+        status = graph->status; /* the watcher's */
     if (status == DDOME_OK && node != loss) {
         give_floats(graph, node->value.data, nn_tensor_count(&node->value));
         give_floats(graph, node->grad, nn_tensor_count(&node->value));

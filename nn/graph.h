@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A tape: each call appends one operation and, unless the graph only plans, computes it at once;
  * nn_graph_backward walks the tape from its end. The first failure sticks in graph->status and
- * later calls do nothing, so a model reads without checks. SPEC 5.16. */
+ * later calls do nothing, so a model reads without checks. A tape can be watched, operation by
+ * operation. SPEC 5.16, 19.3. */
 #ifndef NN_GRAPH_H
 #define NN_GRAPH_H
 
@@ -56,7 +57,25 @@ struct nn_node {
     nn_norm_saved saved; /* batch-norm, group-norm */
     uint32_t *choice;    /* max-pool */
     nn_node *previous;   /* on the tape */
+    const char *name;    /* on a watched tape; else NULL */
+    void *note;          /* the watcher's own */
 };
+
+typedef struct nn_graph nn_graph;
+
+/* Who looks at every value of a tape as it is made. A watched tape has the operations as SPEC 5 and
+ * 6.2 write them, one by one, and gives no activation back before its gradient is done; its bits
+ * are those of any other. A watcher that fails sets graph->status. */
+typedef struct nn_watch {
+    void *user;
+    /* The operation's value is there. */
+    void (*computed)(void *user, nn_graph *graph, nn_node *node);
+    /* Its backward pass begins: node->grad is the whole gradient. */
+    void (*entered)(void *user, nn_graph *graph, nn_node *node);
+    /* It gives its input this gradient; node NULL: the start of the backward pass. */
+    void (*delivered)(void *user, nn_graph *graph, nn_node *node, nn_node *input,
+                      const float *gradient);
+} nn_watch;
 
 /* Floats of the arena that no node needs any more; the entry stands in them. */
 typedef struct nn_spare {
@@ -64,7 +83,7 @@ typedef struct nn_spare {
     size_t count;
 } nn_spare;
 
-typedef struct nn_graph {
+struct nn_graph {
     const nn_engine *engine; /* not needed for planning */
     nn_arena *arena;         /* nodes, activations, gradients: all given back by rewinding it */
     ddome_error *error;
@@ -73,8 +92,11 @@ typedef struct nn_graph {
     bool training; /* batch-norm uses and moves batch statistics */
     bool learning; /* a leaf wants a gradient */
     nn_node *last;
-    nn_spare *spares; /* reused before the arena is asked */
-} nn_graph;
+    nn_spare *spares;      /* reused before the arena is asked */
+    const nn_watch *watch; /* NULL: nobody looks */
+    const char *naming;    /* watched: what the next node is called */
+    nn_node *walking;      /* watched: whose backward pass runs */
+};
 
 /* One line of the op table. Shapes are checked in `shape`, which returns false when they do not
  * fit. */
@@ -94,6 +116,11 @@ extern const nn_op_entry nn_op_table[NN_OP_COUNT];
  * planning. */
 nn_node *nn_graph_leaf(nn_graph *graph, const nn_tensor *value, float *grad);
 
+/* Calls the node that is appended next SCOPE/NAMESUFFIX, or NAMESUFFIX when scope is NULL or empty;
+ * nothing on a tape that nobody watches. A ReLU without a name is its input's name and ".relu", any
+ * other node that of its operation. */
+void nn_graph_name_next(nn_graph *graph, const char *scope, const char *name, const char *suffix);
+
 /* Appends op(inputs) with attr (may be NULL). Returns NULL once graph->status is not DDOME_OK; NULL
  * inputs are passed on. */
 nn_node *nn_graph_apply(nn_graph *graph, nn_op op, nn_node *const *inputs, size_t input_count,
@@ -108,7 +135,8 @@ nn_node *nn_graph_avg_pool(nn_graph *graph, nn_node *x);
 nn_node *nn_graph_add(nn_graph *graph, nn_node *a, nn_node *b);
 
 /* No later operation will use the node's value, so its memory may serve others: at once in a tape
- * without gradients, and in one with them if the op can compute its value again. NULL is fine. */
+ * without gradients, and in one with them if the op can compute its value again; not in a watched
+ * one. NULL is fine. */
 void nn_graph_drop(nn_graph *graph, nn_node *node);
 
 /* logits[K] are the outputs of the chosen experts, gate the [n,M] gate logits. */

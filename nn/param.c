@@ -98,6 +98,7 @@ static nn_node *parameter(nn_net *net, const char *name, const char *suffix, con
     if (net->declare == NULL)
         value.data = (float *)net->values +
                      slice->offset; /* read only: the tape never writes a leaf's value */
+    nn_graph_name_next(net->graph, net->scope, slice->name, "");
     return nn_graph_leaf(net->graph, &value,
                          net->grads == NULL ? NULL : net->grads + slice->offset);
 }
@@ -110,6 +111,7 @@ nn_node *nn_net_conv(nn_net *net, nn_node *x, const char *name, size_t oc, size_
     nn_slice like = {
         .init = NN_INIT_KAIMING, .fan = oc * k * k, .rank = 4, .shape = {oc, x->value.c, k, k}};
     nn_node *weight = parameter(net, name, "weight", &like);
+    nn_graph_name_next(net->graph, net->scope, name, "");
     return weight == NULL ? NULL : nn_graph_conv(net->graph, x, weight, stride, pad, k);
 }
 
@@ -122,6 +124,7 @@ nn_node *nn_net_linear(nn_net *net, nn_node *x, const char *name, size_t out)
     nn_slice vector = {.init = NN_INIT_UNIFORM, .fan = in, .rank = 1, .shape = {out}};
     nn_node *weight = parameter(net, name, "weight", &matrix);
     nn_node *bias = parameter(net, name, "bias", &vector);
+    nn_graph_name_next(net->graph, net->scope, name, "");
     return bias == NULL ? NULL : nn_graph_linear(net->graph, x, weight, bias);
 }
 
@@ -157,7 +160,9 @@ static void take_statistics(nn_net *net, nn_attr *attr, const char *name, size_t
 
 nn_norm_layer nn_net_norm(nn_net *net, size_t c, const char *name, const nn_norm_choice *choice)
 {
-    nn_norm_layer layer = {.op = choice->group ? NN_OP_GROUP_NORM : NN_OP_BATCH_NORM};
+    nn_norm_layer layer = {.op = choice->group ? NN_OP_GROUP_NORM : NN_OP_BATCH_NORM,
+                           .scope = net->scope};
+    snprintf(layer.name, sizeof layer.name, "%s", name);
     nn_slice one = {.init = NN_INIT_ONE, .rank = 1, .shape = {c}},
              zero = {.init = NN_INIT_ZERO, .rank = 1, .shape = {c}};
     layer.gamma = parameter(net, name, "weight", &one);
@@ -169,13 +174,13 @@ nn_norm_layer nn_net_norm(nn_net *net, size_t c, const char *name, const nn_norm
     return layer;
 }
 
-/* Batch-norm does all in one operation. */
 nn_node *nn_norm_apply(nn_graph *graph, const nn_norm_layer *layer, nn_node *x, bool relu,
                        nn_node *residual)
 {
     nn_node *inputs[4] = {x, layer->gamma, layer->beta, residual};
     nn_attr attr = layer->attr;
-    if (layer->op == NN_OP_BATCH_NORM) {
+    nn_graph_name_next(graph, layer->scope, layer->name, "");
+    if (layer->op == NN_OP_BATCH_NORM && graph->watch == NULL) {
         attr.relu = relu;
         return nn_graph_apply(graph, layer->op, inputs, residual == NULL ? 3 : 4, &attr);
     }

@@ -51,6 +51,7 @@ typedef struct nn_net {
     float *grads;        /* the same shape, or NULL: no gradients wanted */
     float *statistics;   /* == values when training (batch-norm moves it), else NULL */
     size_t next;         /* slice that comes next */
+    const char *scope;   /* before the names of a watched tape; may be NULL */
 } nn_net;
 
 /* Names are built as PREFIX.SUFFIX; an empty prefix gives SUFFIX. */
@@ -70,11 +71,14 @@ typedef struct nn_norm_layer {
     nn_node *gamma, *beta;
     nn_op op;
     nn_attr attr;
+    const char *scope;
+    char name[NN_SLICE_NAME];
 } nn_norm_layer;
 
 nn_norm_layer nn_net_norm(nn_net *net, size_t c, const char *name, const nn_norm_choice *choice);
 
-/* norm(x), + residual unless NULL, max(y, +0) if relu. */
+/* norm(x), + residual unless NULL, max(y, +0) if relu; one operation where batch-norm can do all
+ * and nobody watches. */
 nn_node *nn_norm_apply(nn_graph *graph, const nn_norm_layer *layer, nn_node *x, bool relu,
                        nn_node *residual);
 

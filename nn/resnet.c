@@ -58,6 +58,25 @@ static nn_node *shortcut(const block *b, nn_node *x)
     return out;
 }
 
+/* relu(bn(y) + shortcut(x)), where batch-norm adds the shortcut and so comes last; operation by
+ * operation in the order of SPEC 6.2 when the tape is watched. */
+static nn_node *join(const block *b, nn_node *y, const nn_norm_layer *bn, nn_node *x)
+{
+    nn_graph *graph = b->net->graph;
+    nn_node *residual;
+    if (graph->watch == NULL) {
+        residual = shortcut(b, x);
+        y = norm_relu(b, y, bn, residual);
+    } else {
+        y = nn_norm_apply(graph, bn, y, false, NULL);
+        residual = shortcut(b, x);
+        nn_graph_name_next(graph, b->net->scope, b->prefix, ".add");
+        y = nn_graph_relu(graph, nn_graph_add(graph, y, residual));
+    }
+    nn_graph_drop(graph, residual);
+    return y;
+}
+
 /* relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)). */
 static nn_node *basic_block(const block *b, nn_node *x)
 {
@@ -70,9 +89,7 @@ static nn_node *basic_block(const block *b, nn_node *x)
     y = conv(b, inner, "conv2", 3, 1);
     nn_graph_drop(graph, inner);
     const nn_norm_layer bn2 = norm(b, "bn2");
-    nn_node *residual = shortcut(b, x);
-    nn_node *out = norm_relu(b, y, &bn2, residual);
-    nn_graph_drop(graph, residual);
+    nn_node *out = join(b, y, &bn2, x);
     nn_graph_drop(graph, x);
     return out;
 }
@@ -86,6 +103,7 @@ static nn_node *stem(nn_net *net, nn_node *x, const nn_resnet *resnet)
     nn_graph_drop(net->graph, y);
     if (!resnet->big_stem)
         return out;
+    nn_graph_name_next(net->graph, net->scope, "maxpool", "");
     nn_node *pooled = nn_graph_max_pool(net->graph, out, 3, 2, 1);
     nn_graph_drop(net->graph, out);
     return pooled;
@@ -101,6 +119,7 @@ nn_node *nn_resnet_build(nn_net *net, nn_node **features, nn_node *x, const nn_r
             snprintf(b.prefix, sizeof b.prefix, "layer%u.%u", s + 1, i);
             y = basic_block(&b, y);
         }
+    nn_graph_name_next(net->graph, net->scope, "avgpool", "");
     y = nn_graph_avg_pool(net->graph, y);
     if (features != NULL)
         *features = y;

@@ -36,6 +36,17 @@ fails "kernels nobody has" 2 "kernels altivec: expected c or a set that this bui
     train $tiny --out run
 unset DDOME_ISA
 fails "threads where nothing runs" 2 "takes no --threads" config --threads 2
+fails "a trace by two threads" 2 "a trace is written by one thread: expected 1, found 2" \
+    train $tiny --trace t.jsonl --threads 2 --out run
+fails "a trace of several seeds" 2 "expected one run, found --seeds 1,2" \
+    train $tiny --seeds 1,2 --trace t.jsonl --out run
+fails "tensors of no trace" 2 "expected --trace FILE" train $tiny --trace-tensors '*' --out run
+fails "rounds of no trace" 2 "expected --trace FILE" train $tiny --trace-rounds 0-1 --out run
+fails "a trace of what is not trained" 2 "takes no --trace" config --trace t.jsonl
+for rounds in 3 2-1 x-2 1- -1 1-2x 1,2 99999999999-99999999999; do
+    fails "traced rounds $rounds" 2 "--trace-rounds: expected A-B" \
+        train $tiny --trace t.jsonl "--trace-rounds=$rounds" --out run
+done
 fails "seed twice" 2 "found 1 twice" train --seeds 1,2,1 --out run
 
 # ---- configuration: status 2 ----
@@ -109,6 +120,9 @@ fails "data check of label 10" 3 "data_batch_5.bin offset 0" data check cifar
 echo x > file
 fails "unwritable output folder" 5 "file/run" train $tiny --out file/run
 fails "parent of the output folder is missing" 5 "no/run" train $tiny --out no/run
+fails "unwritable trace" 5 "file/t.jsonl" train $tiny --trace file/t.jsonl --out run
+fails "missing folder of a trace" 5 "no/t.jsonl" train $tiny --trace no/t.jsonl --out run
+rm -rf run
 fails "unwritable partition file" 5 "file/p.csv" partition write $tiny --out file/p.csv
 if [ -c /dev/full ]; then
     "$program" version > /dev/full 2> err
@@ -215,6 +229,39 @@ verdict "train in the profile fma says so" "$why"
 why=
 cmp -s run/partition.csv fedavg/partition.csv || why="other bytes"
 verdict "every algorithm has the same partition" "$why"
+
+# ---- traces ----
+
+call train $tiny --trace t.jsonl --out traced --quiet
+why=
+[ "$status" -eq 0 ] && cmp -s before traced/SHA256SUMS || why="status $status: $(cat err)"
+head -n 1 t.jsonl | grep -q '^{"trace":"ddome-trace-1","specification":1,"arith":"ma"}$' ||
+    why="$why; $(head -n 1 t.jsonl)"
+[ "$(grep -c '^{"key":"r[0-2]/.*}$' t.jsonl)" -eq $(($(wc -l < t.jsonl) - 1)) ] ||
+    why="$why; a line that is no event"
+[ ! -e t.jsonl.safetensors ] || why="$why; tensors that nobody wanted"
+verdict "--trace moves no bit of the run" "$why"
+echo old > one.jsonl.safetensors
+call train $tiny --trace one.jsonl --out traced --force --quiet
+why=
+[ "$status" -eq 0 ] && cmp -s t.jsonl one.jsonl || why="status $status: $(cat err)"
+[ ! -e one.jsonl.safetensors ] || why="$why; tensors of an older trace"
+verdict "the same trace again, without old tensors" "$why"
+call train $tiny --trace one.jsonl --trace-rounds 1-1 --trace-tensors 'nothing,*/dw' --out traced \
+    --force --quiet
+why=
+[ "$status" -eq 0 ] && cmp -s before traced/SHA256SUMS || why="status $status: $(cat err)"
+[ "$(grep -c '^{"key":"r1/' one.jsonl)" -eq $(($(wc -l < one.jsonl) - 1)) ] ||
+    why="$why; other rounds than 1"
+grep '^{"key":"r1/' t.jsonl > part
+tail -n +2 one.jsonl | cmp -s part - || why="$why; other lines than those of the whole trace"
+[ -s one.jsonl.safetensors ] || why="$why; no tensors"
+verdict "--trace-rounds leaves out all others" "$why"
+call train $tiny --trace t.jsonl --trace-tensors 'nothing' --out traced --force --quiet
+why=
+[ "$status" -eq 0 ] && [ -s t.jsonl.safetensors ] || why="status $status: $(cat err)"
+verdict "a pattern that nothing fits" "$why"
+rm -rf traced t.jsonl* one.jsonl* part
 
 # ---- kernels: SPEC 18.4.1 ----
 

@@ -132,7 +132,11 @@ bool test_sgd_batch(test_sgd *s, const uint32_t *samples, size_t count)
     uint32_t *labels = test_bytes(x.n, sizeof *labels);
     data_batch_fill(&x, labels, set, &set->train, samples, x.n);
     nn_graph graph = {.engine = test_engine(), .arena = &arena, .training = true};
-    nn_net net = {&graph, NULL, &model->layout, s->values, s->grads, s->values, 0};
+    nn_net net = {.graph = &graph,
+                  .layout = &model->layout,
+                  .values = s->values,
+                  .grads = s->grads,
+                  .statistics = s->values};
     nn_node *z = nn_mlp_build(&net, NULL, nn_graph_leaf(&graph, &x, NULL), &model->mlp);
     nn_node *loss = nn_graph_cross_entropy(&graph, z, labels);
     const bool ok = CHECK(nn_graph_backward(&graph, loss, 1.0f) == DDOME_OK);

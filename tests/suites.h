@@ -67,6 +67,7 @@
     T(server)                                                                                      \
     T(round)                                                                                       \
     T(plan)                                                                                        \
-    T(run)
+    T(run)                                                                                         \
+    T(trace)
 
 #endif

@@ -36,7 +36,7 @@ static fl_common pretrain(fl_run *run, float target, log_book *book)
     run->config.pretrain_target.value = target;
     test_status("pretraining",
                 fl_common_pretrain(&run->engine, run->error, &run->arena, &run->scratch, &common,
-                                   &run->expert, &run->config, &run->task, &progress),
+                                   &run->expert, &run->config, &run->task, &progress, NULL),
                 DDOME_OK, run->error, NULL);
     test_same_u64("epochs", common.epochs, book->epochs);
     test_same_u64("held-out samples", common.total, run->task.partition.held_count);

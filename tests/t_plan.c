@@ -177,7 +177,7 @@ static void pretraining_memory(const fl_plan *plan, const fl_run *real, ddome_er
     nn_arena arena = {0};
     fl_common common;
     ddome_status status = fl_common_pretrain(&real->engine, error, &arena, &arena, &common,
-                                             &real->expert, &real->config, &real->task, NULL);
+                                             &real->expert, &real->config, &real->task, NULL, NULL);
     if (test_status("pretraining", status, DDOME_OK, error, NULL))
         test_same_u64("bytes of pretraining", plan->pretraining.bytes, arena.peak);
     nn_arena_free(&arena);

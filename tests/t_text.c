@@ -3,6 +3,7 @@
  * sticky failure, the distance of words. SPEC 2.8. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../fl/text.h"
@@ -10,6 +11,53 @@
 #include "test.h"
 
 void t_text(void);
+
+/* ---- hexadecimal floats ---- */
+
+static bool same_hex(uint32_t bits, const char *want)
+{
+    nn_arena arena = {0};
+    fl_text text = {.arena = &arena};
+    fl_text_hex_float(&text, nn_float_from_bits(bits));
+    const bool ok = test_same_text("a float", text.data, want);
+    nn_arena_free(&arena);
+    return ok;
+}
+
+static void hex_floats(void)
+{
+    static const struct {
+        uint32_t bits;
+        const char *text;
+    } cases[] = {
+        {0x00000000, "0x0p+0"},    {0x80000000, "-0x0p+0"},       {0x3f800000, "0x1p+0"},
+        {0xc0400000, "-0x1.8p+1"}, {0x3dcccccd, "0x1.99999ap-4"}, {0x7f7fffff, "0x1.fffffep+127"},
+        {0x00800000, "0x1p-126"},  {0x00000001, "0x1p-149"},      {0x007fffff, "0x1.fffffcp-127"},
+        {0x00400000, "0x1p-127"},  {0x80600000, "-0x1.8p-127"},   {0x3f8000f0, "0x1.0001ep+0"},
+        {0x7f800000, "inf"},       {0xff800000, "-inf"},          {0x7fc00000, "nan"},
+        {0xffc00001, "nan"},
+    };
+    test_case("text: floats in hexadecimal, with every kind of value");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        same_hex(cases[i].bits, cases[i].text);
+}
+
+/* The C library reads the same float, at every exponent and a walk through the fractions. */
+static void hex_floats_read(void)
+{
+    test_case("text: a float in hexadecimal is read back as it was");
+    nn_arena arena = {0};
+    fl_text text = {.arena = &arena};
+    for (uint32_t step = 0, bits = 0; step < 20000; step++, bits += 0x20003u * 1021u) {
+        if ((bits & 0x7f800000u) == 0x7f800000u)
+            continue;
+        text.length = 0;
+        fl_text_hex_float(&text, nn_float_from_bits(bits));
+        if (!test_same_u64(text.data, nn_float_bits(strtof(text.data, NULL)), bits))
+            break;
+    }
+    nn_arena_free(&arena);
+}
 
 /* ---- fixed6 ---- */
 
@@ -214,6 +262,8 @@ static void distances(void)
 
 void t_text(void)
 {
+    hex_floats();
+    hex_floats_read();
     fixed6();
     grows();
     long_addition();

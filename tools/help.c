@@ -9,13 +9,20 @@
 #define CONFIG "[FILE...] [key=value...] [--seed N] [--algo A]"
 
 static const tool_command commands[] = {
-    {"train", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_SEEDS | TOOL_THREADS | TOOL_QUIET, 0,
+    {"train", NULL,
+     TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_SEEDS | TOOL_THREADS | TOOL_QUIET | TOOL_TRACE, 0,
      SIZE_MAX, tool_train,
-     "ddome train " CONFIG " [--seeds 1,2,3] --out DIR [--threads N] [--force] [--quiet]",
+     "ddome train " CONFIG " [--seeds 1,2,3] --out DIR [--threads N] [--force] [--quiet] [--trace "
+     "FILE [--trace-tensors PATTERN] [--trace-rounds A-B]]",
      "Trains (algo = ddome, fedavg or common), evaluates, and writes the run into DIR.\n"
      "With --seeds each seed N runs into DIR/seed-N; mean and population standard deviation "
      "follow.\n"
-     "A DIR that holds a run is refused without --force.\n"},
+     "A DIR that holds a run is refused without --force.\n"
+     "--trace FILE records every value of the run with its hash, a line of JSON each, and holds "
+     "them in memory till the end;\n"
+     "--trace-rounds A-B only those of these rounds (0: pretraining); one thread, no --seeds.\n"
+     "--trace-tensors PATTERN,... puts those whose key matches in full into FILE.safetensors; * "
+     "is any text, ? one byte.\n"},
     {"pretrain", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_THREADS | TOOL_QUIET, 0, SIZE_MAX,
      tool_pretrain, "ddome pretrain " CONFIG " --out DIR [--threads N] [--force] [--quiet]",
      "Trains the common expert alone and writes it into DIR; give it to other runs by the key "

@@ -13,10 +13,17 @@ typedef struct option {
 } option;
 
 static const option options[] = {
-    {"out", TOOL_OUT, true, NULL},      {"force", TOOL_FORCE, false, NULL},
-    {"seed", TOOL_KEYS, true, "seed"},  {"algo", TOOL_KEYS, true, "algo"},
-    {"seeds", TOOL_SEEDS, true, NULL},  {"threads", TOOL_THREADS, true, NULL},
-    {"quiet", TOOL_QUIET, false, NULL}, {"json", 0, false, NULL},
+    {"out", TOOL_OUT, true, NULL},
+    {"force", TOOL_FORCE, false, NULL},
+    {"seed", TOOL_KEYS, true, "seed"},
+    {"algo", TOOL_KEYS, true, "algo"},
+    {"seeds", TOOL_SEEDS, true, NULL},
+    {"threads", TOOL_THREADS, true, NULL},
+    {"trace", TOOL_TRACE, true, NULL},
+    {"trace-tensors", TOOL_TRACE, true, NULL},
+    {"trace-rounds", TOOL_TRACE, true, NULL},
+    {"quiet", TOOL_QUIET, false, NULL},
+    {"json", 0, false, NULL},
     {"help", 0, false, NULL},
 };
 
@@ -115,6 +122,16 @@ static const option *find_option(const char *word, const char **nearest)
     return NULL;
 }
 
+static void enter_trace(tool *t, const char *name, const char *value)
+{
+    if (strcmp(name, "trace") == 0)
+        t->trace = value;
+    else if (strcmp(name, "trace-tensors") == 0)
+        t->trace_tensors = value;
+    else
+        t->trace_rounds = value;
+}
+
 /* Enters an option whose value, if it takes one, stands in value. */
 static ddome_status enter(ddome_error *error, tool *t, const option *found, const char *value)
 {
@@ -130,6 +147,8 @@ static ddome_status enter(ddome_error *error, tool *t, const option *found, cons
         t->seeds = value;
     else if (found->bit == TOOL_THREADS)
         t->threads = value;
+    else if (found->bit == TOOL_TRACE)
+        enter_trace(t, found->name, value);
     t->force = t->force || found->bit == TOOL_FORCE;
     t->quiet = t->quiet || found->bit == TOOL_QUIET;
     t->as_json = t->as_json || strcmp(found->name, "json") == 0;

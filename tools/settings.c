@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration of a command: defaults, DDOME_DATA, files, words, threads. SPEC 16.1, 18.3. */
+/* The configuration of a command: defaults, DDOME_DATA, files, words, threads, trace.
+ * SPEC 16.1, 18.3. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,39 @@ static ddome_status set_threads(ddome_error *error, ddome_config *config, const 
     return ddome_config_set_threads(error, config, (size_t)strtol(word, NULL, 10));
 }
 
+/* A-B, both of digits; 9 of them fit any long. */
+static bool read_rounds(const char *word, uint64_t *first, uint64_t *last)
+{
+    const size_t a = strspn(word, "0123456789");
+    if (a == 0 || a > 9 || word[a] != '-')
+        return false;
+    const char *rest = word + a + 1;
+    const size_t b = strspn(rest, "0123456789");
+    if (b == 0 || b > 9 || rest[b] != '\0')
+        return false;
+    *first = strtoul(word, NULL, 10);
+    *last = strtoul(rest, NULL, 10);
+    return *first <= *last;
+}
+
+static ddome_status set_trace(ddome_error *error, ddome_config *config, const tool *t)
+{
+    uint64_t first = 0, last = UINT64_MAX;
+    if (t->trace == NULL)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "--trace-tensors and --trace-rounds: expected --trace FILE beside them");
+    if (t->seeds != NULL)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "--trace: expected one run, found --seeds %.60s; trace each seed by itself",
+                       t->seeds);
+    if (t->trace_rounds != NULL && !read_rounds(t->trace_rounds, &first, &last))
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "--trace-rounds: expected A-B with A at most B, such as 0-3 (0 is the "
+                       "pretraining), found %.60s",
+                       t->trace_rounds);
+    return ddome_config_set_trace(error, config, t->trace, t->trace_tensors, first, last);
+}
+
 ddome_status tool_new_config(ddome_error *error, ddome_config **config, tool *t, size_t first)
 {
     ddome_config *made = NULL;
@@ -62,6 +96,8 @@ ddome_status tool_new_config(ddome_error *error, ddome_config **config, tool *t,
         status = fill(error, made, t, first);
     if (status == DDOME_OK && t->threads != NULL)
         status = set_threads(error, made, t->threads);
+    if (status == DDOME_OK && (t->trace || t->trace_tensors || t->trace_rounds))
+        status = set_trace(error, made, t);
     if (status == DDOME_OK)
         *config = made;
     else

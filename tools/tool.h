@@ -16,6 +16,7 @@ typedef struct tool {
     const char **words; /* what is neither command nor option; --seed 3 has become seed=3 */
     size_t word_count;
     const char *out, *seeds, *threads; /* NULL when not given */
+    const char *trace, *trace_tensors, *trace_rounds;
     bool force, quiet, as_json, help;
     nn_arena arena;
     fl_text text, json;
@@ -27,7 +28,8 @@ enum {
     TOOL_KEYS = 4, /* --seed, --algo */
     TOOL_SEEDS = 8,
     TOOL_QUIET = 16,
-    TOOL_THREADS = 32
+    TOOL_THREADS = 32,
+    TOOL_TRACE = 64 /* --trace, --trace-tensors, --trace-rounds */
 };
 
 struct tool_command {
@@ -62,8 +64,8 @@ const tool_command *tool_commands(size_t *count);
 void tool_print_help(tool *t);
 
 /* settings.c: defaults, DDOME_DATA, then `files` in order, then the key=value words from `first` on
- * in order, then --threads. A word with a key name before its first = is key=value, any other a
- * file. */
+ * in order, then --threads and the trace. A word with a key name before its first = is key=value,
+ * any other a file. */
 bool tool_is_setting(const char *word);
 DDOME_MUST_CHECK ddome_status tool_new_config(ddome_error *error, ddome_config **config, tool *t,
                                               size_t first);
