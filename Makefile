@@ -46,7 +46,8 @@ endif
 
 NN = base arena hash fmath rng selftest os_$(OS) team_$(if $(THREADING),threads,alone) kernels_c \
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
-     pool act loss mixture graph ops param optim resnet mlp
+     pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \
+     variant_product variant_norm variant_loss variant_point
 DATA = dataset cifar synth batch json safetensors safetensors_write \
        partition partition_labels partition_dirichlet partition_file partition_check
 FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee common gate wire sample client server \

@@ -180,21 +180,6 @@ nn_value fl_trace_integers(const char *tensor, const uint32_t *values, size_t co
     return value;
 }
 
-static nn_digest hash_of(const nn_value *value)
-{
-    nn_sha256 sha;
-    nn_sha256_begin(&sha);
-    if (value->type == NN_VALUE_F32)
-        nn_sha256_floats(&sha, value->f32, value->count);
-    for (size_t i = 0; value->type == NN_VALUE_U32 && i < value->count; i++) {
-        unsigned char bytes[4];
-        for (int b = 0; b < 4; b++)
-            bytes[b] = (unsigned char)(value->u32[i] >> 8 * b & 0xffu);
-        nn_sha256_bytes(&sha, bytes, sizeof bytes);
-    }
-    return nn_sha256_end(&sha);
-}
-
 static void add_first(fl_text *text, const nn_value *value)
 {
     fl_text_add(text, "\"first\":[");
@@ -213,7 +198,7 @@ static void add_first(fl_text *text, const nn_value *value)
 
 static void add_value(fl_text *text, const nn_value *value)
 {
-    const nn_digest digest = hash_of(value);
+    const nn_digest digest = nn_value_hash(value);
     fl_text_add(text, "\"tensor\":\"%s\",\"dtype\":\"%s\",\"shape\":[", value->name,
                 value->type == NN_VALUE_U32 ? "U32" : "F32");
     for (size_t i = 0; i < value->rank; i++)

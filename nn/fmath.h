@@ -17,7 +17,7 @@ float nn_logf(float x);
 /* (float)(1.0 / sqrt((double)x)), which is correctly rounded for all 2^32 inputs. */
 float nn_rsqrtf(float x);
 
-/* Square root, correctly rounded (IEEE 754); of libm the project needs this one alone.
+/* Square root, correctly rounded (IEEE 754); of libm a run needs this one alone.
  */
 float nn_sqrtf(float x);
 

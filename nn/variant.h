@@ -11,29 +11,32 @@
 /* What can deviate; each has choices, 0 is always the rule of SPEC.md. The list and its words are
  * nn_deviation_table. */
 typedef enum nn_deviation {
-    NN_DEVIATE_ORDER,      /* of the products or addends of a sum */
+    NN_DEVIATE_ORDER,      /* of the products or addends of a block */
     NN_DEVIATE_BLOCKS,     /* of a sum */
-    NN_DEVIATE_ARITH,      /* the other profile of SPEC 2.5 */
-    NN_DEVIATE_AXES,       /* which index of a convolution's sum runs fastest */
+    NN_DEVIATE_ARITH,      /* where products fuse with sums (SPEC 2.5) */
+    NN_DEVIATE_AXES,       /* which index of a convolution's or group's sum runs fastest */
     NN_DEVIATE_WIDTH,      /* of the accumulator */
     NN_DEVIATE_SUBNORMALS, /* flushed to zero */
     NN_DEVIATE_PADDING,    /* taps outside the input */
-    NN_DEVIATE_ELEMENTARY, /* exp, log of the C library in binary32 */
+    NN_DEVIATE_ELEMENTARY, /* exp and log of the C library: the one kind whose bits depend on where
+                              it runs, so no vector's flags name it */
     NN_DEVIATE_RSQRT,
     NN_DEVIATE_MEAN,     /* sum / n, or times 1/n */
-    NN_DEVIATE_VARIANCE, /* running variance */
+    NN_DEVIATE_VARIANCE, /* which count divides it, how it is summed */
+    NN_DEVIATE_RUNNING,  /* how running statistics move */
     NN_DEVIATE_EPS,
     NN_DEVIATE_BIAS, /* of linear: added last or first */
     NN_DEVIATE_SOFTMAX,
     NN_DEVIATE_LOSS,
-    NN_DEVIATE_TIES,
+    NN_DEVIATE_TIES, /* among equals, and NaN */
+    NN_DEVIATE_RELU,
     NN_DEVIATE_MOMENTUM,
     NN_DEVIATE_DECAY,
     NN_DEVIATE_AVERAGE,
     NN_DEVIATE_COUNT
 } nn_deviation;
 
-enum { NN_DEVIATION_CHOICES = 8 };
+enum { NN_DEVIATION_CHOICES = 12 };
 
 typedef struct nn_deviation_entry {
     size_t choices;                            /* with the rule itself */
@@ -51,9 +54,14 @@ typedef struct nn_variant {
 /* Does nn_variant_run know the operation? */
 bool nn_variant_knows(const char *op);
 
+/* Can each deviation of the variant move an output of the operation? When not, the outputs are
+ * those of a variant without it, and need not be tried. */
+bool nn_variant_concerns(const char *op, const nn_variant *variant);
+
 /* The outputs of work->op for work->inputs, in the arena, in the order of SPEC 19.1.2. outputs of
  * `work` are not read. DDOME_ERR_DATA: an unknown operation, an input or attribute missing, of the
- * wrong type or shape, or without its elements; sizes are bounded by those of the inputs. */
+ * wrong type or shape, without its elements, or with an index out of range; an output of more than
+ * 2^26 elements. The time is that of the plainest loops. */
 DDOME_MUST_CHECK ddome_status nn_variant_run(ddome_error *error, nn_arena *arena,
                                              const nn_value **outputs, size_t *output_count,
                                              const nn_case *work, const nn_variant *variant);

@@ -49,6 +49,9 @@
     T(graph)                                                                                       \
     T(graph_memory)                                                                                \
     T(gradients)                                                                                   \
+    T(case)                                                                                        \
+    T(variant)                                                                                     \
+    T(variant_deviations)                                                                          \
     T(optim)                                                                                       \
     T(param)                                                                                       \
     T(mlp)                                                                                         \
