@@ -119,8 +119,9 @@ bench: $(BUILD)/bench ## speed: peak, layers, training steps, and PyTorch's when
 
 # Which python3: one that has torch, torchvision and safetensors; what it lacks is skipped
 PYTHON = python3
-interop: all ## model files between ddome, PyTorch, torchvision and the safetensors library; the .pth converter
+interop: all ## training steps against PyTorch's; model files to and from PyTorch, torchvision, safetensors
 	@$(PYTHON) tests/outside/interop.py ./ddome
+	@$(PYTHON) tests/outside/pytorch.py ./ddome
 
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
