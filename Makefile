@@ -48,10 +48,11 @@ NN = base arena hash fmath rng selftest os_$(OS) team_$(if $(THREADING),threads,
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \
      variant_product variant_norm variant_loss variant_point
-DATA = dataset cifar synth batch json safetensors safetensors_write \
+DATA = dataset cifar synth batch json safetensors safetensors_write vectors vectors_value \
        partition partition_labels partition_dirichlet partition_file partition_check
-FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee common gate wire sample client server \
-     crew eval metrics checkpoint rundir baselines record origin run finish plan plan_text entry
+FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee \
+     common gate wire sample client server crew eval metrics checkpoint rundir baselines \
+     record origin run finish plan plan_text entry
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
@@ -100,8 +101,22 @@ cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), some minutes
 	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/cifar10 PRESET=tools/presets/cifar10.toml \
 	    RATES="0.003 0.01" EVAL=exclude=tools/presets/cifar10_exclude.txt
 
-test: all $(BUILD)/tests/runner ## all tests that need only a compiler
+test: all $(BUILD)/tests/runner $(BUILD)/vectors ## all tests that need only a compiler
 	@sh tests/all.sh $(BUILD)
+
+# SPEC 19.2: every level of tests/vectors, and the answers of the real functions to vectors of others
+VECTOR_SOURCES = $(wildcard tools/vectors*.c)
+VECTOR_OBJECTS = $(VECTOR_SOURCES:%.c=$(BUILD)/%.o)
+$(BUILD)/vectors: $(VECTOR_OBJECTS) libddome.a
+	@echo "  $(CC) -o $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $(VECTOR_OBJECTS) libddome.a $(LDLIBS)
+
+vectors: $(BUILD)/vectors ## make tests/vectors anew; the last line is its root hash
+	@rm -f tests/vectors/[0-9]*.json tests/vectors/[0-9]*.safetensors tests/vectors/manifest.json
+	@$(BUILD)/vectors tests/vectors
+
+check-vectors: $(BUILD)/vectors ## does this build make tests/vectors byte for byte? (part of test)
+	@sh tests/vectors.sh $(BUILD)/vectors $(BUILD)/vectors-scratch
 
 # Not a test: speed on this machine, beside PyTorch when python3 has it
 BENCH_OBJECTS = $(BUILD)/tools/bench.o $(BUILD)/tools/bench_work.o $(BUILD)/tools/bench_kernels.o
@@ -119,9 +134,10 @@ bench: $(BUILD)/bench ## speed: peak, layers, training steps, and PyTorch's when
 
 # Which python3: one that has torch, torchvision and safetensors; what it lacks is skipped
 PYTHON = python3
-interop: all ## training steps against PyTorch's; model files to and from PyTorch, torchvision, safetensors
+interop: all $(BUILD)/vectors ## training steps and operations against PyTorch and ONNX; model files to and from their libraries
 	@$(PYTHON) tests/outside/interop.py ./ddome
 	@$(PYTHON) tests/outside/pytorch.py ./ddome
+	@$(PYTHON) tests/outside/onnx_nodes.py $(BUILD)/vectors
 
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
@@ -150,6 +166,6 @@ clean: ## remove what was built
 
 -include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d)
 
--include $(BENCH_OBJECTS:.o=.d)
+-include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d)
 
-.PHONY: all help bench interop exhaustive run cifar10 test check-all lint install clean always
+.PHONY: all help bench interop exhaustive run cifar10 test vectors check-vectors check-all lint install clean always

@@ -19,6 +19,7 @@
     T(safetensors)                                                                                 \
     T(safetensors_write)                                                                           \
     T(safetensors_vectors)                                                                         \
+    T(vectors)                                                                                     \
     T(text)                                                                                        \
     T(config)                                                                                      \
     T(config_decimal)                                                                              \
