@@ -378,12 +378,26 @@ ddome_status fl_config_check(ddome_error *error, fl_config *config)
     return status;
 }
 
+/* Is the key's value the default's, by their texts? */
+static bool at_default(fl_text *text, const fl_key *key, const fl_config *config)
+{
+    fl_config defaults;
+    fl_text now = {.arena = text->arena}, then = {.arena = text->arena};
+    fl_config_defaults(&defaults);
+    fl_key_write(&now, key, config, NULL);
+    fl_key_write(&then, key, &defaults, NULL);
+    text->failed = text->failed || now.failed || then.failed;
+    return !text->failed && strcmp(now.data, then.data) == 0;
+}
+
 void fl_config_write(fl_text *text, const fl_config *config, const fl_config_hashes *hashes)
 {
     size_t count;
     const fl_key *keys = fl_config_keys(&count);
     for (size_t i = 0; i < count; i++) {
-        if (!keys[i].bits && hashes != NULL)
+        if (hashes != NULL && !keys[i].bits)
+            continue;
+        if (hashes != NULL && fl_key_implied(&keys[i]) && at_default(text, &keys[i], config))
             continue;
         fl_text_add(text, "%s = ", keys[i].name);
         fl_key_write(text, &keys[i], config, hashes);

@@ -44,6 +44,9 @@ typedef enum fl_quotes { FL_BARE, FL_QUOTED, FL_EITHER } fl_quotes;
 /* All keys in the order of config.toml. */
 const fl_key *fl_config_keys(size_t *count);
 
+/* Does a hashed config.toml leave the key out when it is at its default? */
+bool fl_key_implied(const fl_key *key);
+
 /* The key with this name, or NULL; *nearest (if not NULL) is then the most similar name. */
 const fl_key *fl_config_find(const char *name, const char **nearest);
 
