@@ -56,8 +56,13 @@ FL = text config config_table config_value trace trace_file trace_tape trace_mod
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
-TOOLS = main options settings commands partition data report help progress output
+# What computes and prints nothing: the test runner links it, too
+PURE = compare_values compare_tolerances probe_tree probe_text probe_name
+TOOLS = main options settings commands partition data report help progress output compare \
+        compare_report compare_run compare_table compare_model compare_vectors compare_trace \
+        compare_trace_case trace_read compare_explain compare_causes probe $(PURE)
 TOOL_OBJECTS = $(TOOLS:%=$(BUILD)/tools/%.o)
+PURE_OBJECTS = $(PURE:%=$(BUILD)/tools/%.o)
 
 all: ddome libddome.a ## build ./ddome and libddome.a (default)
 
@@ -74,9 +79,9 @@ libddome.a: $(LIB_OBJECTS)
 	@echo "  $(AR) $@"
 	$(Q)$(AR) rcs $@ $(LIB_OBJECTS)
 
-$(BUILD)/tests/runner: $(TEST_OBJECTS) libddome.a
+$(BUILD)/tests/runner: $(TEST_OBJECTS) $(PURE_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) $(PURE_OBJECTS) libddome.a $(LDLIBS)
 
 $(foreach isa,$(KERNELS),$(eval $(BUILD)/nn/kernels_$(isa).o: CFLAGS += $(FLAGS_$(isa))))
 $(BUILD)/tests/guard.o: CFLAGS += $(if $(filter c99,$(OS)),-DTEST_GUARD_NONE)
@@ -101,7 +106,7 @@ cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), some minutes
 	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/cifar10 PRESET=tools/presets/cifar10.toml \
 	    RATES="0.003 0.01" EVAL=exclude=tools/presets/cifar10_exclude.txt
 
-test: all $(BUILD)/tests/runner $(BUILD)/vectors ## all tests that need only a compiler
+test: all $(BUILD)/tests/runner $(BUILD)/vectors $(BUILD)/deviate ## all tests that need only a compiler
 	@sh tests/all.sh $(BUILD)
 
 # SPEC 19.2: every level of tests/vectors, and the answers of the real functions to vectors of others
@@ -117,6 +122,11 @@ vectors: $(BUILD)/vectors ## make tests/vectors anew; the last line is its root 
 
 check-vectors: $(BUILD)/vectors ## does this build make tests/vectors byte for byte? (part of test)
 	@sh tests/vectors.sh $(BUILD)/vectors $(BUILD)/vectors-scratch
+
+# A program that deviates (SPEC 19.5), for the tests of `ddome compare --explain`
+$(BUILD)/deviate: $(BUILD)/tools/deviate.o libddome.a
+	@echo "  $(CC) -o $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $(BUILD)/tools/deviate.o libddome.a $(LDLIBS)
 
 # Not a test: speed on this machine, beside PyTorch when python3 has it
 BENCH_OBJECTS = $(BUILD)/tools/bench.o $(BUILD)/tools/bench_work.o $(BUILD)/tools/bench_kernels.o
@@ -166,6 +176,6 @@ clean: ## remove what was built
 
 -include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d)
 
--include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d)
+-include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d) $(BUILD)/tools/deviate.d
 
 .PHONY: all help bench interop exhaustive run cifar10 test vectors check-vectors check-all lint install clean always

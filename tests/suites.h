@@ -72,6 +72,8 @@
     T(round)                                                                                       \
     T(plan)                                                                                        \
     T(run)                                                                                         \
-    T(trace)
+    T(trace)                                                                                       \
+    T(compare)                                                                                     \
+    T(probe)
 
 #endif

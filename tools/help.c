@@ -54,6 +54,25 @@ static const tool_command commands[] = {
     {"report", NULL, 0, 1, SIZE_MAX, tool_report, "ddome report RUN...",
      "Prints accuracy, traffic, which expert serves which labels, and the root hashes.\n"
      "The last hash is the SHA-256 over the lines of the root hashes in the order given.\n"},
+    {"compare", NULL, TOOL_COMPARE, 2, 2, tool_compare,
+     "ddome compare A B [--explain] [--ulp N] [--relative X] [--tolerances FILE]",
+     "Where do two runs, models (safetensors), traces, or vectors and answers to them differ "
+     "first?\n"
+     "A is a folder or a file, B another of its kind. Exit 4 when they differ.\n"
+     "--explain does the first computation of a trace, or each vector, that differs again in the "
+     "ways\n"
+     "other programs do it and names those that give B's bits.\n"
+     "Floats are equal when their bits are, with --ulp N also up to that distance, with --relative "
+     "X\n"
+     "also when |a - b| <= X * max(|a|, |b|); --tolerances FILE: a line a level, see "
+     "tests/vectors/tolerances.txt.\n"},
+    {"probe", "write", 0, 1, 1, tool_probe_write, "ddome probe write FILE",
+     "Writes vectors of a matrix product whose answers reveal in which order a program adds.\n"},
+    {"probe", "read", 0, 2, 2, tool_probe_read, "ddome probe read FILE ANSWERS",
+     "Prints the order that the answers reveal as a tree, its name if it has one, and whether "
+     "products\n"
+     "are fused with sums. An answer is a file like FILE with what the program computed as "
+     "expected.\n"},
     {"selftest", NULL, 0, 0, 0, tool_selftest, "ddome selftest",
      "Do this platform and the kernels (DDOME_ISA names some) keep the specification? Exit 4 when "
      "not.\n"},

@@ -24,6 +24,10 @@ static const option options[] = {
     {"trace-rounds", TOOL_TRACE, true, NULL},
     {"quiet", TOOL_QUIET, false, NULL},
     {"json", 0, false, NULL},
+    {"explain", TOOL_COMPARE, false, NULL},
+    {"ulp", TOOL_COMPARE, true, NULL},
+    {"relative", TOOL_COMPARE, true, NULL},
+    {"tolerances", TOOL_COMPARE, true, NULL},
     {"help", 0, false, NULL},
 };
 
@@ -132,6 +136,18 @@ static void enter_trace(tool *t, const char *name, const char *value)
         t->trace_rounds = value;
 }
 
+static void enter_compare(tool *t, const char *name, const char *value)
+{
+    if (strcmp(name, "ulp") == 0)
+        t->ulp = value;
+    else if (strcmp(name, "relative") == 0)
+        t->relative = value;
+    else if (strcmp(name, "tolerances") == 0)
+        t->tolerances = value;
+    else
+        t->explain = true;
+}
+
 /* Enters an option whose value, if it takes one, stands in value. */
 static ddome_status enter(ddome_error *error, tool *t, const option *found, const char *value)
 {
@@ -149,6 +165,8 @@ static ddome_status enter(ddome_error *error, tool *t, const option *found, cons
         t->threads = value;
     else if (found->bit == TOOL_TRACE)
         enter_trace(t, found->name, value);
+    else if (found->bit == TOOL_COMPARE)
+        enter_compare(t, found->name, value);
     t->force = t->force || found->bit == TOOL_FORCE;
     t->quiet = t->quiet || found->bit == TOOL_QUIET;
     t->as_json = t->as_json || strcmp(found->name, "json") == 0;

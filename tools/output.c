@@ -71,24 +71,33 @@ void tool_megabytes(fl_text *text, uint64_t bytes)
     fl_text_add(text, "%" PRIu64 ".%02" PRIu64 " MB", bytes / 1000000, bytes % 1000000 / 10000);
 }
 
-/* SPEC 18.2.2, 18.2.3. */
+static void print_text(const tool *t)
+{
+    if (t->text.length != 0)
+        fwrite(t->text.data, 1, t->text.length, stdout);
+}
+
+/* A difference is a result as well: what was found stands beside the error. SPEC 18.2.2, 18.2.3. */
 static void print_failure(tool *t, const ddome_error *error, ddome_status status)
 {
     fprintf(stderr, "ddome: %s\n", error->text);
+    if (!t->as_json && t->results_stand)
+        print_text(t);
     if (!t->as_json)
         return;
     fl_text json = {.arena = &t->arena};
     tool_json_quoted(&json, error->text);
-    printf("{\"success\": false, \"status\": %d, \"error\": %s}\n", (int)status,
-           json.failed ? "\"out of memory\"" : json.data);
+    printf("{\"success\": false, \"status\": %d, \"error\": %s%s}\n", (int)status,
+           json.failed ? "\"out of memory\"" : json.data,
+           t->results_stand && t->json.data != NULL ? t->json.data : "");
 }
 
 static void print_success(const tool *t)
 {
     if (t->as_json)
         printf("{\"success\": true%s}\n", t->json.data == NULL ? "" : t->json.data);
-    else if (t->text.length != 0)
-        fwrite(t->text.data, 1, t->text.length, stdout);
+    else
+        print_text(t);
 }
 
 /* Once, at the end, so that a failing call prints no results (SPEC 18.2.1). */
@@ -97,6 +106,7 @@ ddome_status tool_finish(tool *t, const ddome_error *error, ddome_status status)
     ddome_error own = *error;
     if (status == DDOME_OK)
         status = fl_text_status(&own, t->as_json ? &t->json : &t->text);
+    t->results_stand = t->results_stand && !t->text.failed && !t->json.failed;
     if (status == DDOME_OK)
         print_success(t);
     else

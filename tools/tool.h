@@ -17,7 +17,9 @@ typedef struct tool {
     size_t word_count;
     const char *out, *seeds, *threads; /* NULL when not given */
     const char *trace, *trace_tensors, *trace_rounds;
-    bool force, quiet, as_json, help;
+    const char *ulp, *relative, *tolerances;
+    bool force, quiet, as_json, help, explain;
+    bool results_stand; /* text and json are printed although the status is a failure */
     nn_arena arena;
     fl_text text, json;
 } tool;
@@ -29,7 +31,8 @@ enum {
     TOOL_SEEDS = 8,
     TOOL_QUIET = 16,
     TOOL_THREADS = 32,
-    TOOL_TRACE = 64 /* --trace, --trace-tensors, --trace-rounds */
+    TOOL_TRACE = 64,   /* --trace, --trace-tensors, --trace-rounds */
+    TOOL_COMPARE = 128 /* --explain, --ulp, --relative, --tolerances */
 };
 
 struct tool_command {
@@ -44,7 +47,7 @@ struct tool_command {
 const char *tool_nearest_command(const char *word, const char *group);
 DDOME_MUST_CHECK ddome_status tool_parse(ddome_error *error, tool *t, int argc, char **argv);
 
-/* commands.c, data.c, partition.c, report.c, help.c: the commands */
+/* commands.c, data.c, partition.c, report.c, compare.c, probe.c, help.c: the commands */
 ddome_status tool_train(ddome_error *error, tool *t);
 ddome_status tool_pretrain(ddome_error *error, tool *t);
 ddome_status tool_eval(ddome_error *error, tool *t);
@@ -56,6 +59,9 @@ ddome_status tool_partition_describe(ddome_error *error, tool *t);
 ddome_status tool_data_check(ddome_error *error, tool *t);
 ddome_status tool_data_info(ddome_error *error, tool *t);
 ddome_status tool_report(ddome_error *error, tool *t);
+ddome_status tool_compare(ddome_error *error, tool *t);
+ddome_status tool_probe_write(ddome_error *error, tool *t);
+ddome_status tool_probe_read(ddome_error *error, tool *t);
 ddome_status tool_version(ddome_error *error, tool *t);
 ddome_status tool_help(ddome_error *error, tool *t);
 

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* Does a computation again with each deviation, then with each pair. SPEC 19.4.4.
+ *
+ * A pair is tried only where both of its deviations move the outputs by themselves: one that does
+ * not would only repeat the other's bits under a longer name. */
+#include "compare_explain.h"
+
+#include <string.h>
+
+enum { NAME_BYTES = 128 };
+
+/* Products a computation may have in all its pairs together: some seconds. */
+static const double pair_products = 5e8;
+
+static ddome_status list_singles(ddome_error *error, explain_call *call)
+{
+    nn_arena *arena = &call->t->arena;
+    nn_variant variant;
+    size_t deviations = 0, room = 0;
+    for (int i = 0; i < NN_DEVIATE_COUNT; i++)
+        room += nn_deviation_table[i].choices;
+    call->single = nn_arena_alloc(arena, room, sizeof *call->single);
+    call->name = nn_arena_alloc(arena, room, sizeof *call->name);
+    if (call->single == NULL || call->name == NULL)
+        return nn_arena_fail(error, arena, "variants");
+    while (nn_variant_next(&variant, &deviations) && deviations == 1 && call->singles < room) {
+        char name[NAME_BYTES];
+        nn_variant_text(name, sizeof name, &variant);
+        call->single[call->singles] = variant;
+        call->name[call->singles] = nn_arena_string(arena, name);
+        if (call->name[call->singles++] == NULL)
+            return nn_arena_fail(error, arena, "variants");
+    }
+    return DDOME_OK;
+}
+
+/* ---- one variant on one item ---- */
+
+static const nn_value *find_value(const nn_value *values, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(values[i].name, name) == 0)
+            return &values[i];
+    return NULL;
+}
+
+/* Elements of B's that the outputs do not have; a hash that is not theirs is SIZE_MAX. */
+static size_t gap(const nn_value *outputs, size_t count, const nn_value *got, size_t got_count)
+{
+    const compare_rule exact = {false, false, 0, 0.0};
+    size_t sum = 0;
+    for (size_t i = 0; i < got_count; i++) {
+        const nn_value *output = find_value(outputs, count, got[i].name);
+        if (output == NULL)
+            return SIZE_MAX;
+        const compare_result result = compare_values(output, &got[i], &exact);
+        if (result.verdict != COMPARE_SAME && result.verdict != COMPARE_ELEMENTS)
+            return SIZE_MAX;
+        sum += result.differing;
+    }
+    return got_count == 0 ? SIZE_MAX : sum;
+}
+
+/* *outputs NULL: the computation cannot be done again, which is not an error: a step of training
+ * has its vectors, too. */
+static ddome_status run(ddome_error *error, explain_call *call, const nn_value **outputs,
+                        size_t *count, const nn_case *work, const nn_variant *variant)
+{
+    ddome_error inner = {DDOME_OK, ""};
+    *outputs = NULL;
+    ddome_status status = nn_variant_run(&inner, &call->t->arena, outputs, count, work, variant);
+    if (status == DDOME_OK)
+        return DDOME_OK;
+    *outputs = NULL;
+    return status == DDOME_ERR_DATA ? DDOME_OK : nn_fail(error, status, "%s", inner.text);
+}
+
+/* ---- singles ---- */
+
+static ddome_status try_single(ddome_error *error, explain_call *call, explain_item *item,
+                               const nn_value *rules, size_t rule_count, size_t k)
+{
+    const nn_value *outputs;
+    size_t count = 0;
+    const nn_arena_mark mark = nn_arena_get_mark(&call->t->arena);
+    if (!nn_variant_concerns(item->work->op, &call->single[k]))
+        return DDOME_OK;
+    ddome_status status = run(error, call, &outputs, &count, item->work, &call->single[k]);
+    if (status == DDOME_OK && outputs != NULL) {
+        const size_t difference = gap(outputs, count, item->got, item->got_count);
+        item->by[k] = difference == 0;
+        item->moves[k] = gap(outputs, count, rules, rule_count) != 0;
+        if (item->moves[k] && difference < item->nearest_gap) {
+            item->nearest = k;
+            item->nearest_gap = difference;
+        }
+    }
+    nn_arena_rewind(&call->t->arena, mark);
+    return status;
+}
+
+static ddome_status try_singles(ddome_error *error, explain_call *call, explain_item *item)
+{
+    const nn_variant rules = {{0}};
+    const nn_value *outputs;
+    size_t count = 0;
+    const nn_arena_mark mark = nn_arena_get_mark(&call->t->arena);
+    ddome_status status = run(error, call, &outputs, &count, item->work, &rules);
+    item->able = status == DDOME_OK && outputs != NULL;
+    item->as_specified = item->able && gap(outputs, count, item->got, item->got_count) == 0;
+    for (size_t k = 0; item->able && status == DDOME_OK && k < call->singles; k++)
+        status = try_single(error, call, item, outputs, count, k);
+    nn_arena_rewind(&call->t->arena, mark);
+    return status;
+}
+
+static ddome_status try_item(ddome_error *error, explain_call *call, explain_item *item)
+{
+    nn_arena *arena = &call->t->arena;
+    item->nearest_gap = SIZE_MAX;
+    item->by = nn_arena_zero(arena, call->singles, sizeof *item->by);
+    item->moves = nn_arena_zero(arena, call->singles, sizeof *item->moves);
+    if (item->by == NULL || item->moves == NULL)
+        return nn_arena_fail(error, arena, "variants");
+    return nn_variant_knows(item->work->op) ? try_singles(error, call, item) : DDOME_OK;
+}
+
+bool explain_done(const explain_call *call, const explain_item *item)
+{
+    bool any = item->as_specified || item->pair_count != 0;
+    for (size_t k = 0; !any && k < call->singles; k++)
+        any = item->by[k];
+    return any;
+}
+
+/* ---- pairs ---- */
+
+/* The place of a variant's deviation `kind` among the singles. */
+static size_t place_of(const explain_call *call, const nn_variant *variant, int kind)
+{
+    for (size_t k = 0; k < call->singles; k++)
+        if (call->single[k].choice[kind] == variant->choice[kind])
+            return k;
+    return SIZE_MAX;
+}
+
+static bool worth_trying(const explain_call *call, const explain_item *item,
+                         const nn_variant *variant)
+{
+    for (int kind = 0; kind < NN_DEVIATE_COUNT; kind++) {
+        if (variant->choice[kind] == 0)
+            continue;
+        const size_t k = place_of(call, variant, kind);
+        if (k == SIZE_MAX || !item->moves[k])
+            return false;
+    }
+    return true;
+}
+
+/* About: each element of the largest input times a row of the largest of the others. */
+static double products_of(const nn_case *work)
+{
+    double most = 1.0, row = 1.0;
+    size_t largest = 0;
+    for (size_t i = 0; i < work->input_count; i++)
+        if (work->inputs[i].count > work->inputs[largest].count)
+            largest = i;
+    for (size_t i = 0; i < work->input_count; i++) {
+        const nn_value *value = &work->inputs[i];
+        const double count = (double)value->count;
+        const double rows = value->rank > 1 ? (double)value->shape[0] : count;
+        if (i == largest)
+            most = count + 1.0;
+        else if (count > row * rows && rows > 0.0)
+            row = count / rows;
+    }
+    return most * row;
+}
+
+/* Keeps a pair that gives B's bits, as far as there is room. */
+static ddome_status try_pair(ddome_error *error, explain_call *call, explain_item *item,
+                             const nn_variant *variant)
+{
+    const nn_value *outputs;
+    size_t count = 0;
+    const nn_arena_mark mark = nn_arena_get_mark(&call->t->arena);
+    ddome_status status = run(error, call, &outputs, &count, item->work, variant);
+    if (status == DDOME_OK && outputs != NULL && item->pair_count < EXPLAIN_PAIRS &&
+        gap(outputs, count, item->got, item->got_count) == 0)
+        item->pair[item->pair_count++] = *variant;
+    nn_arena_rewind(&call->t->arena, mark);
+    return status;
+}
+
+static ddome_status try_pairs(ddome_error *error, explain_call *call, explain_item *item)
+{
+    nn_variant variant;
+    size_t deviations = 0;
+    double tried = 0.0;
+    const double each = products_of(item->work);
+    ddome_status status = DDOME_OK;
+    while (status == DDOME_OK && tried < pair_products && nn_variant_next(&variant, &deviations))
+        if (deviations == 2 && worth_trying(call, item, &variant)) {
+            tried += each;
+            status = try_pair(error, call, item, &variant);
+        }
+    item->cut_short = tried >= pair_products;
+    return status;
+}
+
+/* The pairs of `from` on the others of its operation. */
+static ddome_status spread_pairs(ddome_error *error, explain_call *call, const explain_item *from)
+{
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; status == DDOME_OK && i < call->count; i++) {
+        explain_item *item = &call->item[i];
+        if (item == from || !item->able || explain_done(call, item) ||
+            strcmp(item->work->op, from->work->op) != 0)
+            continue;
+        for (size_t k = 0; status == DDOME_OK && k < from->pair_count; k++)
+            status = try_pair(error, call, item, &from->pair[k]);
+    }
+    return status;
+}
+
+/* The first of its operation that no single explains; only it is worth the time of all pairs. */
+static bool leads(const explain_call *call, const bool *left, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (left[i] && strcmp(call->item[i].work->op, call->item[index].work->op) == 0)
+            return false;
+    return left[index];
+}
+
+ddome_status explain_try(ddome_error *error, explain_call *call)
+{
+    nn_arena *arena = &call->t->arena;
+    bool *left = nn_arena_zero(arena, call->count, sizeof *left);
+    if (left == NULL)
+        return nn_arena_fail(error, arena, "variants");
+    ddome_status status = list_singles(error, call);
+    for (size_t i = 0; status == DDOME_OK && i < call->count; i++) {
+        status = try_item(error, call, &call->item[i]);
+        left[i] = call->item[i].able && !explain_done(call, &call->item[i]);
+    }
+    for (size_t i = 0; status == DDOME_OK && !call->singles_only && i < call->count; i++) {
+        if (!leads(call, left, i))
+            continue;
+        status = try_pairs(error, call, &call->item[i]);
+        if (status == DDOME_OK)
+            status = spread_pairs(error, call, &call->item[i]);
+    }
+    return status;
+}

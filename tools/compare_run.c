@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/* Two run directories: the first difference in the order in which a run computes. SPEC 17, 19.4.2.
+ */
+#include "compare_run.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "../fl/origin.h"
+#include "../nn/os.h"
+
+void run_found(run_pair *pair, const run_finding *finding)
+{
+    if (!pair->found)
+        pair->first = *finding;
+    pair->found = true;
+    if (finding->stage == RUN_SETTINGS)
+        return;
+    if (!pair->found_computed)
+        pair->computed = *finding;
+    pair->found_computed = true;
+}
+
+static ddome_status read_text(ddome_error *error, tool *t, char **text, const char *path)
+{
+    unsigned char *bytes;
+    size_t size;
+    ddome_status status = nn_os_read_file(error, &t->arena, &bytes, &size, path, DDOME_ERR_DATA);
+    if (status != DDOME_OK)
+        return status;
+    if (memchr(bytes, 0, size) != NULL)
+        return nn_fail(error, DDOME_ERR_DATA, "%.300s: expected text, found a NUL at byte %lu",
+                       path, (unsigned long)strlen((char *)bytes));
+    *text = (char *)bytes;
+    return DDOME_OK;
+}
+
+/* ---- files ---- */
+
+static run_part *add_part(run_pair *pair, const char *file, const char *unit, const char **a,
+                          const char **b)
+{
+    tool *t = pair->call->t;
+    *a = compare_path(t, pair->call->a, file);
+    *b = compare_path(t, pair->call->b, file);
+    run_part *part = &pair->part[pair->part_count++];
+    part->file = file;
+    part->unit = unit;
+    part->in_a = *a != NULL && nn_os_exists(*a);
+    part->in_b = *b != NULL && nn_os_exists(*b);
+    return part;
+}
+
+ddome_status run_open(ddome_error *error, run_pair *pair, run_part **part, const char *file,
+                      const char *unit, char **a, char **b)
+{
+    const char *path_a, *path_b;
+    *part = add_part(pair, file, unit, &path_a, &path_b);
+    if (path_a == NULL || path_b == NULL)
+        return nn_arena_fail(error, &pair->call->t->arena, "paths");
+    ddome_status status = DDOME_OK;
+    if ((*part)->in_a && (*part)->in_b) {
+        status = read_text(error, pair->call->t, a, path_a);
+        if (status == DDOME_OK)
+            status = read_text(error, pair->call->t, b, path_b);
+    }
+    return status;
+}
+
+/* ---- manifest.json ---- */
+
+/* What the members of SPEC 17.2.4 tell of, by the beginnings of their names. */
+static run_stage stage_of(const char *member)
+{
+    static const struct {
+        const char *beginning;
+        run_stage stage;
+    } rows[] = {
+        {"data", RUN_DATA},       {"train_", RUN_DATA},          {"test_", RUN_DATA},
+        {"pool_", RUN_PARTITION}, {"partition_", RUN_PARTITION}, {"dirichlet_", RUN_PARTITION},
+        {"common_", RUN_COMMON},  {"accuracy_", RUN_RESULTS},    {"bytes_", RUN_RESULTS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strncmp(member, rows[i].beginning, strlen(rows[i].beginning)) == 0)
+            return rows[i].stage;
+    return RUN_SETTINGS;
+}
+
+typedef struct manifests {
+    run_part *part;
+    const data_json_value *a, *b;
+} manifests;
+
+static ddome_status open_manifests(ddome_error *error, run_pair *pair, manifests *m)
+{
+    const char *a, *b;
+    nn_arena *arena = &pair->call->t->arena;
+    memset(m, 0, sizeof *m);
+    m->part = add_part(pair, "manifest.json", "members", &a, &b);
+    if (!m->part->in_a || !m->part->in_b)
+        return DDOME_OK;
+    ddome_status status = fl_manifest_read(error, arena, &m->a, a);
+    if (status == DDOME_OK)
+        status = fl_manifest_read(error, arena, &m->b, b);
+    return status;
+}
+
+static const char *member_text(const data_json_value *value)
+{
+    if (value->kind == DATA_JSON_BOOL)
+        return value->boolean ? "true" : "false";
+    return value->kind == DATA_JSON_STRING || value->kind == DATA_JSON_NUMBER ? value->text : "?";
+}
+
+static void manifest_stage(run_pair *pair, const manifests *m, run_stage stage)
+{
+    const data_json_value *a = m->a == NULL ? NULL : m->a->child;
+    for (; a != NULL; a = a->next) {
+        const data_json_value *b = data_json_member(m->b, a->name);
+        if (stage_of(a->name) != stage)
+            continue;
+        m->part->missing += b == NULL;
+        m->part->units += b != NULL;
+        if (b == NULL || strcmp(member_text(a), member_text(b)) == 0)
+            continue;
+        m->part->differing++;
+        run_finding found = {stage,          m->part->file,  NULL,         member_text(a),
+                             member_text(b), COMPARE_NO_ULP, RUN_NO_PLACE, RUN_NO_PLACE};
+        found.where = compare_format(pair->call->t, "member %s", a->name);
+        run_found(pair, &found);
+    }
+}
+
+/* ---- models ---- */
+
+static ddome_status compare_file(ddome_error *error, run_pair *pair, const char *file,
+                                 run_stage stage)
+{
+    const char *a, *b;
+    compare_model model;
+    run_part *part = add_part(pair, file, "tensors", &a, &b);
+    if (!part->in_a || !part->in_b)
+        return DDOME_OK;
+    ddome_status status = compare_model_files(error, pair->call, &model, a, b);
+    if (status != DDOME_OK)
+        return status;
+    part->units = model.tensors - model.missing;
+    part->differing = model.differing_count;
+    part->missing = model.missing;
+    part->extra = model.extra;
+    if (model.differing_count == 0)
+        return DDOME_OK;
+    if (!pair->found_computed)
+        pair->tensor = &model.differing[0];
+    run_finding found = {stage,        file,        model.differing[0].name,
+                         NULL,         NULL,        COMPARE_NO_ULP,
+                         RUN_NO_PLACE, RUN_NO_PLACE};
+    run_found(pair, &found);
+    return DDOME_OK;
+}
+
+static ddome_status compare_finals(ddome_error *error, run_pair *pair)
+{
+    tool *t = pair->call->t;
+    ddome_status status = compare_file(error, pair, "final/gate.safetensors", RUN_MODELS);
+    for (int i = 0; status == DDOME_OK && i < FL_MAX_EXPERTS; i++) {
+        const char *file = compare_format(t, "final/expert_%d.safetensors", i);
+        if (file == NULL)
+            return nn_arena_fail(error, &t->arena, "paths");
+        status = compare_file(error, pair, file, RUN_MODELS);
+        const run_part *last = &pair->part[pair->part_count - 1];
+        if (!last->in_a && !last->in_b)
+            break;
+    }
+    return status;
+}
+
+/* ---- all of a run ---- */
+
+static ddome_status compare_given(ddome_error *error, run_pair *pair, manifests *m)
+{
+    ddome_status status = run_config(error, pair);
+    if (status == DDOME_OK)
+        status = open_manifests(error, pair, m);
+    if (status != DDOME_OK)
+        return status;
+    manifest_stage(pair, m, RUN_SETTINGS);
+    manifest_stage(pair, m, RUN_DATA);
+    manifest_stage(pair, m, RUN_PARTITION);
+    status = run_table(error, pair, "partition.csv", RUN_PARTITION);
+    if (status == DDOME_OK)
+        status = compare_file(error, pair, "common.safetensors", RUN_COMMON);
+    if (status == DDOME_OK)
+        status = compare_file(error, pair, "final/common.safetensors", RUN_COMMON);
+    manifest_stage(pair, m, RUN_COMMON);
+    return status;
+}
+
+static ddome_status compare_all(ddome_error *error, run_pair *pair)
+{
+    static const char *const tables[] = {"metrics.csv", "clients.csv", "experts.csv", "comm.csv"};
+    manifests m;
+    ddome_status status = compare_given(error, pair, &m);
+    if (status == DDOME_OK)
+        status = run_rounds(error, pair);
+    for (size_t i = 0; status == DDOME_OK && i < 4; i++)
+        status = run_table(error, pair, tables[i], RUN_RESULTS);
+    if (status != DDOME_OK)
+        return status;
+    manifest_stage(pair, &m, RUN_RESULTS);
+    return compare_finals(error, pair);
+}
+
+/* ---- the report ---- */
+
+static void add_sides(tool *t, const run_finding *f)
+{
+    if (f->a != NULL) {
+        fl_text_add(&t->text, "    A        %s\n    B        %s\n", f->a, f->b);
+        tool_json_string(t, "a", f->a);
+        tool_json_string(t, "b", f->b);
+    }
+    if (f->ulp != COMPARE_NO_ULP) {
+        fl_text_add(&t->text, "    apart    %" PRIu64 " ULP\n", f->ulp);
+        tool_json_u64(t, "ulp", f->ulp);
+    }
+}
+
+static void add_finding(tool *t, const run_pair *pair, const run_finding *f, const char *what,
+                        const char *member)
+{
+    fl_text_add(&t->text, "%s: %s, %s\n", what, f->file, f->where);
+    fl_text_add(&t->json, ", \"%s\": {\"file\": \"%s\"", member, f->file);
+    tool_json_string(t, "where", f->where);
+    if (f->round != RUN_NO_PLACE)
+        tool_json_u64(t, "round", f->round);
+    if (f->client != RUN_NO_PLACE)
+        tool_json_u64(t, "client", f->client);
+    add_sides(t, f);
+    if (pair->tensor != NULL && f->stage != RUN_SETTINGS) {
+        compare_add_text(t, &pair->tensor->a, &pair->tensor->b, &pair->tensor->result);
+        compare_add_json(t, &pair->tensor->a, &pair->tensor->b, &pair->tensor->result);
+    }
+    if (f->stage == RUN_ROUND) {
+        fl_text_add(&t->text, "    later    %lu later rounds differ\n",
+                    (unsigned long)pair->later_rounds);
+        tool_json_u64(t, "later_rounds", pair->later_rounds);
+    }
+    fl_text_add(&t->text, "\n");
+    fl_text_add(&t->json, "}");
+}
+
+static void add_findings(tool *t, const run_pair *pair)
+{
+    add_finding(t, pair, &pair->first, "first difference", "first");
+    if (pair->first.stage == RUN_SETTINGS && pair->found_computed)
+        add_finding(t, pair, &pair->computed, "first computed difference", "first_computed");
+}
+
+static void add_trace_command(tool *t, const char *run, const char *side, uint64_t round,
+                              const char *pattern)
+{
+    fl_text_add(&t->text,
+                "    ddome train %s/config.toml --out DIR-%s --trace %s.trace --trace-rounds "
+                "%" PRIu64 "-%" PRIu64 " --trace-tensors '%s'\n",
+                run, side, side, round, round, pattern);
+}
+
+/* Where the cause of a difference in each stage can be seen. */
+static void add_next(tool *t, const run_pair *pair)
+{
+    static const char *const advice[RUN_STAGES] = {
+        "the runs were not asked for the same: give both the same keys",
+        "the records differ: `ddome data info` of both folders, and the keys data and exclude",
+        "`ddome partition write` with both config.toml shows the draws; then SPEC 4 and 8"};
+    const run_finding *f = &pair->first;
+    if (f->stage < RUN_COMMON) {
+        fl_text_add(&t->text, "\nnext: %s\n", advice[f->stage]);
+        return;
+    }
+    const uint64_t round = f->stage == RUN_COMMON ? 0 : f->round != RUN_NO_PLACE ? f->round : 1;
+    const char *pattern = compare_format(t, "r%" PRIu64 "/*", round);
+    if (f->client != RUN_NO_PLACE)
+        pattern = compare_format(t, "r%" PRIu64 "/c%" PRIu64 "/*", round, f->client);
+    if (pattern == NULL)
+        return;
+    fl_text_add(&t->text, "\nnext: trace round %" PRIu64 " on both sides and compare the traces\n",
+                round);
+    add_trace_command(t, pair->call->a, "A", round, pattern);
+    add_trace_command(t, pair->call->b, "B", round, pattern);
+    fl_text_add(&t->text, "    ddome compare A.trace B.trace --explain\n");
+    tool_json_string(t, "trace_tensors", pattern);
+    tool_json_u64(t, "trace_round", round);
+}
+
+static const char *state_of(const run_part *part)
+{
+    if (!part->in_a || !part->in_b)
+        return part->in_a ? "only in A" : "only in B";
+    return part->differing != 0 ? "differs" : "agrees";
+}
+
+static void add_part_lines(tool *t, const run_part *part)
+{
+    fl_text_add(&t->text, "%-9s %-28s", state_of(part), part->file);
+    if (part->in_a && part->in_b)
+        fl_text_add(&t->text, " %lu of %lu %s differ", (unsigned long)part->differing,
+                    (unsigned long)part->units, part->unit);
+    if (part->missing != 0)
+        fl_text_add(&t->text, ", %lu missing in B", (unsigned long)part->missing);
+    if (part->extra != 0)
+        fl_text_add(&t->text, ", %lu only in B", (unsigned long)part->extra);
+    fl_text_add(&t->text, "\n");
+}
+
+static void add_part_json(tool *t, const run_part *part, bool first)
+{
+    fl_text_add(&t->json, "%s{\"file\": \"%s\", \"state\": \"%s\"", first ? "" : ", ", part->file,
+                state_of(part));
+    tool_json_string(t, "unit", part->unit);
+    tool_json_u64(t, "compared", part->units);
+    tool_json_u64(t, "differing", part->differing);
+    tool_json_u64(t, "missing", part->missing);
+    tool_json_u64(t, "extra", part->extra);
+    fl_text_add(&t->json, "}");
+}
+
+static void add_parts(run_pair *pair)
+{
+    compare_call *call = pair->call;
+    bool first = true;
+    fl_text_add(&call->t->json, ", \"files\": [");
+    for (size_t i = 0; i < pair->part_count; i++) {
+        const run_part *part = &pair->part[i];
+        if (!part->in_a && !part->in_b)
+            continue;
+        add_part_lines(call->t, part);
+        add_part_json(call->t, part, first);
+        first = false;
+        call->compared += part->in_a && part->in_b;
+        call->differing += part->differing != 0;
+        call->missing += part->in_a && !part->in_b;
+    }
+    fl_text_add(&call->t->json, "]");
+}
+
+ddome_status compare_runs(ddome_error *error, compare_call *call)
+{
+    tool *t = call->t;
+    run_pair *pair = nn_arena_zero(&t->arena, 1, sizeof *pair);
+    if (pair == NULL)
+        return nn_arena_fail(error, &t->arena, "comparison");
+    pair->call = call;
+    ddome_status status = compare_all(error, pair);
+    if (status == DDOME_OK)
+        status = fl_text_status(error, &t->text); /* a place without its text */
+    if (status != DDOME_OK)
+        return status;
+    if (pair->found) {
+        call->first = compare_format(t, "%s, %s", pair->first.file, pair->first.where);
+        add_findings(t, pair);
+    }
+    add_parts(pair);
+    if (pair->found)
+        add_next(t, pair);
+    return DDOME_OK;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* The files of lines of two runs: config.toml, the tables, rounds.jsonl. SPEC 16.1.6, 17.2. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compare_run.h"
+
+/* ---- lines ---- */
+
+/* The line at *at without its end, and *at behind it; NULL behind the last. Cuts the text up. */
+static char *next_line(char **at)
+{
+    char *line = *at;
+    if (*line == '\0')
+        return NULL;
+    *at += strcspn(line, "\n");
+    if (**at == '\n')
+        *(*at)++ = '\0';
+    return line;
+}
+
+typedef struct line_pair {
+    run_pair *pair;
+    run_part *part;
+    size_t number; /* from 1 */
+    const char *header;
+    run_stage stage;
+} line_pair;
+
+typedef ddome_status take_lines_fn(ddome_error *error, line_pair *at, char *a, char *b);
+
+/* Calls `take` for the first pair of lines that differs and counts all of them. */
+static ddome_status walk(ddome_error *error, line_pair *at, char *a, char *b, take_lines_fn *take)
+{
+    ddome_status status = DDOME_OK;
+    char *x = next_line(&a), *y = next_line(&b);
+    at->header = x;
+    for (; status == DDOME_OK && x != NULL && y != NULL; x = next_line(&a), y = next_line(&b)) {
+        at->number++;
+        at->part->units++;
+        if (strcmp(x, y) != 0 && at->part->differing++ == 0)
+            status = take(error, at, x, y);
+    }
+    for (; x != NULL; x = next_line(&a))
+        at->part->missing++;
+    for (; y != NULL; y = next_line(&b))
+        at->part->extra++;
+    return status;
+}
+
+static ddome_status walk_file(ddome_error *error, run_pair *pair, const char *file, run_stage stage,
+                              take_lines_fn *take)
+{
+    char *a = NULL, *b = NULL;
+    line_pair at = {pair, NULL, 0, NULL, stage};
+    ddome_status status = run_open(error, pair, &at.part, file, "lines", &a, &b);
+    if (status == DDOME_OK && at.part->in_a && at.part->in_b)
+        status = walk(error, &at, a, b, take);
+    return status;
+}
+
+/* ---- config.toml ---- */
+
+static ddome_status take_setting(ddome_error *error, line_pair *at, char *a, char *b)
+{
+    (void)error;
+    tool *t = at->pair->call->t;
+    run_finding found = {RUN_SETTINGS,   at->part->file, NULL,        a, b,
+                         COMPARE_NO_ULP, RUN_NO_PLACE,   RUN_NO_PLACE};
+    found.where = compare_format(t, "line %lu, key %.*s", (unsigned long)at->number,
+                                 (int)strcspn(a, " ="), a);
+    run_found(at->pair, &found);
+    return DDOME_OK;
+}
+
+ddome_status run_config(ddome_error *error, run_pair *pair)
+{
+    return walk_file(error, pair, "config.toml", RUN_SETTINGS, take_setting);
+}
+
+/* ---- tables ---- */
+
+/* Length of the field at `line`. */
+static size_t field(const char *line)
+{
+    return strcspn(line, ",");
+}
+
+static const char *next_field(const char *line)
+{
+    line += field(line);
+    return *line == ',' ? line + 1 : line;
+}
+
+static bool same_field(const char *a, const char *b)
+{
+    return field(a) == field(b) && strncmp(a, b, field(a)) == 0;
+}
+
+static ddome_status take_row(ddome_error *error, line_pair *at, char *a, char *b)
+{
+    (void)error;
+    tool *t = at->pair->call->t;
+    const char *x = a, *y = b, *name = at->header;
+    size_t column = 1;
+    while (same_field(x, y) && (*x != '\0' || *y != '\0')) {
+        x = next_field(x);
+        y = next_field(y);
+        name = next_field(name);
+        column++;
+    }
+    run_finding found = {at->stage, at->part->file, NULL,         NULL,
+                         NULL,      COMPARE_NO_ULP, RUN_NO_PLACE, RUN_NO_PLACE};
+    if (at->stage == RUN_RESULTS && strspn(a, "0123456789") == field(a))
+        sscanf(a, "%" SCNu64, &found.round);
+    found.where = compare_format(t, "line %lu, column %lu (%.*s)", (unsigned long)at->number,
+                                 (unsigned long)column, (int)field(name), name);
+    found.a = compare_format(t, "%.*s", (int)field(x), x);
+    found.b = compare_format(t, "%.*s", (int)field(y), y);
+    run_found(at->pair, &found);
+    return DDOME_OK;
+}
+
+ddome_status run_table(ddome_error *error, run_pair *pair, const char *file, run_stage stage)
+{
+    return walk_file(error, pair, file, stage, take_row);
+}
+
+/* ---- rounds.jsonl ---- */
+
+static bool same_json(const data_json_value *a, const data_json_value *b)
+{
+    if (a == NULL || b == NULL || a->kind != b->kind || a->length != b->length)
+        return a == b;
+    if (a->kind == DATA_JSON_NUMBER || a->kind == DATA_JSON_STRING)
+        return memcmp(a->text, b->text, a->length) == 0;
+    a = a->child;
+    b = b->child;
+    while (a != NULL && b != NULL && same_json(a, b)) {
+        a = a->next;
+        b = b->next;
+    }
+    return a == NULL && b == NULL;
+}
+
+/* Numbers, texts, and lists of them as they stand in a line. */
+static const char *json_text(tool *t, const data_json_value *value)
+{
+    if (value == NULL)
+        return "nothing";
+    if (value->kind == DATA_JSON_NUMBER || value->kind == DATA_JSON_STRING)
+        return value->text;
+    fl_text list = {.arena = &t->arena};
+    fl_text_add(&list, "[");
+    for (const data_json_value *at = value->child; at != NULL; at = at->next)
+        fl_text_add(&list, "%s%s", at == value->child ? "" : ",", json_text(t, at));
+    fl_text_add(&list, "]");
+    return list.failed ? "" : list.data;
+}
+
+static const data_json_value *element(const data_json_value *list, size_t index)
+{
+    const data_json_value *at = list == NULL ? NULL : list->child;
+    for (; at != NULL && index != 0; index--)
+        at = at->next;
+    return at;
+}
+
+/* The loss of SPEC 17.2.3: 8 digits of a pattern. */
+static bool pattern_of(uint32_t *bits, const data_json_value *value)
+{
+    if (value == NULL || value->kind != DATA_JSON_STRING || value->length != 8 ||
+        strspn(value->text, "0123456789abcdef") != 8)
+        return false;
+    sscanf(value->text, "%" SCNx32, bits);
+    return true;
+}
+
+static const char *loss_text(tool *t, uint32_t bits)
+{
+    return compare_format(t, "%08" PRIx32 "  %.9g", bits, (double)nn_float_from_bits(bits));
+}
+
+/* Names whose it is: one participant a place in `chosen` and `loss`, one expert in `experts`. */
+static void name_place(tool *t, run_finding *found, const data_json_value *round, const char *name,
+                       size_t index, size_t number)
+{
+    const data_json_value *who = element(data_json_member(round, "participants"), index);
+    const bool of_client = strcmp(name, "chosen") == 0 || strcmp(name, "loss") == 0;
+    if (of_client && who != NULL && data_json_u64(&found->client, who))
+        found->where = compare_format(t, "line %lu (round %" PRIu64 "), %s of client %" PRIu64,
+                                      (unsigned long)number, found->round, name, found->client);
+    else
+        found->where =
+            compare_format(t, "line %lu (round %" PRIu64 "), %s, place %lu", (unsigned long)number,
+                           found->round, name, (unsigned long)index);
+}
+
+static void find_element(line_pair *at, run_finding *found, const data_json_value *round,
+                         const data_json_value *a, const data_json_value *b)
+{
+    tool *t = at->pair->call->t;
+    uint32_t x, y;
+    size_t index = 0;
+    const data_json_value *p = a, *q = b;
+    if (a->kind == DATA_JSON_ARRAY && b != NULL && b->kind == DATA_JSON_ARRAY) {
+        for (p = a->child, q = b->child; p != NULL && q != NULL && same_json(p, q); index++) {
+            p = p->next;
+            q = q->next;
+        }
+        name_place(t, found, round, a->name, index, at->number);
+    } else
+        found->where = compare_format(t, "line %lu (round %" PRIu64 "), %s",
+                                      (unsigned long)at->number, found->round, a->name);
+    found->a = json_text(t, p);
+    found->b = json_text(t, q);
+    if (strcmp(a->name, "loss") == 0 && pattern_of(&x, p) && pattern_of(&y, q)) {
+        found->a = loss_text(t, x);
+        found->b = loss_text(t, y);
+        found->ulp = compare_ulp32(x, y);
+    }
+}
+
+static ddome_status parse_round(ddome_error *error, line_pair *at, const data_json_value **out,
+                                const char *side, const char *line)
+{
+    ddome_error inner = {DDOME_OK, ""};
+    ddome_status status =
+        data_json_parse(&inner, &at->pair->call->t->arena, out, line, strlen(line));
+    if (status != DDOME_OK)
+        return nn_fail(error, status, "%.200s/%s:%lu: %.200s", side, at->part->file,
+                       (unsigned long)at->number, inner.text);
+    if ((*out)->kind != DATA_JSON_OBJECT)
+        return nn_fail(error, DDOME_ERR_DATA, "%.200s/%s:%lu: expected one object", side,
+                       at->part->file, (unsigned long)at->number);
+    return DDOME_OK;
+}
+
+static ddome_status take_round(ddome_error *error, line_pair *at, char *a, char *b)
+{
+    const data_json_value *x, *y, *member;
+    run_finding found = {RUN_ROUND, at->part->file, NULL,       a,
+                         b,         COMPARE_NO_ULP, at->number, RUN_NO_PLACE};
+    ddome_status status = parse_round(error, at, &x, at->pair->call->a, a);
+    if (status == DDOME_OK)
+        status = parse_round(error, at, &y, at->pair->call->b, b);
+    if (status != DDOME_OK)
+        return status;
+    const data_json_value *number = data_json_member(x, "round");
+    if (number != NULL && !data_json_u64(&found.round, number))
+        found.round = at->number;
+    found.where = compare_format(at->pair->call->t, "line %lu", (unsigned long)at->number);
+    for (member = x->child; member != NULL; member = member->next)
+        if (!same_json(member, data_json_member(y, member->name)))
+            break;
+    if (member != NULL)
+        find_element(at, &found, x, member, data_json_member(y, member->name));
+    run_found(at->pair, &found);
+    return DDOME_OK;
+}
+
+ddome_status run_rounds(ddome_error *error, run_pair *pair)
+{
+    ddome_status status = walk_file(error, pair, "rounds.jsonl", RUN_ROUND, take_round);
+    if (status == DDOME_OK && pair->part[pair->part_count - 1].differing != 0)
+        pair->later_rounds = pair->part[pair->part_count - 1].differing - 1;
+    return status;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* Vectors against answers: a level file or the folder of them. SPEC 19.2, 19.4. */
+#include <string.h>
+
+#include "../data/vectors.h"
+#include "../nn/os.h"
+#include "compare_explain.h"
+
+typedef struct vector_level {
+    const char *name, *a, *b; /* level; paths; b NULL: no answers */
+    data_vectors vectors, answers;
+    size_t differing, missing, compared;
+} vector_level;
+
+/* A vector of A and its answer. */
+typedef struct vector_pair {
+    const vector_level *level;
+    const data_vector *vector, *answer; /* NULL: missing */
+    size_t compared, differing;         /* values */
+    const nn_value *a, *b;              /* the first that differs */
+    compare_result result;
+} vector_pair;
+
+typedef struct vector_set {
+    compare_call *call;
+    vector_level *level;
+    size_t levels;
+    vector_pair *pair;
+    size_t pairs;
+} vector_set;
+
+/* ---- which files ---- */
+
+/* manifest.json and the schema stand in the list or not: neither holds vectors. */
+static bool is_level(const char *name)
+{
+    const size_t length = strlen(name);
+    return length > 5 && strcmp(name + length - 5, ".json") == 0 &&
+           strcmp(name, "schema.json") != 0 && strcmp(name, "manifest.json") != 0;
+}
+
+static ddome_status refuse_manifest(ddome_error *error, const char *path)
+{
+    return nn_fail(error, DDOME_ERR_DATA,
+                   "%.300s: expected \"files\", a list of objects with a name each (SPEC 19.2.3)",
+                   path);
+}
+
+/* A name that leads out of the folder is as bad as none. */
+static const char *file_name(const data_json_value *file)
+{
+    const data_json_value *name =
+        file->kind == DATA_JSON_OBJECT ? data_json_member(file, "name") : NULL;
+    const bool plain = name != NULL && name->kind == DATA_JSON_STRING &&
+                       strlen(name->text) == name->length && name->text[0] != '.' &&
+                       strpbrk(name->text, "/\\") == NULL;
+    return plain ? name->text : NULL;
+}
+
+static ddome_status add_level(ddome_error *error, vector_set *set, const char *name, bool b_folder)
+{
+    compare_call *call = set->call;
+    vector_level *level = &set->level[set->levels++];
+    level->a = compare_path(call->t, call->a, name);
+    level->b = b_folder ? compare_path(call->t, call->b, name) : call->b;
+    if (level->a == NULL || level->b == NULL)
+        return nn_arena_fail(error, &call->t->arena, "paths");
+    if (!nn_os_exists(level->b))
+        level->b = NULL;
+    return DDOME_OK;
+}
+
+static ddome_status list_folder(ddome_error *error, vector_set *set, bool b_folder)
+{
+    compare_call *call = set->call;
+    nn_arena *arena = &call->t->arena;
+    const char *path = compare_path(call->t, call->a, "manifest.json");
+    unsigned char *bytes;
+    size_t size;
+    const data_json_value *manifest = NULL;
+    ddome_error inner = {DDOME_OK, ""};
+    if (path == NULL)
+        return nn_arena_fail(error, arena, "paths");
+    ddome_status status = nn_os_read_file(error, arena, &bytes, &size, path, DDOME_ERR_DATA);
+    if (status == DDOME_OK &&
+        data_json_parse(&inner, arena, &manifest, (const char *)bytes, size) != DDOME_OK)
+        status = nn_fail(error, inner.status, "%.200s: %.250s", path, inner.text);
+    if (status != DDOME_OK)
+        return status;
+    const data_json_value *files =
+        manifest->kind == DATA_JSON_OBJECT ? data_json_member(manifest, "files") : NULL;
+    if (files == NULL || files->kind != DATA_JSON_ARRAY)
+        return refuse_manifest(error, path);
+    set->level = nn_arena_zero(arena, files->length, sizeof *set->level);
+    if (set->level == NULL)
+        return nn_arena_fail(error, arena, "levels");
+    for (const data_json_value *at = files->child; status == DDOME_OK && at != NULL;
+         at = at->next) {
+        const char *name = file_name(at);
+        if (name == NULL)
+            status = refuse_manifest(error, path);
+        else if (is_level(name))
+            status = add_level(error, set, name, b_folder);
+    }
+    return status;
+}
+
+static ddome_status list_files(ddome_error *error, vector_set *set, bool a_folder, bool b_folder)
+{
+    compare_call *call = set->call;
+    if (a_folder)
+        return list_folder(error, set, b_folder);
+    set->level = nn_arena_zero(&call->t->arena, 1, sizeof *set->level);
+    if (set->level == NULL)
+        return nn_arena_fail(error, &call->t->arena, "levels");
+    const char *slash = strrchr(call->a, '/');
+    const char *name = slash == NULL ? call->a : slash + 1;
+    set->levels = 1;
+    set->level[0].a = call->a;
+    set->level[0].b = b_folder ? compare_path(call->t, call->b, name) : call->b;
+    if (set->level[0].b != NULL && !nn_os_exists(set->level[0].b))
+        set->level[0].b = NULL;
+    return DDOME_OK;
+}
+
+/* One file of answers to all levels is read once. */
+static ddome_status read_level(ddome_error *error, vector_set *set, size_t i)
+{
+    vector_level *level = &set->level[i];
+    nn_arena *arena = &set->call->t->arena;
+    ddome_status status = data_vectors_read(error, arena, &level->vectors, level->a);
+    level->name = level->vectors.level;
+    if (status != DDOME_OK || level->b == NULL)
+        return status;
+    if (i != 0 && level->b == set->level[0].b) {
+        level->answers = set->level[0].answers;
+        return DDOME_OK;
+    }
+    return data_vectors_read(error, arena, &level->answers, level->b);
+}
+
+/* ---- one vector ---- */
+
+static void compare_pair(const compare_call *call, vector_pair *pair)
+{
+    const compare_rule rule = compare_rule_of(&call->tolerances, pair->level->name);
+    const nn_case *work = &pair->vector->work;
+    for (size_t i = 0; pair->answer != NULL && i < work->output_count; i++) {
+        const nn_value *a = &work->outputs[i];
+        const nn_value *b = nn_case_output(&pair->answer->work, a->name);
+        if (b == NULL)
+            continue;
+        const compare_result result = compare_values(a, b, &rule);
+        pair->compared++;
+        if (result.verdict == COMPARE_SAME || pair->differing++ != 0)
+            continue;
+        pair->a = a;
+        pair->b = b;
+        pair->result = result;
+    }
+    if (pair->compared == 0)
+        pair->answer = NULL;
+}
+
+static compare_name *index_answers(nn_arena *arena, const data_vectors *answers)
+{
+    compare_name *names = nn_arena_alloc(arena, answers->count, sizeof *names);
+    for (size_t i = 0; names != NULL && i < answers->count; i++) {
+        names[i].name = answers->vector[i].id;
+        names[i].position = i;
+    }
+    if (names != NULL)
+        (void)compare_names_sort(names, answers->count); /* the reader refuses equal ids */
+    return names;
+}
+
+static ddome_status pair_level(ddome_error *error, vector_set *set, vector_level *level)
+{
+    const compare_name *names = index_answers(&set->call->t->arena, &level->answers);
+    if (names == NULL)
+        return nn_arena_fail(error, &set->call->t->arena, "answers");
+    for (size_t i = 0; i < level->vectors.count; i++) {
+        vector_pair *pair = &set->pair[set->pairs++];
+        pair->level = level;
+        pair->vector = &level->vectors.vector[i];
+        const size_t at = compare_names_find(names, level->answers.count, pair->vector->id);
+        if (at != SIZE_MAX)
+            pair->answer = &level->answers.vector[at];
+        compare_pair(set->call, pair);
+        level->missing += pair->answer == NULL;
+        level->compared += pair->answer != NULL;
+        level->differing += pair->differing != 0;
+    }
+    return DDOME_OK;
+}
+
+static ddome_status pair_all(ddome_error *error, vector_set *set)
+{
+    size_t count = 0;
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; status == DDOME_OK && i < set->levels; i++) {
+        status = read_level(error, set, i);
+        count += status == DDOME_OK ? set->level[i].vectors.count : 0;
+    }
+    if (status != DDOME_OK)
+        return status;
+    set->pair = nn_arena_zero(&set->call->t->arena, count, sizeof *set->pair);
+    if (set->pair == NULL)
+        return nn_arena_fail(error, &set->call->t->arena, "vectors");
+    for (size_t i = 0; status == DDOME_OK && i < set->levels; i++)
+        status = pair_level(error, set, &set->level[i]);
+    return status;
+}
+
+/* ---- the report ---- */
+
+static void add_pair_json(tool *t, const vector_pair *pair, bool first)
+{
+    const char *state = pair->answer == NULL ? "missing" : pair->differing != 0 ? "differs" : "ok";
+    fl_text_add(&t->json, "%s{\"id\": ", first ? "" : ", ");
+    tool_json_quoted(&t->json, pair->vector->id);
+    tool_json_string(t, "level", pair->level->name);
+    tool_json_string(t, "op", pair->vector->work.op);
+    tool_json_string(t, "state", state);
+    if (pair->differing != 0) {
+        const compare_array a = compare_array_of(pair->a), b = compare_array_of(pair->b);
+        tool_json_u64(t, "values", pair->compared);
+        tool_json_u64(t, "differing_values", pair->differing);
+        tool_json_string(t, "name", pair->a->name);
+        compare_add_json(t, &a, &b, &pair->result);
+    }
+    fl_text_add(&t->json, "}");
+}
+
+static void add_first(tool *t, const vector_pair *pair)
+{
+    const compare_array a = compare_array_of(pair->a), b = compare_array_of(pair->b);
+    fl_text_add(&t->text, "first difference: vector %s, %s of %s (SPEC %s), %s\n", pair->vector->id,
+                pair->a->name, pair->vector->work.op, pair->vector->clause, a.dtype);
+    compare_add_text(t, &a, &b, &pair->result);
+    fl_text_add(&t->text, "\n");
+}
+
+static void add_pair_line(tool *t, const vector_pair *pair)
+{
+    const compare_array a = compare_array_of(pair->a), b = compare_array_of(pair->b);
+    fl_text_add(&t->text, "differs  %s: %s: ", pair->vector->id, pair->a->name);
+    compare_add_line(t, &a, &b, &pair->result);
+    if (pair->differing > 1)
+        fl_text_add(&t->text, "; %lu values more", (unsigned long)pair->differing - 1);
+    fl_text_add(&t->text, "\n");
+}
+
+static void add_levels(tool *t, const vector_set *set)
+{
+    fl_text_add(&t->text, "%-20s %9s %9s %9s\n", "level", "ok", "differ", "missing");
+    for (size_t i = 0; i < set->levels; i++) {
+        const vector_level *level = &set->level[i];
+        fl_text_add(&t->text, "%-20s %9lu %9lu %9lu\n", level->name,
+                    (unsigned long)(level->compared - level->differing),
+                    (unsigned long)level->differing, (unsigned long)level->missing);
+    }
+}
+
+static void add_report(vector_set *set)
+{
+    compare_call *call = set->call;
+    tool *t = call->t;
+    fl_text_add(&t->json, ", \"vectors\": [");
+    for (size_t i = 0; i < set->pairs; i++) {
+        const vector_pair *pair = &set->pair[i];
+        add_pair_json(t, pair, i == 0);
+        call->compared += pair->answer != NULL;
+        call->missing += pair->answer == NULL;
+        if (pair->differing == 0)
+            continue;
+        if (call->differing++ == 0) {
+            add_first(t, pair);
+            call->first = compare_format(t, "vector %s, %s", pair->vector->id, pair->a->name);
+        }
+        add_pair_line(t, pair);
+    }
+    fl_text_add(&t->json, "]");
+    fl_text_add(&t->text, "%s", call->differing != 0 ? "\n" : "");
+    add_levels(t, set);
+}
+
+/* ---- --explain ---- */
+
+static void fill_explain(const vector_set *set, explain_call *explain, explain_agreeing *agreeing)
+{
+    for (size_t i = 0; i < set->pairs; i++) {
+        const vector_pair *pair = &set->pair[i];
+        if (pair->answer == NULL)
+            continue;
+        if (pair->differing == 0) {
+            const explain_agreeing one = {pair->vector->work.op, pair->vector->flags,
+                                          pair->vector->flag_count};
+            agreeing[explain->agreeing_count++] = one;
+            continue;
+        }
+        explain_item *item = &explain->item[explain->count++];
+        item->id = pair->vector->id;
+        item->work = &pair->vector->work;
+        item->got = pair->answer->work.outputs;
+        item->got_count = pair->answer->work.output_count;
+    }
+}
+
+static ddome_status explain(ddome_error *error, const vector_set *set)
+{
+    nn_arena *arena = &set->call->t->arena;
+    explain_call explain = {.t = set->call->t, .noun = "vector"};
+    explain_agreeing *agreeing = nn_arena_zero(arena, set->pairs, sizeof *agreeing);
+    explain.item = nn_arena_zero(arena, set->pairs, sizeof *explain.item);
+    if (agreeing == NULL || explain.item == NULL)
+        return nn_arena_fail(error, arena, "variants");
+    fill_explain(set, &explain, agreeing);
+    explain.agreeing = agreeing;
+    ddome_status status = explain_try(error, &explain);
+    return status == DDOME_OK ? explain_report(error, &explain) : status;
+}
+
+ddome_status compare_vectors(ddome_error *error, compare_call *call, bool a_folder, bool b_folder)
+{
+    vector_set set = {call, NULL, 0, NULL, 0};
+    ddome_status status = list_files(error, &set, a_folder, b_folder);
+    if (status == DDOME_OK)
+        status = pair_all(error, &set);
+    if (status != DDOME_OK)
+        return status;
+    add_report(&set);
+    return call->explain && call->differing != 0 ? explain(error, &set) : DDOME_OK;
+}
