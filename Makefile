@@ -149,6 +149,9 @@ interop: all $(BUILD)/vectors ## training steps and operations against PyTorch a
 	@$(PYTHON) tests/outside/pytorch.py ./ddome
 	@$(PYTHON) tests/outside/onnx_nodes.py $(BUILD)/vectors
 
+check-port: all ## the port in Python and numpy: three rounds, all vectors, wrong ports and their causes
+	@$(PYTHON) tests/port.py $(CURDIR)/ddome tests/vectors
+
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
 
@@ -178,4 +181,4 @@ clean: ## remove what was built
 
 -include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d) $(BUILD)/tools/deviate.d
 
-.PHONY: all help bench interop exhaustive run cifar10 test vectors check-vectors check-all lint install clean always
+.PHONY: all help bench interop check-port exhaustive run cifar10 test vectors check-vectors check-all lint install clean always

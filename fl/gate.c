@@ -47,19 +47,23 @@ ddome_status fl_gate_score(ddome_error *error, nn_arena *scratch, float *score, 
     return DDOME_OK;
 }
 
-/* How many experts come before `expert` when ordered by score, then by index (SPEC 10.2). */
-static size_t rank_of(const float *score, size_t experts, size_t expert)
+/* SPEC 2.7 over the experts not taken yet, of which there is one. */
+static size_t largest_left(const float *score, const bool *taken, size_t experts)
 {
-    size_t rank = 0;
+    size_t best = experts;
     for (size_t i = 0; i < experts; i++)
-        rank += score[i] > score[expert] || (score[i] == score[expert] && i < expert);
-    return rank;
+        if (!taken[i] && (best == experts || score[i] > score[best]))
+            best = i;
+    return best;
 }
 
+/* SPEC 10.2. */
 void fl_gate_top_k(uint32_t *chosen, const float *score, size_t experts, size_t k)
 {
-    size_t taken = 0;
-    for (size_t expert = 0; expert < experts && taken < k; expert++)
-        if (rank_of(score, experts, expert) < k)
-            chosen[taken++] = (uint32_t)expert;
+    bool taken[NN_MAX_EXPERTS] = {false};
+    for (size_t i = 0; i < k; i++)
+        taken[largest_left(score, taken, experts)] = true;
+    for (size_t i = 0; i < experts; i++)
+        if (taken[i])
+            *chosen++ = (uint32_t)i;
 }

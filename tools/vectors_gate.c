@@ -40,7 +40,8 @@ static void choices(vectors_maker *m)
                           ties[] = {0x3e800000, 0x3e000000, 0x3e800000, 0x3e000000, 0x3e800000},
                           equal[] = {0x3e800000, 0x3e800000, 0x3e800000, 0x3e800000},
                           zeros[] = {0x80000000, 0x00000000, 0x80000000, 0x00000001},
-                          near[] = {0x3e800000, 0x3e800001, 0x3e7fffff, 0x3e800000};
+                          near[] = {0x3e800000, 0x3e800001, 0x3e7fffff, 0x3e800000},
+                          nan[] = {0x3e800000, 0x7fc00000, 0x3f000000, 0x3e800000};
     top_k(m, "two_of_five", "the two largest, written ascending", plain, 5, 2);
     top_k(m, "ties", "three equal for two places: the lower indices", ties, 5, 2);
     top_k(m, "ties_behind", "two equal for the last place", ties, 5, 4);
@@ -48,6 +49,7 @@ static void choices(vectors_maker *m)
     top_k(m, "all", "as many as there are", plain, 5, 5);
     top_k(m, "zeros", "-0 and +0 are equal, 2^-149 is more", zeros, 4, 2);
     top_k(m, "near", "scores one unit in the last place apart", near, 4, 2);
+    top_k(m, "nan", "a NaN that is the first of those left stays", nan, 4, 3);
 }
 
 static void argmax(vectors_maker *m)
@@ -98,6 +100,27 @@ static void average_special(vectors_maker *m)
     vectors_op_add(m, &c, &about);
 }
 
+/* Copies whose sum depends on their order, and a mean halfway between two floats that a product
+ * with 1/98 misses. */
+static void average_exact(vectors_maker *m)
+{
+    static const uint32_t large[] = {0x5d800000, 0xdd800000, 0x3f800000}, one[] = {1, 1, 1};
+    static const uint32_t close[] = {0x3fc00001, 0x3fc00002}, half[] = {49, 49};
+    vectors_case order = vectors_begin("average"), middle = vectors_begin("average");
+    const vectors_about first = {"average.order", "11.5", "2^60, -2^60, 1: ascending client id",
+                                 false};
+    const vectors_about second = {"average.middle", "11.5",
+                                  "a tie that 1/98 in place of / 98 does not see", false};
+    vectors_attribute_set(&order, "uniform", 0);
+    vectors_f32(m, &order.inputs, "copies", vectors_2(3, 1), vectors_bits(m, large, 3));
+    vectors_u32(m, &order.inputs, "samples", vectors_1(3), one);
+    vectors_op_add(m, &order, &first);
+    vectors_attribute_set(&middle, "uniform", 0);
+    vectors_f32(m, &middle.inputs, "copies", vectors_2(2, 1), vectors_bits(m, close, 2));
+    vectors_u32(m, &middle.inputs, "samples", vectors_1(2), half);
+    vectors_op_add(m, &middle, &second);
+}
+
 static void averages(vectors_maker *m)
 {
     static const uint32_t samples[] = {24, 17, 1, 300, 9, 24, 7};
@@ -107,6 +130,7 @@ static void averages(vectors_maker *m)
     average(m, "one", "one copy of 17 samples stays what it was", false, samples + 1, 1, 20);
     average(m, "one_sample", "a client with one sample among others", false, samples + 1, 3, 20);
     average_special(m);
+    average_exact(m);
 }
 
 void vectors_levels_gate(vectors_maker *m)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""A second implementation of the specification, from its text alone: Python and numpy."""
+"""A second implementation of SPEC.md in Python and numpy."""

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""python3 -m port train CONFIG [key=value...] --out DIR, or: python3 -m port check RUN."""
+"""python3 -m port COMMAND, one of
+
+train CONFIG [key=value...] --out DIR
+check RUN
+vectors DIR [--answers OUT] [--level NAME] [--wrong WORD]
+"""
 
 import json
 import os
 import sys
 
-from . import config, federation
+from . import config, federation, vectors
 
 
 def train(words):
@@ -52,6 +57,8 @@ def main(words):
         return train(words[1:])
     if len(words) == 2 and words[0] == "check":
         return check(words[1])
+    if words[:1] == ["vectors"]:
+        return vectors.main(words[1:])
     print(__doc__, file=sys.stderr)
     return 2
 

@@ -58,10 +58,15 @@ def words(lines):
 
 def read(path, changes=()):
     """Defaults, then the file, then key=value words, as a namespace (SPEC 16.1.1)."""
-    config = types.SimpleNamespace()
     with open(path, encoding="utf-8") as file:
-        pairs = list(words(DEFAULTS.split())) + list(words(file.read().splitlines()))
-    for key, text in pairs + [tuple(word.split("=", 1)) for word in changes]:
+        pairs = list(words(file.read().splitlines()))
+    return make(pairs + [tuple(word.split("=", 1)) for word in changes])
+
+
+def make(pairs):
+    """Defaults, then pairs of key and text, as a namespace (SPEC 16.1.1)."""
+    config = types.SimpleNamespace()
+    for key, text in list(words(DEFAULTS.split())) + list(pairs):
         setattr(config, key, value(key, text))
     if config.anchor_clients == "auto":
         config.anchor_clients = config.experts

@@ -81,8 +81,18 @@ def image(c, label, g):
 def normalise(c, images):
     """Bytes to binary32 (SPEC 7.3)."""
     mean, deviation = (F(0.5), F(0.25)) if c.normalize == "dataset" else (F(0), F(1))
-    u = images.astype(F) / F(255)
-    return (u - mean) / deviation
+    return normal(images, mean, deviation)
+
+
+def normal(b, mean, deviation):
+    """Bytes of a channel, or of channels of the same constants, to binary32 (SPEC 7.3.1)."""
+    return ((b.astype(F) / F(255)) - mean) / deviation
+
+
+def records(split):
+    """The bytes of a split's records, whose SHA-256 is its hash (SPEC 7.5)."""
+    return b"".join(bytes([label]) + image.tobytes()
+                    for label, image in zip(split.labels, split.images))
 
 
 def augment(c, images, g):

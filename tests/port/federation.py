@@ -21,7 +21,7 @@ class Run:
         self.test = data.split(c, rng.SYNTH_TEST)
         self.partition = partition.Partition(c, self.train, self.test)
         self.classes = partition.classes(c)
-        self.common = self.gate = None
+        self.common = self.gate = self.pretrained = None
         self.experts, self.kept = [], {}
         self.down = self.up = 0
         self.rounds, self.clients, self.metrics = [], [], []
@@ -29,12 +29,25 @@ class Run:
 
 def run(c):
     """A whole run (SPEC 12)."""
+    r = begin(c)
+    if c.algo == "common":
+        evaluate(r, 0)
+        return r
+    for t in range(1, c.rounds + 1):
+        one_round(r, t)
+        if t % c.eval_every == 0 or t == c.rounds:
+            evaluate(r, t)
+    return r
+
+
+def begin(c, pretrained=None):
+    """A run before its first round, with what `pretrain` gave if it is known (SPEC 12)."""
     r = Run(c)
     if c.algo != "fedavg" or c.init == "common":
-        r.common = pretrain(r)
+        r.pretrained = pretrained or pretrain(r)
+        r.common = r.pretrained[0]
     if c.algo == "common":
         r.experts = [r.common]
-        evaluate(r, 0)
         return r
     count = c.experts if c.algo == "ddome" else 1
     r.experts = [first_expert(r, j) for j in range(count)]
@@ -43,10 +56,6 @@ def run(c):
         r.embeddings = {split: models.evaluate(r.common, data.normalise(c, split.images))[1]
                         for split in (r.train, r.test)}
         r.down = c.clients * r.common.bytes()
-    for t in range(1, c.rounds + 1):
-        one_round(r, t)
-        if t % c.eval_every == 0 or t == c.rounds:
-            evaluate(r, t)
     return r
 
 
@@ -65,7 +74,7 @@ def finite(x):
 
 
 def pretrain(r):
-    """The common expert (SPEC 9.1, 9.2)."""
+    """The common expert, epochs, correct predictions of held samples (SPEC 9.1, 9.2)."""
     c, pool = r.c, r.partition.pool
     model = models.initialise(models.expert(c, r.classes), c.seed, rng.INIT_COMMON)
     optimiser = models.Optimiser(model, c.pretrain_momentum, c.pretrain_weight_decay)
@@ -86,26 +95,16 @@ def pretrain(r):
             optimiser.step(walk.gradient, c.pretrain_lr * (F(steps - s) / F(steps)))
             s += 1
         finite(model.values)
-        guess = models.evaluate(model, held)[0].argmax(1)
+        guess = ops.largest(models.evaluate(model, held)[0].T)
         correct = int((guess == r.train.labels[r.partition.held]).sum())
         if F(correct) / F(len(held)) >= c.pretrain_target:
             break
-    return model
+    return model, epoch + 1, correct
 
 
 def gate_logits(r, split, samples):
     """The gate's logits [n, M] of samples."""
     return models.evaluate(r.gate, r.embeddings[split][samples])[0]
-
-
-def score(logits):
-    """Score of a client [M] (SPEC 10.1)."""
-    return numbers.plain_sum(ops.softmax(logits)[0]) / F(len(logits))
-
-
-def top_k(scores, k):
-    """The K best experts, ascending (SPEC 10.2)."""
-    return sorted(sorted(range(len(scores)), key=lambda j: (-scores[j], j))[:k])
 
 
 def participants(c, t):
@@ -119,7 +118,7 @@ def participants(c, t):
 
 
 def one_round(r, t):
-    """Round t: training, averaging, its line of rounds.jsonl (SPEC 11, 17.2.3)."""
+    """Round t: training, averaging, its line of rounds.jsonl; the visits (SPEC 11, 17.2.3)."""
     ids = participants(r.c, t)
     visits = [visit(r, r.partition.clients[i], t) for i in ids]
     for j in range(len(r.experts)):
@@ -131,45 +130,60 @@ def one_round(r, t):
                      "loss": [numbers.bits(v["loss"]) for v in visits],
                      "gate": r.gate.hash() if r.gate else None,
                      "experts": [m.hash() for m in r.experts]})
+    return visits
+
+
+def choose(r, client):
+    """The experts that a client trains, and its score where it has one (SPEC 11.3, 11.4, 12.2)."""
+    if r.gate is None:
+        return [0], None
+    if client.role == "anchor":
+        return [client.number], None
+    scores = ops.score(gate_logits(r, r.train, client.samples))
+    return ops.top_k(scores, r.c.top_k), scores
 
 
 def visit(r, client, t):
     """One participant's work on copies of the server's models (SPEC 11.2 to 11.4, 12.2)."""
     c = r.c
-    anchor = r.gate is not None and client.role == "anchor"
-    if r.gate is None:
-        chosen = [0]
-    elif anchor:
-        chosen = [client.number]
-    else:
-        chosen = top_k(score(gate_logits(r, r.train, client.samples)), c.top_k)
+    chosen, scores = choose(r, client)
     copies = {j: r.experts[j].copy() for j in chosen}
     for j in chosen if c.bn_stats == "local" else ():
         if (client.number, j) in r.kept:
             copies[j].values[~copies[j].trained] = r.kept[client.number, j]
     gate = r.gate.copy() if r.gate else None
-    step = train_alone if gate is None else train_anchor if anchor else train_normal
-    optimisers = [models.Optimiser(copies[j], c.momentum, c.weight_decay) for j in chosen]
+    losses = train(r, client, t, copies, gate)
+    for j in chosen:
+        r.kept[client.number, j] = copies[j].values[~copies[j].trained]
+    anchor = gate is not None and client.role == "anchor"
+    count_bytes(r, anchor, chosen)
+    weight = len(client.samples) if c.aggregate == "samples" else 1
+    loss = numbers.divided(numbers.plain_sum(np.array(losses, F)), F(len(losses)))
+    return {"weight": weight, "experts": copies, "gate": gate, "chosen": chosen, "loss": loss,
+            "score": scores, "client": client.number}
+
+
+def train(r, client, t, copies, gate):
+    """All batches of a visit on its copies, ascending, and its gate; their losses."""
+    c, losses = r.c, []
+    step = train_alone
+    if gate:
+        step = train_anchor if client.role == "anchor" else train_normal
+    optimisers = [models.Optimiser(one, c.momentum, c.weight_decay) for one in copies.values()]
     gate_optimiser = models.Optimiser(gate, c.gate_momentum, F(0))
-    losses = []
     for epoch in range(c.epochs):
         for batch, x, y in data.batches(c, r.train, client.samples, client.number, t, epoch):
             tape = []
-            walks = [models.Walk(copies[j], tape) for j in chosen]
+            walks = [models.Walk(one, tape) for one in copies.values()]
             gate_walk = models.Walk(gate, tape) if gate else None
             embedded = r.embeddings[r.train][batch] if gate else None
-            losses.append(finite(step(r, client, walks, gate_walk, chosen, x, y, embedded)))
+            losses.append(finite(step(r, client, walks, gate_walk, list(copies), x, y, embedded)))
             models.backward(tape)
             if gate:
                 gate_optimiser.step(gate_walk.gradient, c.gate_lr)
             for optimiser, walk in zip(optimisers, walks):
                 optimiser.step(walk.gradient, c.lr)
-    for j in chosen:
-        r.kept[client.number, j] = copies[j].values[~copies[j].trained]
-    count_bytes(r, anchor, chosen)
-    weight = len(client.samples) if c.aggregate == "samples" else 1
-    loss = numbers.plain_sum(np.array(losses, F)) / F(len(losses))
-    return {"weight": weight, "experts": copies, "gate": gate, "chosen": chosen, "loss": loss}
+    return losses
 
 
 def train_normal(r, client, walks, gate_walk, chosen, x, y, embedded):
@@ -220,11 +234,8 @@ def average(c, server, copies):
     if not copies:
         return server
     result = server.copy()
-    acc, whole = np.zeros(len(server.values)), 0.0
-    for n, model in copies:
-        acc = acc + (float(n) * model.values.astype(np.float64))
-        whole = whole + float(n)
-    result.values[:] = finite(F(acc / whole))
+    values = ops.average([model.values for _, model in copies], [n for n, _ in copies])
+    result.values[:] = finite(values)
     statistics = ~result.trained
     if c.bn_stats == "first":
         result.values[statistics] = copies[0][1].values[statistics]
@@ -244,33 +255,40 @@ def evaluate_client(r, client, split):
     """Routing and prediction of one client (SPEC 13, 14.1 to 14.3)."""
     samples, labels = client.samples, split.labels[client.samples]
     n, count = len(samples), len(r.experts)
-    chosen, route, entropies = [0], np.zeros(n, int), (0.0, 0.0)
+    chosen, route, entropies, scores = [0], np.zeros(n, int), (F(0), F(0)), None
     if r.gate:
         logits = gate_logits(r, split, samples)
         p = ops.softmax(logits)[0]
-        scores = score(logits)
-        chosen = top_k(scores, count if r.c.eval_scope == "global" else r.c.top_k)
-        route = np.array(chosen)[logits[:, chosen].argmax(1)]
-        entropies = (float(entropy(scores)),
-                     float(numbers.plain_sum(entropy(p)) / F(n)))
+        scores = ops.score(logits)
+        chosen = ops.top_k(scores, count if r.c.eval_scope == "global" else r.c.top_k)
+        route = np.array(chosen)[ops.largest(logits[:, chosen].T)]
+        entropies = entropy(scores), numbers.divided(numbers.plain_sum(entropy(p)), F(n))
     z = np.zeros((n, r.classes), F)
     images = data.normalise(r.c, split.images[samples])
     for j in sorted(set(route)):
         z[route == j] = models.evaluate(r.experts[j], images[route == j])[0]
+    loss = numbers.divided(numbers.plain_sum(ops.row_losses(z, labels)), F(n))
+    guess = ops.largest(z.T)
     return {"client": client, "labels": np.unique(labels), "chosen": chosen, "total": n,
-            "correct": int((z.argmax(1) == labels).sum()), "entropies": entropies,
-            "loss": finite(numbers.plain_sum(ops.row_losses(z, labels)) / F(n)),
-            "usage": np.bincount(route, minlength=count)}
+            "correct": int((guess == labels).sum()), "entropies": entropies,
+            "loss": finite(loss), "usage": np.bincount(route, minlength=count),
+            "score": scores, "routed": route, "predictions": guess}
 
 
-def evaluate(r, t):
-    """Lines of clients.csv and metrics.csv of round t (SPEC 13, 14, 17.2)."""
+def evaluate_clients(r):
+    """What is found of each client of the scope (SPEC 13.1)."""
     scope = r.c.eval_scope
     split = r.train if scope == "holdout" else r.test
     clients = [k for k in r.partition.clients if k.role == scope]
     if scope == "global":
         clients = [partition.Client(0, "unseen", range(len(r.test.labels)))]
-    found = [evaluate_client(r, k, split) for k in clients]
+    return [evaluate_client(r, k, split) for k in clients]
+
+
+def evaluate(r, t):
+    """Lines of clients.csv and metrics.csv of round t (SPEC 14, 17.2)."""
+    scope = r.c.eval_scope
+    found = evaluate_clients(r)
     for f in found:
         r.clients.append([t, f["client"].number, f["client"].role, listed(f["labels"]),
                           listed(f["chosen"]), f["correct"], f["total"],
@@ -301,7 +319,7 @@ def measures(found):
     values += [rank[-(-p * n // 100) - 1] for p in (10, 50, 90)]
     values += [rank[-1], ordered(worst) / len(worst)]
     values += [ordered(f["total"] * float(f["loss"]) for f in found) / total]
-    values += [ordered(f["entropies"][i] for f in found) / n for i in (0, 1)]
+    values += [ordered(float(f["entropies"][i]) for f in found) / n for i in (0, 1)]
     return [n, correct, total] + [numbers.six(v) for v in values]
 
 
@@ -318,7 +336,8 @@ def anchors_routed(r):
     routed = total = 0
     for k in r.partition.clients if r.gate else ():
         if k.role == "anchor":
-            routed += int((gate_logits(r, r.train, k.samples).argmax(1) == k.number).sum())
+            logits = gate_logits(r, r.train, k.samples)
+            routed += int((ops.largest(logits.T) == k.number).sum())
             total += len(k.samples)
     return [routed, total]
 

@@ -59,24 +59,40 @@ def linear_slices(name, inputs, outputs):
 
 
 def blocks(width):
-    """Name, channels in and out, stride of the basic blocks of ResNet-34 (SPEC 6.2)."""
+    """Prefix of names, channels in and out, stride of the basic blocks of ResNet-34 (SPEC 6.2)."""
     ic = width
     for stage, count in enumerate((3, 4, 6, 3)):
         oc = width << stage
         for b in range(count):
-            yield "layer%d.%d" % (stage + 1, b), ic, oc, 2 if stage and not b else 1
+            yield "layer%d.%d." % (stage + 1, b), ic, oc, 2 if stage and not b else 1
             ic = oc
+
+
+def block_slices(prefix, ic, oc, stride, norm):
+    """Slices of a basic block (SPEC 6.2)."""
+    slices = conv_slices(prefix + "conv1", oc, ic, 3) + norm_slices(prefix + "bn1", oc, norm)
+    slices += conv_slices(prefix + "conv2", oc, oc, 3) + norm_slices(prefix + "bn2", oc, norm)
+    if ic != oc or stride != 1:
+        slices += conv_slices(prefix + "downsample.0", oc, ic, 1)
+        slices += norm_slices(prefix + "downsample.1", oc, norm)
+    return slices
+
+
+def basic_block(walk, x, prefix, ic, oc, stride, gn_channels):
+    """relu((bn2(conv2(relu(bn1(conv1(x)))))) + shortcut(x)) (SPEC 6.2)."""
+    y = walk.norm(prefix + "bn1", walk.conv(prefix + "conv1", x, stride, 1), gn_channels)
+    y = walk.norm(prefix + "bn2", walk.conv(prefix + "conv2", walk.relu(y), 1, 1), gn_channels)
+    if ic != oc or stride != 1:
+        x = walk.conv(prefix + "downsample.0", x, stride, 0)
+        x = walk.norm(prefix + "downsample.1", x, gn_channels)
+    return walk.relu(walk.add(y, x))
 
 
 def resnet34(c, classes):
     """ResNet-34 with zeros for values (SPEC 6.2, 6.3)."""
     slices = conv_slices("conv1", c.width, 3, int(c.stem[0])) + norm_slices("bn1", c.width, c.norm)
-    for name, ic, oc, stride in blocks(c.width):
-        slices += conv_slices(name + ".conv1", oc, ic, 3) + norm_slices(name + ".bn1", oc, c.norm)
-        slices += conv_slices(name + ".conv2", oc, oc, 3) + norm_slices(name + ".bn2", oc, c.norm)
-        if ic != oc or stride != 1:
-            slices += conv_slices(name + ".downsample.0", oc, ic, 1)
-            slices += norm_slices(name + ".downsample.1", oc, c.norm)
+    for block in blocks(c.width):
+        slices += block_slices(*block, c.norm)
     slices += linear_slices("fc", 8 * c.width, classes)
 
     def forward(walk, x):
@@ -84,14 +100,8 @@ def resnet34(c, classes):
         x = walk.conv("conv1", x, 2 if wide else 1, 3 if wide else 1)
         x = walk.relu(walk.norm("bn1", x, c.gn_channels))
         x = walk.max_pool(x, 3, 2, 1) if wide else x
-        for name, ic, oc, stride in blocks(c.width):
-            y = walk.norm(name + ".bn1", walk.conv(name + ".conv1", x, stride, 1), c.gn_channels)
-            y = walk.conv(name + ".conv2", walk.relu(y), 1, 1)
-            y = walk.norm(name + ".bn2", y, c.gn_channels)
-            if ic != oc or stride != 1:
-                x = walk.conv(name + ".downsample.0", x, stride, 0)
-                x = walk.norm(name + ".downsample.1", x, c.gn_channels)
-            x = walk.relu(walk.add(y, x))
+        for block in blocks(c.width):
+            x = basic_block(walk, x, *block, c.gn_channels)
         embedding = walk.average_pool(x)
         return walk.linear("fc", embedding), embedding
     return Model(forward, slices)
@@ -174,7 +184,7 @@ class Walk:
         w = self.values[name]
 
         def backward(dy):
-            self.grads[name][...] = ops.conv_dw(dy, x.data, w, stride, pad)
+            self.grads[name][...] = ops.conv_dw(dy, x.data, w.shape, stride, pad)
             if x.wanted:
                 x.give(ops.conv_dx(dy, w, x.data.shape, stride, pad))
         return self.record(ops.conv(x.data, w, stride, pad), backward)
@@ -249,16 +259,6 @@ def evaluate(model, x):
     return [np.concatenate([part[j].data for part in parts]) for j in (0, 1)]
 
 
-def sgd(w, g, v, first, lr, momentum, weight_decay):
-    """One step of trained values; new w and v (SPEC 6.7)."""
-    if weight_decay != 0:
-        g = g + (weight_decay * w)
-    if momentum != 0:
-        v = g if first else (momentum * v) + g
-        g = v
-    return w - (lr * g), v
-
-
 class Optimiser:
     """SGD with its state over a model."""
 
@@ -269,6 +269,6 @@ class Optimiser:
     def step(self, gradient, lr):
         """Applies a flat gradient to the trained values."""
         m = self.model
-        w, self.velocity = sgd(m.values[m.trained], gradient[m.trained], self.velocity,
+        w, self.velocity = ops.sgd(m.values[m.trained], gradient[m.trained], self.velocity,
                                self.first, lr, self.momentum, self.weight_decay)
         m.values[m.trained], self.first = w, False

@@ -8,6 +8,7 @@ import numpy as np
 
 F = np.float32
 BLOCK = 256
+AT_ONCE = 2 ** 18  # products that are held at once; moves no bit
 arith = "ma"  # the profile, one for the whole run (SPEC 2.5)
 
 
@@ -28,38 +29,75 @@ def in_order(parts):
     return t
 
 
-def total(a, b):
-    """c[i, j] = total over k of a[k, i] * b[k, j] in the profile (SPEC 2.3, 2.5, 5.1)."""
-    if arith == "fma":
-        a, b = a.astype(np.float64), b.astype(np.float64)
-    a, b = blocks(a)[:, :, :, None], blocks(b)[:, :, None, :]
-    s = np.zeros((a.shape[0], a.shape[2], b.shape[3]), F)
-    for k in range(a.shape[1]):
-        s = fma(a[:, k], b[:, k], s) if arith == "fma" else s + a[:, k] * b[:, k]
-    return in_order(s)
+def total(a, b, skipped=None):
+    """c[i, j] = total over k of a[k, i] * b[k, j] in the profile (SPEC 2.3, 2.5, 5.1).
+
+    `skipped` is true for the elements of b whose products are skipped; it is needed only where
+    a is not finite, as a finite factor times +0 gives the same bits.
+    """
+    a, b = (x.astype(np.float64) if arith == "fma" else x for x in (a, b))
+    step = max(1, AT_ONCE // max(1, a.size))
+    parts = [slice(j, j + step) for j in range(0, max(1, b.shape[1]), step)]
+    return np.concatenate([some(a, b[:, j], skipped if skipped is None else skipped[:, j])
+                           for j in parts], 1)
+
+
+def some(a, b, skipped):
+    """`total` of a few columns of b."""
+    products = blocks(a)[..., None] * blocks(b)[:, :, None]
+    if skipped is not None:
+        products[np.broadcast_to(blocks(skipped)[:, :, None], products.shape)] = 0
+    return in_order(fused_chain(products) if arith == "fma" else chain(products))
+
+
+def chain(x):
+    """s = +0; s = s + x_k over the second axis, ascending (SPEC 2.3)."""
+    s = np.zeros((x.shape[0],) + x.shape[2:], F)
+    for k in range(x.shape[1]):
+        np.add(s, x[:, k], out=s)
+    return s
+
+
+def fused_chain(p):
+    """s = +0; s = fma(a_k, b_k, s) over the second axis; p: the exact products (SPEC 2.5.1).
+
+    Each sum is rounded to binary64 and then to binary32. Chains with a sum in which that may
+    differ from rounding once are done again with `fma`.
+    """
+    q = np.empty_like(p)
+    s = np.zeros((p.shape[0],) + p.shape[2:], F)
+    for k in range(p.shape[1]):
+        np.add(p[:, k], s, out=q[:, k])
+        s[...] = q[:, k]
+    again = doubtful(q).any(1)
+    if again.any():
+        careful = np.zeros(np.count_nonzero(again), F)
+        for k in range(p.shape[1]):
+            careful = fma(p[:, k][again], careful)
+        s[again] = careful
+    return s
 
 
 def plain_sum(x):
     """Plain sum over the first axis (SPEC 2.4)."""
-    x = blocks(x)
-    s = np.zeros((x.shape[0],) + x.shape[2:], F)
-    for k in range(x.shape[1]):
-        np.add(s, x[:, k], out=s)
-    return in_order(s)
+    return in_order(chain(blocks(x)))
 
 
-def fma(a, b, c):
-    """a*b + c rounded once; a and b are binary32 values held as binary64 (SPEC 2.5.1).
+def doubtful(q):
+    """Sums in binary64 that lie on the middle of two binary32 numbers, or are subnormal there."""
+    middle = (q.view(np.int64) & 0x1fffffff) == 0x10000000
+    return middle | ((np.abs(q) < 2.0 ** -126) & (q != 0))
 
-    The product is exact in binary64. Where the rounded sum lies on the middle of two binary32
-    numbers, or its result is subnormal, it is first rounded to odd.
+
+def fma(p, c):
+    """p + c rounded once, p an exact product in binary64, c binary32 (SPEC 2.5.1).
+
+    A sum in doubt is first rounded to odd.
     """
-    p = a * b
+    c = c.astype(np.float64)
     s = p + c
-    low = s.view(np.int64) & 0x1fffffff
-    doubt = (low == 0x10000000) | (np.abs(s) < 2.0 ** -126)
-    if doubt.any():
-        s[doubt] = odd(p[doubt], np.broadcast_to(c, s.shape)[doubt].astype(np.float64), s[doubt])
+    doubt = doubtful(s)
+    s[doubt] = odd(p[doubt], c[doubt], s[doubt])
     return s.astype(F)
 
 
@@ -70,6 +108,11 @@ def odd(p, c, s):
     bits = s.view(np.int64)
     move = np.where((e > 0) == (s > 0), 1, -1)
     return (bits + np.where((e != 0) & (bits & 1 == 0), move, 0)).view(np.float64)
+
+
+def divided(total, count):
+    """A sum divided by a count, which is what a mean is (SPEC 2.6)."""
+    return total / count
 
 
 def settle(x, y, function):

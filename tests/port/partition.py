@@ -22,8 +22,11 @@ class Partition:
         order = rng.shuffle(rng.Stream(c.seed, rng.HOLDOUT), range(len(train.labels)))
         tenth = len(order) // 10
         self.held, self.pool = sorted(order[:tenth]), sorted(order[tenth:])
-        kinds = {"labels": labels, "dirichlet": dirichlet, "iid": iid}
-        lists = kinds[c.partition](c, self.pool, train)
+        self.draws, self.repaired = 0, False
+        if c.partition == "dirichlet":
+            lists, self.draws, self.repaired = dirichlet(c, self.pool, train)
+        else:
+            lists = (labels if c.partition == "labels" else iid)(c, self.pool, train)
         roles = ["anchor" if j < c.anchor_clients else "normal" for j in range(c.clients)]
         sets = {tuple(np.unique(train.labels[one])) for one in lists}
         extra = (("holdout", c.holdout_clients, rng.HOLDOUT_CLIENT, self.held, train),
@@ -113,11 +116,12 @@ def free_labels(c, stream, j, taken):
 
 
 def dirichlet(c, pool, train):
-    """Kind dirichlet: training clients (SPEC 8.5)."""
+    """Kind dirichlet: training clients, number of draws, whether repaired (SPEC 8.5)."""
     for t in range(c.max_draws):
         lists = dirichlet_draw(c, pool, train, t)
         if min(map(len, lists)) >= c.min_size:
             break
+    repaired = min(map(len, lists)) < c.min_size
     while min(map(len, lists)) < c.min_size:
         sizes = list(map(len, lists))
         poor = next(j for j, n in enumerate(sizes) if n < c.min_size)
@@ -125,7 +129,7 @@ def dirichlet(c, pool, train):
         moved = min(lists[rich])
         lists[rich].remove(moved)
         lists[poor].append(moved)
-    return [sorted(one) for one in lists]
+    return [sorted(one) for one in lists], t + 1, repaired
 
 
 def dirichlet_draw(c, pool, train, t):

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""python3 tests/port.py PROGRAM [VECTORS_DIR]
+
+Runs the port beside this file against PROGRAM: whole runs, the test vectors, and ports that are
+wrong on purpose, whose mistake `PROGRAM compare --explain` has to name (SPEC 19.4, 19.5).
+One line a check, then the totals; exit 1 when one fails.
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+PLACES = (os.path.join(HERE, "..", "tools", "presets"), HERE)
+CONFIG = "three_rounds.toml"
+RUNS = {"ma": [], "fma": ["arith=fma"], "fedavg": ["algo=fedavg"]}
+counts = {"ok": 0, "FAIL": 0, "skipped": 0}
+
+
+def line(kind, name, why=""):
+    """Prints a result and counts it."""
+    counts[kind] += 1
+    print("%s port: %s%s" % (kind, name, ": " + why if why else ""), flush=True)
+
+
+def call(words):
+    """Exit code, and both streams as one text."""
+    try:
+        done = subprocess.run(words, cwd=HERE, text=True, errors="replace", check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except OSError as error:
+        return 127, str(error)
+    return done.returncode, done.stdout + done.stderr
+
+
+def port(words):
+    """A command of the port."""
+    return call([sys.executable, "-B", "-m", "port"] + words)
+
+
+def first_bad(text):
+    """The line that says what failed."""
+    lines = [one for one in text.splitlines() if one.strip()] or ["no output"]
+    return next((one for one in lines if one.startswith("FAIL")), lines[-1])
+
+
+def result(name, code, text):
+    """A line for a call that has to end with 0."""
+    line("FAIL" if code else "ok", name, first_bad(text) if code else "")
+
+
+def find_config():
+    """The configuration of the runs."""
+    found = (os.path.join(place, CONFIG) for place in PLACES)
+    return next((path for path in found if os.path.exists(path)), None)
+
+
+def runs(program, scratch):
+    """Whole runs of the program, done again by the port."""
+    config = find_config()
+    for name, words in RUNS.items():
+        if config is None:
+            line("FAIL", "run " + name, "no " + CONFIG)
+            continue
+        folder = os.path.join(scratch, "run-" + name)
+        code, text = call([program, "train", config] + words + ["--out", folder, "--quiet"])
+        if code == 0:
+            code, text = port(["check", folder])
+        result("run " + name, code, text)
+
+
+def compare(name, words, code, part):
+    """A comparison by the program has to end with a code and to say a part."""
+    found, text = call(words)
+    if "unknown command" in text:
+        line("skipped", name, "the program has no command compare")
+    elif found != code:
+        line("FAIL", name, "exit code %d, not %d: %s" % (found, code, first_bad(text)))
+    elif part not in text:
+        line("FAIL", name, "%s is not named: %s" % (part, text.strip()[:200]))
+    else:
+        line("ok", name)
+
+
+def vectors(program, folder, scratch):
+    """All vectors by the port, and its answers by the program."""
+    answers = os.path.join(scratch, "answers")
+    code, text = port(["vectors", folder, "--answers", answers])
+    result("vectors", code, text)
+    if code in (0, 1):
+        compare("compare", [program, "compare", folder, answers, "--json"], 0, "")
+
+
+def wrong_ports(program, folder, scratch):
+    """Each wrong port: the vectors catch it, and the program names its mistake."""
+    from port import wrong
+    for number, word in enumerate(wrong.TABLE):  # the word itself must not stand in a path
+        answers = os.path.join(scratch, "wrong-%d" % number)
+        code, text = port(["vectors", folder, "--wrong", word, "--answers", answers])
+        result("wrong port " + word, code, text)
+        if code in (0, 1):
+            compare("explain " + word,
+                    [program, "compare", folder, answers, "--explain", "--json"], 4, word)
+
+
+def main(words):
+    """The checks; 1 when one fails."""
+    if len(words) not in (1, 2):
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        importlib.import_module("numpy")
+    except ImportError:
+        print("skipped port: python3 has no numpy")
+        return 0
+    program = os.path.abspath(words[0])
+    folder = os.path.abspath(words[1] if len(words) > 1 else os.path.join(HERE, "vectors"))
+    with tempfile.TemporaryDirectory() as scratch:
+        runs(program, scratch)
+        vectors(program, folder, scratch)
+        wrong_ports(program, folder, scratch)
+    print("%(ok)d passed, %(FAIL)d failed, %(skipped)d skipped" % counts)
+    return int(counts["FAIL"] > 0)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, HERE)
+    sys.exit(main(sys.argv[1:]))
