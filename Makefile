@@ -48,8 +48,9 @@ NN = base arena hash fmath rng selftest os_$(OS) team_$(if $(THREADING),threads,
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \
      variant_product variant_norm variant_loss variant_point
-DATA = dataset cifar synth batch json safetensors safetensors_write vectors vectors_value \
-       partition partition_labels partition_dirichlet partition_file partition_check
+DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_write vectors vectors_value \
+       partition partition_labels partition_skew partition_dirichlet partition_quantity \
+       partition_shards partition_file partition_check
 FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee \
      common gate wire sample client server crew eval metrics checkpoint rundir baselines \
      record origin run finish plan plan_text entry

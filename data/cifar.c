@@ -2,9 +2,9 @@
 /* Reads the binary CIFAR files and the exclusion list, checked to the byte. SPEC 7.1, 7.2. */
 #include "cifar.h"
 
-#include <string.h>
-
 #include "../nn/os.h"
+#include "exclude.h"
+#include "files.h"
 
 enum {
     SIDE = 32,
@@ -23,14 +23,14 @@ typedef struct label_field {
 
 /* One file: its records have the official indices first_index, first_index + 1, ... */
 typedef struct cifar_file {
-    const char *name;
-    size_t first_index, records; /* of the official file */
+    data_file file;
+    size_t first_index;
 } cifar_file;
 
-/* A record is one byte per label field, then IMAGE_BYTES; the last field is the class. */
+/* A record is one byte per label field, then IMAGE_BYTES. */
 typedef struct cifar_format {
     const char *name, *folder;
-    size_t label_bytes, classes;
+    size_t label_bytes;
     label_field field[MAX_LABEL_BYTES];
     float mean[CHANNELS], deviation[CHANNELS]; /* SPEC 7.3 */
     cifar_file train[CIFAR10_BATCHES], test;
@@ -40,32 +40,35 @@ typedef struct cifar_format {
 static const cifar_format cifar10 = {"cifar10",
                                      "cifar-10-batches-bin",
                                      1,
-                                     10,
                                      {{"label", 10}},
                                      {0.4914f, 0.4822f, 0.4465f},
                                      {0.2470f, 0.2435f, 0.2616f},
-                                     {{"data_batch_1.bin", 0, 10000},
-                                      {"data_batch_2.bin", 10000, 10000},
-                                      {"data_batch_3.bin", 20000, 10000},
-                                      {"data_batch_4.bin", 30000, 10000},
-                                      {"data_batch_5.bin", 40000, 10000}},
-                                     {"test_batch.bin", 0, 10000}};
+                                     {{{"data_batch_1", "_", ".bin", 10000}, 0},
+                                      {{"data_batch_2", "_", ".bin", 10000}, 10000},
+                                      {{"data_batch_3", "_", ".bin", 10000}, 20000},
+                                      {{"data_batch_4", "_", ".bin", 10000}, 30000},
+                                      {{"data_batch_5", "_", ".bin", 10000}, 40000}},
+                                     {{"test_batch", "_", ".bin", 10000}, 0}};
 
-static const cifar_format cifar100 = {"cifar100",
-                                      "cifar-100-binary",
-                                      2,
-                                      100,
-                                      {{"coarse label", 20}, {"fine label", 100}},
-                                      {0.5071f, 0.4865f, 0.4409f},
-                                      {0.2673f, 0.2564f, 0.2762f},
-                                      {{"train.bin", 0, 50000}},
-                                      {"test.bin", 0, 10000}};
+enum { COARSE, FINE };
 
-/* One load in progress. `folder` is where the files are, with the trailing slash. */
+static const cifar_format cifar100 = {
+    "cifar100",
+    "cifar-100-binary",
+    2,
+    {[COARSE] = {"coarse label", 20}, [FINE] = {"fine label", 100}},
+    {0.5071f, 0.4865f, 0.4409f},
+    {0.2673f, 0.2564f, 0.2762f},
+    {{{"train", "_", ".bin", 50000}, 0}},
+    {{"test", "_", ".bin", 10000}, 0}};
+
+/* One load in progress. `folder` is where the files are, with the trailing slash; the label field
+ * number `label` is the class. */
 typedef struct loader {
     ddome_error *error;
     nn_arena *arena;
     const cifar_format *format;
+    size_t label;
     const char *folder;
 } loader;
 
@@ -83,99 +86,86 @@ static size_t record_bytes(const cifar_format *format)
 
 static unsigned long official_bytes(const cifar_format *format, const cifar_file *file)
 {
-    return (unsigned long)(file->records * record_bytes(format));
+    return (unsigned long)(file->file.records * record_bytes(format));
 }
 
-/* SPEC 7.1.2. */
-static ddome_status check_size(const loader *load, const cifar_file *file, size_t size)
+/* SPEC 7.1.2, 7.1.5. */
+static ddome_status check_size(const loader *load, const cifar_file *file, const data_place *place,
+                               size_t size)
 {
     unsigned long record = (unsigned long)record_bytes(load->format);
     unsigned long official = official_bytes(load->format, file), found = (unsigned long)size;
     if (size == 0 || size % record != 0)
         return nn_fail(load->error, DDOME_ERR_DATA,
-                       "%s%s offset %lu: the record is cut: expected a multiple of %lu bytes, "
+                       "%s offset %lu: the record is cut: expected a multiple of %lu bytes, "
                        "found %lu; the official file has %lu bytes; download it again",
-                       load->folder, file->name, found - found % record, record, found, official);
+                       place->path, found - found % record, record, found, official);
     if (size > official)
         return nn_fail(load->error, DDOME_ERR_DATA,
-                       "%s%s: expected at most the official %lu bytes, found %lu; download it "
-                       "again",
-                       load->folder, file->name, official, found);
-    return DDOME_OK;
+                       "%s: expected at most the official %lu bytes, found %lu; download it again",
+                       place->path, official, found);
+    return data_file_check_records(load->error, place, &file->file, size / record);
 }
 
 /* Of excluded records, too (SPEC 7.1.4). */
-static ddome_status check_labels(const loader *load, const cifar_file *file,
+static ddome_status check_labels(const loader *load, const cifar_file *file, const char *path,
                                  const unsigned char *record, size_t offset)
 {
     for (size_t i = 0; i < load->format->label_bytes; i++) {
         const label_field *field = &load->format->field[i];
         if (record[i] >= field->classes)
             return nn_fail(load->error, DDOME_ERR_DATA,
-                           "%s%s offset %lu: expected a %s 0..%u, found %u; the official file has "
+                           "%s offset %lu: expected a %s 0..%u, found %u; the official file has "
                            "%lu bytes; download it again",
-                           load->folder, file->name, (unsigned long)(offset + i), field->name,
-                           field->classes - 1, (unsigned)record[i],
-                           official_bytes(load->format, file));
+                           path, (unsigned long)(offset + i), field->name, field->classes - 1,
+                           (unsigned)record[i], official_bytes(load->format, file));
     }
     return DDOME_OK;
 }
 
 /* Planes to NHWC (SPEC 7.1.3). */
-static void add_record(filling *fill, const cifar_format *format, const unsigned char *record)
+static void add_record(filling *fill, const loader *load, const unsigned char *record)
 {
-    const unsigned char *planes = record + format->label_bytes;
+    const unsigned char *planes = record + load->format->label_bytes;
     uint8_t *pixels = fill->pixels + fill->count * IMAGE_BYTES;
     for (size_t i = 0; i < PLANE; i++)
         for (size_t c = 0; c < CHANNELS; c++)
             pixels[i * CHANNELS + c] = planes[c * PLANE + i];
-    fill->labels[fill->count++] = record[format->label_bytes - 1];
+    fill->labels[fill->count++] = record[load->label];
 }
 
 static ddome_status add_records(const loader *load, filling *fill, const cifar_file *file,
-                                const unsigned char *bytes, size_t size)
+                                const char *path, const unsigned char *bytes, size_t size)
 {
     size_t record = record_bytes(load->format);
     for (size_t i = 0; i < size / record; i++) {
-        ddome_status status = check_labels(load, file, bytes + i * record, i * record);
+        ddome_status status = check_labels(load, file, path, bytes + i * record, i * record);
         if (status != DDOME_OK)
             return status;
         if (fill->excluded == NULL || !fill->excluded[file->first_index + i])
-            add_record(fill, load->format, bytes + i * record);
+            add_record(fill, load, bytes + i * record);
     }
     return DDOME_OK;
-}
-
-/* Three strings after one another; NULL when memory is out. */
-static char *join(nn_arena *arena, const char *a, const char *b, const char *c)
-{
-    size_t na = strlen(a), nb = strlen(b), nc = strlen(c);
-    char *joined = nn_arena_alloc(arena, na + nb + nc + 1, 1);
-    if (joined == NULL)
-        return NULL;
-    memcpy(joined, a, na);
-    memcpy(joined + na, b, nb);
-    memcpy(joined + na + nb, c, nc + 1);
-    return joined;
 }
 
 static ddome_status read_file(const loader *load, filling *fill, const cifar_file *file)
 {
     unsigned char *bytes;
     size_t size;
-    const char *path = join(load->arena, load->folder, file->name, "");
-    if (path == NULL)
-        return nn_arena_fail(load->error, load->arena, file->name);
-    if (!nn_os_exists(path))
-        return nn_fail(load->error, DDOME_ERR_DATA,
-                       "%s is missing; expected the binary version of the data set, %s", path,
-                       load->format->folder);
+    data_place place;
     ddome_status status =
-        nn_os_read_file(load->error, load->arena, &bytes, &size, path, DDOME_ERR_DATA);
+        data_file_find(load->error, load->arena, &place, load->folder, &file->file);
+    if (status != DDOME_OK)
+        return status;
+    if (!place.there)
+        return nn_fail(load->error, DDOME_ERR_DATA,
+                       "%s is missing; expected the binary version of the data set, %s", place.path,
+                       load->format->folder);
+    status = nn_os_read_file(load->error, load->arena, &bytes, &size, place.path, DDOME_ERR_DATA);
     if (status == DDOME_OK)
-        status = check_size(load, file, size);
+        status = check_size(load, file, &place, size);
     if (status == DDOME_OK)
-        status = add_records(load, fill, file, bytes, size);
+        status = add_records(load, fill, file, place.path, bytes, size);
     return status;
 }
 
@@ -194,7 +184,7 @@ static ddome_status start_filling(const loader *load, filling *fill, const cifar
 {
     size_t records = 0;
     for (size_t i = 0; chosen >> i != 0; i++)
-        records += (chosen >> i & 1) != 0 ? files[i].records : 0;
+        records += (chosen >> i & 1) != 0 ? files[i].file.records : 0;
     fill->count = 0;
     fill->pixels = nn_arena_alloc(load->arena, records, IMAGE_BYTES);
     fill->labels = nn_arena_alloc(load->arena, records, 1);
@@ -224,125 +214,34 @@ static ddome_status load_split(const loader *load, data_split *split, const cifa
     return DDOME_OK;
 }
 
-/* The exclusion list (SPEC 7.2). */
-typedef struct exclusion {
-    uint8_t train[INDICES], test[INDICES];
-} exclusion;
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-static const char *skip_blanks(const char *at)
-{
-    while (is_blank(*at))
-        at++;
-    return *at == '#' ? at + strcspn(at, "\n") : at;
-}
-
-/* One index; NULL when it is no number below INDICES. */
-static const char *take_index(const char *at, size_t *index)
-{
-    const char *start = at;
-    *index = 0;
-    while (*at >= '0' && *at <= '9' && *index < INDICES)
-        *index = *index * 10 + (size_t)(*at++ - '0');
-    bool ended = is_blank(*at) || *at == '\n' || *at == '#' || *at == '\0';
-    return at > start && ended && *index < INDICES ? at : NULL;
-}
-
-/* The word at the start of a line says which split its indices are of; NULL when it is neither. */
-static uint8_t *marks_of(exclusion *list, const char *word, size_t length)
-{
-    if (length == 5 && memcmp(word, "train", length) == 0)
-        return list->train;
-    return length == 4 && memcmp(word, "test", length) == 0 ? list->test : NULL;
-}
-
-/* Where the line stops: at its line feed, at the end, or at what does not belong there
- * (SPEC 7.2.2). */
-static const char *take_line(const char *at, exclusion *list)
-{
-    at = skip_blanks(at);
-    size_t word = strcspn(at, " \t\r\n#");
-    uint8_t *marks = marks_of(list, at, word);
-    if (marks == NULL)
-        return at;
-    at = skip_blanks(at + word);
-    size_t index;
-    for (const char *next; (next = take_index(at, &index)) != NULL; at = skip_blanks(next))
-        marks[index] = 1;
-    return at;
-}
-
-static ddome_status read_exclusion(const loader *load, exclusion *list, const char *path)
-{
-    unsigned char *bytes;
-    size_t size;
-    ddome_status status =
-        nn_os_read_file(load->error, load->arena, &bytes, &size, path, DDOME_ERR_DATA);
-    if (status != DDOME_OK)
-        return status;
-    const char *at = (const char *)bytes, *end = at + size;
-    for (unsigned long line = 1; at < end; line++) {
-        at = take_line(at, list);
-        if (at < end && *at++ != '\n')
-            return nn_fail(load->error, DDOME_ERR_DATA,
-                           "%s line %lu: expected train or test and record indices 0..%d; mend "
-                           "the line",
-                           path, line, INDICES - 1);
-    }
-    return DDOME_OK;
-}
-
 /* Both splits; excluded records are never stored, so later ones move down (SPEC 7.2.3). */
 static ddome_status load_splits(const loader *load, data_set *set, const char *exclude,
                                 unsigned chosen)
 {
-    exclusion *list = NULL;
-    ddome_status status = DDOME_OK;
-    if (exclude != NULL) {
-        list = nn_arena_zero(load->arena, 1, sizeof *list);
-        if (list == NULL)
-            return nn_arena_fail(load->error, load->arena, exclude);
-        status = read_exclusion(load, list, exclude);
-    }
+    data_exclusion list;
     const cifar_format *format = load->format;
+    ddome_status status = data_exclusion_read(load->error, load->arena, &list, exclude, INDICES);
     if (status == DDOME_OK)
-        status = load_split(load, &set->train, format->train, chosen, list ? list->train : NULL);
+        status = load_split(load, &set->train, format->train, chosen, list.train);
     if (status == DDOME_OK)
-        status = load_split(load, &set->test, &format->test, 1, list ? list->test : NULL);
+        status = load_split(load, &set->test, &format->test, 1, list.test);
     return status;
-}
-
-/* dir/FOLDER/ when the test file is in it, else dir/ itself. */
-static ddome_status find_folder(loader *load, const char *dir)
-{
-    const char *outer = join(load->arena, dir, "/", "");
-    const char *bare = outer == NULL ? NULL : join(load->arena, outer, load->format->folder, "");
-    const char *inner = bare == NULL ? NULL : join(load->arena, bare, "/", "");
-    const char *probe =
-        inner == NULL ? NULL : join(load->arena, inner, load->format->test.name, "");
-    if (probe == NULL)
-        return nn_arena_fail(load->error, load->arena, "data path");
-    load->folder = nn_os_exists(probe) ? inner : outer;
-    return DDOME_OK;
 }
 
 static ddome_status load_set(ddome_error *error, nn_arena *arena, data_set *set,
                              const data_cifar_source *source, const cifar_format *format,
-                             unsigned chosen)
+                             size_t label, unsigned chosen)
 {
-    loader load = {error, arena, format, NULL};
+    loader load = {error, arena, format, label, NULL};
     data_set made = {0};
     nn_arena_mark mark = nn_arena_get_mark(arena);
     made.name = format->name;
     made.h = made.w = SIDE;
     made.c = CHANNELS;
-    made.classes = format->classes;
+    made.classes = format->field[label].classes;
     data_set_normalize(&made, format->mean, format->deviation);
-    ddome_status status = find_folder(&load, source->dir);
+    ddome_status status = data_folder_find(error, arena, &load.folder, source->dir, format->folder,
+                                           &format->test.file);
     if (status == DDOME_OK)
         status = load_splits(&load, &made, source->exclude, chosen);
     if (status == DDOME_OK)
@@ -358,11 +257,11 @@ ddome_status data_cifar10_load(ddome_error *error, nn_arena *arena, data_set *se
     if (source->batches == 0 || source->batches >> CIFAR10_BATCHES != 0)
         return nn_fail(error, DDOME_ERR_USAGE, "cifar10_batches: expected one or more of 1..%d",
                        CIFAR10_BATCHES);
-    return load_set(error, arena, set, source, &cifar10, source->batches);
+    return load_set(error, arena, set, source, &cifar10, 0, source->batches);
 }
 
 ddome_status data_cifar100_load(ddome_error *error, nn_arena *arena, data_set *set,
                                 const data_cifar_source *source)
 {
-    return load_set(error, arena, set, source, &cifar100, 1);
+    return load_set(error, arena, set, source, &cifar100, source->coarse ? COARSE : FINE, 1);
 }

@@ -11,6 +11,7 @@ typedef struct data_cifar_source {
                             folder itself */
     const char *exclude; /* file of record indices to leave out, or NULL (SPEC 7.2) */
     unsigned batches;    /* CIFAR-10: bit i set = data_batch_<i+1>.bin is used */
+    bool coarse;         /* CIFAR-100: the 20 coarse labels instead of the 100 fine ones */
 } data_cifar_source;
 
 /* Reads both splits. A missing file, a size that is not a multiple of the record, a label out of
@@ -18,7 +19,7 @@ typedef struct data_cifar_source {
 DDOME_MUST_CHECK ddome_status data_cifar10_load(ddome_error *error, nn_arena *arena, data_set *set,
                                                 const data_cifar_source *source);
 
-/* CIFAR-100 with its 100 fine labels (train.bin, test.bin). */
+/* CIFAR-100 with its 100 fine or 20 coarse labels (train.bin, test.bin). */
 DDOME_MUST_CHECK ddome_status data_cifar100_load(ddome_error *error, nn_arena *arena, data_set *set,
                                                  const data_cifar_source *source);
 

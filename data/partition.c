@@ -121,6 +121,28 @@ static ddome_status make_stocks(data_division *division)
     return status;
 }
 
+data_group data_training_group(const data_division *division, nn_stream stream)
+{
+    data_group group = {.role = DATA_NORMAL,
+                        .what = "training",
+                        .stream = stream,
+                        .count = division->out.training,
+                        .stock = &division->pool};
+    return group;
+}
+
+data_role data_group_role(const data_division *division, const data_group *group, size_t j)
+{
+    bool anchor = group->role == DATA_NORMAL && j < division->out.anchors;
+    return anchor ? DATA_ANCHOR : group->role;
+}
+
+size_t data_group_most(const data_division *division)
+{
+    size_t most = division->source->unseen_samples;
+    return most == 0 ? SIZE_MAX : most;
+}
+
 /* Parts of a permutation (SPEC 8.6), each then ascending and cut to `most`. */
 static ddome_status deal(data_division *division, const data_group *group, nn_rng rng, size_t most)
 {
@@ -132,9 +154,8 @@ static ddome_status deal(data_division *division, const data_group *group, nn_rn
     nn_rng_shuffle(&rng, order, stock->count);
     for (size_t j = 0; j < group->count; j++) {
         size_t part = data_share(stock->count, group->count, j), kept = nn_min(part, most);
-        bool anchor = group->role == DATA_NORMAL && j < division->out.anchors;
         uint32_t *samples = data_division_client(division, group->first + j,
-                                                 anchor ? DATA_ANCHOR : group->role, kept);
+                                                 data_group_role(division, group, j), kept);
         if (samples == NULL)
             return data_division_no_memory(division);
         data_sort_u32(order, part);
@@ -146,20 +167,15 @@ static ddome_status deal(data_division *division, const data_group *group, nn_rn
 
 ddome_status data_iid_training(data_division *division)
 {
-    data_group group = {.role = DATA_NORMAL,
-                        .what = "training",
-                        .stream = NN_STREAM_IID,
-                        .count = division->out.training,
-                        .stock = &division->pool};
+    data_group group = data_training_group(division, NN_STREAM_IID);
     nn_rng rng = nn_rng_at(division->source->seed, group.stream, 0, 0, 0);
     return deal(division, &group, rng, SIZE_MAX);
 }
 
 ddome_status data_iid_group(data_division *division, const data_group *group)
 {
-    size_t most = division->source->unseen_samples;
     nn_rng rng = nn_rng_at(division->source->seed, group->stream, 0, 0, 0);
-    return deal(division, group, rng, most == 0 ? SIZE_MAX : most);
+    return deal(division, group, rng, data_group_most(division));
 }
 
 typedef struct method {
@@ -170,7 +186,9 @@ typedef struct method {
 static const method method_table[] = {
     [DATA_PARTITION_LABELS] = {data_labels_training, data_labels_group},
     [DATA_PARTITION_DIRICHLET] = {data_dirichlet_training, data_dirichlet_group},
-    [DATA_PARTITION_IID] = {data_iid_training, data_iid_group}};
+    [DATA_PARTITION_IID] = {data_iid_training, data_iid_group},
+    [DATA_PARTITION_SHARDS] = {data_shards_training, data_shards_group},
+    [DATA_PARTITION_QUANTITY] = {data_quantity_training, data_quantity_group}};
 
 /* A client without samples has no mean: it is refused before a round divides by its size
  * (SPEC 8, 16.4.8). */

@@ -25,15 +25,17 @@ typedef enum data_partition_kind {
     DATA_PARTITION_LABELS,
     DATA_PARTITION_DIRICHLET,
     DATA_PARTITION_IID,
-    DATA_PARTITION_FILE
+    DATA_PARTITION_FILE,
+    DATA_PARTITION_SHARDS,
+    DATA_PARTITION_QUANTITY
 } data_partition_kind;
 
 typedef struct data_partition {
     data_partition_kind kind;
     size_t training, anchors, holdout,
         unseen;    /* numbers of clients; anchors are the first of the training clients */
-    size_t draws;  /* dirichlet: draws taken, 0 otherwise */
-    bool repaired; /* dirichlet: max_draws was not enough (D24) */
+    size_t draws;  /* dirichlet, quantity: draws taken, 0 otherwise */
+    bool repaired; /* of these: max_draws was not enough (D24) */
     const data_client *clients; /* [training + holdout + unseen] */
     size_t pool_count;          /* the 90 % of the train split that may train, ascending */
     const uint32_t *pool;
@@ -60,7 +62,9 @@ typedef struct data_partition_source {
     float alpha;
     data_dirichlet_dialect dialect;
     size_t min_size, max_draws;
-    const char *file; /* kind FILE: a partition.csv */
+    size_t shards_per_client; /* kind SHARDS (D47) */
+    float beta;               /* kind QUANTITY (D48) */
+    const char *file;         /* kind FILE: a partition.csv */
     uint64_t seed;
 } data_partition_source;
 

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Dirichlet label skew: dialects, redraws, the repair, test clients' own proportions. SPEC 8.5. */
+/* Dirichlet label skew: dialects, test clients' own proportions. SPEC 8.4.2, 8.5. */
 #include "partition_private.h"
 
 #include <string.h>
 
 enum { FIRST_LABEL_ROUND = 1000 };
-
-/* One draw in the making; owner is indexed by sample, only samples of the pool are owned. */
-typedef struct skew {
-    uint32_t *owner, *order;
-    size_t *size;
-    double *p;
-} skew;
 
 /* SPEC 8.5.3: clients that already have their share get nothing; if that is everyone, p stays. */
 static void balance(double *p, const size_t *size, size_t clients, size_t total)
@@ -26,31 +19,8 @@ static void balance(double *p, const size_t *size, size_t clients, size_t total)
         p[j] = (uint64_t)size[j] * clients < total ? p[j] / sum : 0.0;
 }
 
-/* Where client j's run ends; the last client takes the rest, so no sample is lost to rounding. */
-static size_t cut_at(double cumulated, size_t count, size_t from, bool last)
-{
-    if (last)
-        return count;
-    double position = cumulated * (double)count;
-    size_t cut = position < (double)count ? (size_t)position : count;
-    return nn_max(cut, from);
-}
-
-static void cut_label(skew *s, size_t clients, size_t count)
-{
-    double cumulated = 0.0;
-    size_t from = 0;
-    for (size_t j = 0; j < clients; j++) {
-        cumulated = cumulated + s->p[j];
-        size_t to = cut_at(cumulated, count, from, j == clients - 1);
-        s->size[j] += to - from;
-        for (; from < to; from++)
-            s->owner[s->order[from]] = (uint32_t)j;
-    }
-}
-
 /* SPEC 8.5.2. */
-static void draw_once(data_division *division, skew *s, size_t draw)
+static void draw_once(const data_division *division, data_skew *s, size_t draw)
 {
     const data_partition_source *source = division->source;
     const data_stock *pool = &division->pool;
@@ -63,120 +33,21 @@ static void draw_once(data_division *division, skew *s, size_t draw)
         nn_rng_dirichlet(&rng, s->p, source->clients, source->alpha);
         if (source->dialect == DATA_DIRICHLET_BALANCED)
             balance(s->p, s->size, source->clients, pool->count);
-        cut_label(s, source->clients, count);
+        data_skew_cut(s, count);
     }
-}
-
-/* The first client below the minimum, or `clients`. */
-static size_t first_poor(const skew *s, size_t clients, size_t min_size)
-{
-    size_t j = 0;
-    while (j < clients && s->size[j] >= min_size)
-        j++;
-    return j;
-}
-
-static size_t first_largest(const skew *s, size_t clients)
-{
-    size_t largest = 0;
-    for (size_t j = 1; j < clients; j++)
-        if (s->size[j] > s->size[largest])
-            largest = j;
-    return largest;
-}
-
-/* D24. It ends: the pool has clients * min_size samples, so a largest client has some to give. */
-static void repair(data_division *division, skew *s)
-{
-    const data_partition_source *source = division->source;
-    size_t poor;
-    while ((poor = first_poor(s, source->clients, source->min_size)) < source->clients) {
-        size_t largest = first_largest(s, source->clients), i = 0;
-        while (s->owner[division->pool.index[i]] != largest)
-            i++;
-        s->owner[division->pool.index[i]] = (uint32_t)poor;
-        s->size[poor]++;
-        s->size[largest]--;
-    }
-}
-
-/* SPEC 8.5.4. */
-static void draw_until_filled(data_division *division, skew *s)
-{
-    const data_partition_source *source = division->source;
-    bool filled = false;
-    size_t draw = 0;
-    while (!filled && draw < source->max_draws) {
-        draw_once(division, s, draw++);
-        filled = first_poor(s, source->clients, source->min_size) == source->clients;
-    }
-    if (!filled)
-        repair(division, s);
-    division->out.draws = draw;
-    division->out.repaired = !filled;
-}
-
-/* Walking the pool upwards leaves every client's samples ascending (SPEC 8.5.5). */
-static ddome_status hand_out(data_division *division, const skew *s)
-{
-    const data_partition *out = &division->out;
-    const data_stock *pool = &division->pool;
-    uint32_t **next = nn_arena_alloc(division->arena, out->training, sizeof *next);
-    if (next == NULL)
-        return data_division_no_memory(division);
-    for (size_t j = 0; j < out->training; j++) {
-        data_role role = j < out->anchors ? DATA_ANCHOR : DATA_NORMAL;
-        next[j] = data_division_client(division, j, role, s->size[j]);
-        if (next[j] == NULL)
-            return data_division_no_memory(division);
-    }
-    for (size_t i = 0; i < pool->count; i++)
-        *next[s->owner[pool->index[i]]]++ = pool->index[i];
-    return DDOME_OK;
-}
-
-/* Inside these bounds no log-gamma leaves the range of a float. */
-static ddome_status check_alpha(data_division *division)
-{
-    const float low = 0x1p-10f, high = 0x1p20f;
-    float alpha = division->source->alpha;
-    if (alpha >= low && alpha <= high)
-        return DDOME_OK;
-    return nn_fail(division->error, DDOME_ERR_USAGE,
-                   "alpha: expected 0.0009765625 (2^-10) .. 1048576 (2^20)");
-}
-
-/* SPEC 8.5.1. */
-static ddome_status check_training(data_division *division)
-{
-    const data_partition_source *source = division->source;
-    if (source->max_draws < 1)
-        return nn_fail(division->error, DDOME_ERR_USAGE, "max_draws = 0: expected at least 1");
-    if (source->min_size < 1 || source->min_size > division->pool.count / source->clients)
-        return nn_fail(division->error, DDOME_ERR_USAGE,
-                       "min_size = %lu: expected 1..%lu, the %lu training samples over %lu clients",
-                       (unsigned long)source->min_size,
-                       (unsigned long)(division->pool.count / source->clients),
-                       (unsigned long)division->pool.count, (unsigned long)source->clients);
-    return check_alpha(division);
 }
 
 ddome_status data_dirichlet_training(data_division *division)
 {
-    ddome_status status = check_training(division);
+    const data_group group = data_training_group(division, NN_STREAM_DIRICHLET);
+    data_skew s;
+    ddome_status status = data_skew_check(division, "alpha", division->source->alpha);
+    if (status == DDOME_OK)
+        status = data_skew_start(division, &s, &group, division->source->min_size);
     if (status != DDOME_OK)
         return status;
-    nn_arena *arena = division->arena;
-    size_t clients = division->source->clients;
-    skew s;
-    s.owner = nn_arena_alloc(arena, division->set->train.count, sizeof *s.owner);
-    s.order = nn_arena_alloc(arena, division->pool.count, sizeof *s.order);
-    s.size = nn_arena_alloc(arena, clients, sizeof *s.size);
-    s.p = nn_arena_alloc(arena, clients, sizeof *s.p);
-    if (s.owner == NULL || s.order == NULL || s.size == NULL || s.p == NULL)
-        return data_division_no_memory(division);
-    draw_until_filled(division, &s);
-    return hand_out(division, &s);
+    division->out.draws = data_skew_fill(division, &s, draw_once, &division->out.repaired);
+    return data_skew_hand_out(division, &s, SIZE_MAX);
 }
 
 /* SPEC 8.4.2: how many samples of each label a client takes. */

@@ -355,7 +355,7 @@ static ddome_status check_paths(ddome_error *error, const fl_config *c)
             c->partition_file);
     if (c->data == FL_DATA_SYNTH && c->exclude[0] != '\0')
         return nn_fail(error, DDOME_ERR_USAGE,
-                       "exclude = \"%.100s\": expected data = cifar10 or cifar100; "
+                       "exclude = \"%.100s\": expected data = cifar10, cifar100, mnist or emnist; "
                        "generated data has nothing to exclude",
                        c->exclude);
     return DDOME_OK;
@@ -423,6 +423,8 @@ data_partition_source fl_config_partition(const fl_config *config)
         .dialect = (data_dirichlet_dialect)config->dialect,
         .min_size = config->min_size,
         .max_draws = config->max_draws,
+        .shards_per_client = config->shards_per_client,
+        .beta = config->beta.value,
         .file = file ? config->partition_file : NULL,
         .seed = config->seed,
     };

@@ -4,6 +4,7 @@
 #ifndef FL_CONFIG_H
 #define FL_CONFIG_H
 
+#include "../data/idx.h"
 #include "../data/partition.h"
 #include "../nn/kernels.h"
 #include "../nn/loss.h"
@@ -16,7 +17,14 @@ enum { FL_PATH = 1024, FL_DECIMAL = 25, FL_MAX_EXPERTS = NN_MAX_EXPERTS };
 #define FL_AUTO SIZE_MAX
 
 typedef enum fl_algo { FL_ALGO_DDOME, FL_ALGO_FEDAVG, FL_ALGO_COMMON } fl_algo;
-typedef enum fl_data_kind { FL_DATA_SYNTH, FL_DATA_CIFAR10, FL_DATA_CIFAR100 } fl_data_kind;
+typedef enum fl_data_kind {
+    FL_DATA_SYNTH,
+    FL_DATA_CIFAR10,
+    FL_DATA_CIFAR100,
+    FL_DATA_MNIST,
+    FL_DATA_EMNIST
+} fl_data_kind;
+typedef enum fl_labels { FL_LABELS_FINE, FL_LABELS_COARSE } fl_labels;
 typedef enum fl_normalize { FL_NORMALIZE_DATASET, FL_NORMALIZE_NONE } fl_normalize;
 typedef enum fl_arch { FL_ARCH_RESNET34, FL_ARCH_MLP } fl_arch;
 typedef enum fl_stem { FL_STEM_3X3, FL_STEM_7X7 } fl_stem;
@@ -46,6 +54,8 @@ typedef struct fl_config {
     char data_dir[FL_PATH], exclude[FL_PATH];
     int normalize;            /* fl_normalize */
     unsigned cifar10_batches; /* bit i = batch i + 1 */
+    int cifar100_labels;      /* fl_labels */
+    int emnist_split;         /* data_emnist_split */
     size_t synth_train, synth_test, synth_size, synth_domains, synth_shapes, synth_noise;
 
     int partition; /* data_partition_kind */
@@ -54,7 +64,8 @@ typedef struct fl_config {
     size_t labels_per_client, label_group, anchor_labels, samples_per_client, unseen_samples;
     fl_decimal alpha;
     int dialect; /* data_dirichlet_dialect */
-    size_t min_size, max_draws;
+    size_t min_size, max_draws, shards_per_client;
+    fl_decimal beta;
 
     int arch, stem, norm; /* fl_arch, fl_stem, fl_norm */
     size_t width, hidden, gn_channels;

@@ -53,14 +53,19 @@
 #name, section, FL_KEY_PATH, FIELD(name), "", 0, 0, FL_RANGE_CLOSED, NO_CHOICE, false, 0   \
     }
 
-/* Words in the order of the enums of config.h, data/partition.h and nn/kernels.h (arith). */
+/* Words in the order of the enums of config.h, data/partition.h, data/idx.h and nn/kernels.h
+ * (arith). */
 static const char *const algo[] = {"ddome", "fedavg", "common", NULL};
 static const char *const algo_later[] = {"fedprox", "scaffold", "ensemble", "fedmix",
                                          "local",   "ifca",     "head",     NULL};
 static const char *const arith[] = {"ma", "fma", NULL};
-static const char *const data[] = {"synth", "cifar10", "cifar100", NULL};
+static const char *const data[] = {"synth", "cifar10", "cifar100", "mnist", "emnist", NULL};
+static const char *const cifar100_labels[] = {"fine", "coarse", NULL};
+static const char *const emnist_split[] = {"byclass", "bymerge", "balanced", "letters",
+                                           "digits",  "mnist",   NULL};
 static const char *const normalize[] = {"dataset", "none", NULL};
-static const char *const partition[] = {"labels", "dirichlet", "iid", "file", NULL};
+static const char *const partition[] = {"labels", "dirichlet", "iid", "file",
+                                        "shards", "quantity",  NULL};
 static const char *const dialect[] = {"plain", "balanced", NULL};
 static const char *const arch[] = {"resnet34", "mlp", NULL};
 static const char *const stem[] = {"3x3", "7x7", NULL};
@@ -93,6 +98,8 @@ static const fl_key keys[] = {
     PATH_HASHED("data", exclude),
     CHOICE("data", normalize, normalize),
     BATCHES("data", cifar10_batches, "1,2,3,4,5", 5),
+    CHOICE("data", cifar100_labels, cifar100_labels),
+    CHOICE("data", emnist_split, emnist_split),
     SIZE("data", synth_train, "2000", 10, MOST_SAMPLES),
     SIZE("data", synth_test, "1000", 1, MOST_SAMPLES),
     SIZE("data", synth_size, "16", 8, 256),
@@ -115,6 +122,8 @@ static const fl_key keys[] = {
     CHOICE("partition", dialect, dialect),
     SIZE("partition", min_size, "10", 0, MOST_SAMPLES),
     SIZE("partition", max_draws, "1000", 1, MOST_EPOCHS),
+    SIZE("partition", shards_per_client, "2", 1, MOST_SAMPLES),
+    DECIMAL("partition", beta, "0.5", 0, MOST_FACTOR, FL_RANGE_ABOVE),
 
     CHOICE("model", arch, arch),
     CHOICE("model", stem, stem),
@@ -159,15 +168,17 @@ static const fl_key keys[] = {
 
 /* Keys younger than the first published hashes: config.toml leaves them out at their defaults, so
  * that a new key moves no root hash (SPEC 16.1.6). */
-static const char *const implied[] = {NULL};
+static const char *const implied[] = {"cifar100_labels", "emnist_split", "shards_per_client",
+                                      "beta", NULL};
 
 #define KEYS (sizeof keys / sizeof *keys)
 
 NN_ASSUME(keys_fit, KEYS <= FL_MAX_KEYS);
 NN_ASSUME(algo_words, sizeof algo / sizeof *algo == FL_ALGO_COMMON + 2);
 NN_ASSUME(arith_words, sizeof arith / sizeof *arith == NN_ARITH_COUNT + 1);
-NN_ASSUME(data_words, sizeof data / sizeof *data == FL_DATA_CIFAR100 + 2);
-NN_ASSUME(partition_words, sizeof partition / sizeof *partition == DATA_PARTITION_FILE + 2);
+NN_ASSUME(data_words, sizeof data / sizeof *data == FL_DATA_EMNIST + 2);
+NN_ASSUME(emnist_words, sizeof emnist_split / sizeof *emnist_split == DATA_EMNIST_COUNT + 1);
+NN_ASSUME(partition_words, sizeof partition / sizeof *partition == DATA_PARTITION_QUANTITY + 2);
 NN_ASSUME(dialect_words, sizeof dialect / sizeof *dialect == DATA_DIRICHLET_BALANCED + 2);
 NN_ASSUME(bn_words, sizeof bn_stats / sizeof *bn_stats == FL_BN_FIRST + 2);
 NN_ASSUME(scope_words, sizeof eval_scope / sizeof *eval_scope == FL_SCOPE_GLOBAL + 2);

@@ -17,25 +17,46 @@ static ddome_status load_synth(ddome_error *error, nn_arena *arena, data_set *se
 static ddome_status load_cifar(ddome_error *error, nn_arena *arena, data_set *set,
                                const fl_config *config)
 {
-    const data_cifar_source source = {config->data_dir,
-                                      config->exclude[0] == '\0' ? NULL : config->exclude,
-                                      config->cifar10_batches};
+    const data_cifar_source source = {
+        config->data_dir, config->exclude[0] == '\0' ? NULL : config->exclude,
+        config->cifar10_batches, config->cifar100_labels == FL_LABELS_COARSE};
+    if (config->data == FL_DATA_CIFAR10)
+        return data_cifar10_load(error, arena, set, &source);
+    return data_cifar100_load(error, arena, set, &source);
+}
+
+static ddome_status load_idx(ddome_error *error, nn_arena *arena, data_set *set,
+                             const fl_config *config)
+{
+    const data_idx_source source = {config->data_dir,
+                                    config->exclude[0] == '\0' ? NULL : config->exclude,
+                                    (data_emnist_split)config->emnist_split};
+    if (config->data == FL_DATA_MNIST)
+        return data_mnist_load(error, arena, set, &source);
+    return data_emnist_load(error, arena, set, &source);
+}
+
+/* A data set in files, or a generated one. */
+static ddome_status load_set(ddome_error *error, nn_arena *arena, data_set *set,
+                             const fl_config *config)
+{
+    if (config->data == FL_DATA_SYNTH)
+        return load_synth(error, arena, set, config);
     if (config->data_dir[0] == '\0')
         return nn_fail(
             error, DDOME_ERR_DATA,
             "no data folder: expected data_dir=DIR or the environment variable DDOME_DATA "
-            "to name the folder that holds the CIFAR binary files");
-    if (config->data == FL_DATA_CIFAR10)
-        return data_cifar10_load(error, arena, set, &source);
-    return data_cifar100_load(error, arena, set, &source);
+            "to name the folder that holds the files of the data set");
+    if (config->data == FL_DATA_CIFAR10 || config->data == FL_DATA_CIFAR100)
+        return load_cifar(error, arena, set, config);
+    return load_idx(error, arena, set, config);
 }
 
 ddome_status fl_task_load_data(ddome_error *error, nn_arena *arena, data_set *set,
                                const fl_config *config)
 {
     static const float zero[DATA_MAX_CHANNELS] = {0, 0, 0}, one[DATA_MAX_CHANNELS] = {1, 1, 1};
-    ddome_status status = config->data == FL_DATA_SYNTH ? load_synth(error, arena, set, config)
-                                                        : load_cifar(error, arena, set, config);
+    ddome_status status = load_set(error, arena, set, config);
     if (status == DDOME_OK && config->normalize == FL_NORMALIZE_NONE)
         data_set_normalize(set, zero, one);
     return status;

@@ -24,6 +24,8 @@ typedef enum nn_stream {
     NN_STREAM_PRETRAIN = 14,     /* epoch = epoch: order of the samples */
     NN_STREAM_SHUFFLE = 15,      /* round, client, epoch: order of the samples */
     NN_STREAM_AUGMENT = 16,      /* round, client, epoch: crops and flips */
+    NN_STREAM_SHARDS = 20,       /* order of the shards */
+    NN_STREAM_QUANTITY = 21,     /* round 0: order of the samples; round 1: epoch = draw number */
     NN_STREAM_TEST = 1024        /* tests draw from here and above */
 } nn_stream;
 

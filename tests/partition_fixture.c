@@ -17,6 +17,8 @@ data_partition_source fixture_source(data_partition_kind kind, const fixture_cli
     source.alpha = 0.5f;
     source.min_size = 5;
     source.max_draws = 1000;
+    source.shards_per_client = 2;
+    source.beta = 0.5f;
     source.seed = numbers->seed;
     return source;
 }

@@ -27,11 +27,14 @@
     T(rundir)                                                                                      \
     T(dataset)                                                                                     \
     T(cifar)                                                                                       \
+    T(cifar100)                                                                                    \
+    T(idx)                                                                                         \
     T(synth)                                                                                       \
     T(batch)                                                                                       \
     T(partition)                                                                                   \
     T(partition_labels)                                                                            \
     T(partition_draws)                                                                             \
+    T(partition_kinds)                                                                             \
     T(partition_file)                                                                              \
     T(sum)                                                                                         \
     T(kernels)                                                                                     \
@@ -72,6 +75,7 @@
     T(round)                                                                                       \
     T(plan)                                                                                        \
     T(run)                                                                                         \
+    T(idx_run)                                                                                     \
     T(trace)                                                                                       \
     T(compare)                                                                                     \
     T(probe)

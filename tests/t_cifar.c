@@ -78,7 +78,7 @@ static void write_all(void)
 
 static data_cifar_source source_of(const char *exclude, unsigned batches)
 {
-    data_cifar_source source = {test_dir(), exclude, batches};
+    data_cifar_source source = {test_dir(), exclude, batches, false};
     return source;
 }
 
@@ -123,7 +123,7 @@ static void test_cifar100(void)
     ddome_error error = {DDOME_OK, ""};
     data_set set = {0};
     snprintf(folder, sizeof folder, "%s/cifar-100-binary", test_dir());
-    data_cifar_source source = {folder, NULL, 0};
+    data_cifar_source source = {folder, NULL, 0, false};
     test_case("cifar: CIFAR-100");
     test_status("load", data_cifar100_load(&error, &arena, &set, &source), DDOME_OK, &error, NULL);
     test_same_u64("classes", set.classes, 100);
@@ -323,7 +323,7 @@ static void test_real(void)
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
     data_set set = {0};
-    data_cifar_source source = {dir, NULL, 1};
+    data_cifar_source source = {dir, NULL, 1, false};
     size_t of_class[10] = {0};
     test_status("load", data_cifar10_load(&error, &arena, &set, &source), DDOME_OK, &error, NULL);
     test_same_u64("train", set.train.count, 10000);

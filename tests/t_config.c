@@ -197,7 +197,7 @@ static void checks(void)
     check("norm=group width=28", "gn_channels = 8");
     check("partition=file", "expected partition_file, found none");
     check("partition_file=x", "expected partition = file");
-    check("exclude=x", "expected data = cifar10 or cifar100");
+    check("exclude=x", "expected data = cifar10, cifar100, mnist or emnist");
 }
 
 static void accepted_checks(void)

@@ -251,7 +251,7 @@ static void test_label_guard(void)
     nn_arena_free(&f.arena);
 }
 
-/* SPEC 8.2.1, 8.2.2, 8.3, 8.4.1, 8.5.1, 16.4.8. */
+/* SPEC 8.2.1, 8.2.2, 8.3, 8.4.1, 8.4.4, 8.5.1, 8.10, 8.11.1, 16.4.8. */
 static void test_refused(void)
 {
     data_partition_source s;
@@ -279,6 +279,16 @@ static void test_refused(void)
     REFUSE(DATA_PARTITION_DIRICHLET, min_size, 19, "min_size = 19");
     REFUSE(DATA_PARTITION_DIRICHLET, max_draws, 0, "max_draws = 0");
     REFUSE(DATA_PARTITION_DIRICHLET, max_draws, 65536, "max_draws = 65536");
+    REFUSE(DATA_PARTITION_SHARDS, shards_per_client, 0, "shards_per_client = 0: expected 1..18");
+    REFUSE(DATA_PARTITION_SHARDS, shards_per_client, 11, "the 10 samples over 1 held-out clients");
+    REFUSE(DATA_PARTITION_SHARDS, shards_per_client, 19, "expected 1..18, the 90 samples over 5");
+    REFUSE(DATA_PARTITION_SHARDS, shards_per_client, SIZE_MAX, "expected 1..18");
+    REFUSE(DATA_PARTITION_SHARDS, clients, 91, "91 training clients but only 90 samples");
+    REFUSE(DATA_PARTITION_QUANTITY, beta, 0.0f, "beta: expected 0.0009765625");
+    REFUSE(DATA_PARTITION_QUANTITY, beta, -1.0f, "beta");
+    REFUSE(DATA_PARTITION_QUANTITY, beta, nn_float_from_bits(0x7f800000), "beta");
+    REFUSE(DATA_PARTITION_QUANTITY, min_size, 19, "min_size = 19: expected 1..18");
+    REFUSE(DATA_PARTITION_QUANTITY, max_draws, 0, "max_draws = 0");
 #undef REFUSE
 }
 
@@ -335,8 +345,12 @@ void t_partition_file(void)
     test_round_trip(DATA_PARTITION_LABELS);
     test_round_trip(DATA_PARTITION_DIRICHLET);
     test_round_trip(DATA_PARTITION_IID);
+    test_round_trip(DATA_PARTITION_SHARDS);
+    test_round_trip(DATA_PARTITION_QUANTITY);
     test_memory(DATA_PARTITION_LABELS);
     test_memory(DATA_PARTITION_DIRICHLET);
     test_memory(DATA_PARTITION_IID);
+    test_memory(DATA_PARTITION_SHARDS);
+    test_memory(DATA_PARTITION_QUANTITY);
     test_memory(DATA_PARTITION_FILE);
 }

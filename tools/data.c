@@ -1,50 +1,89 @@
 /* SPDX-License-Identifier: MIT */
-/* ddome data: finds the data sets under a folder and reads each one strictly. SPEC 7.1, 18.3. */
-#include "../nn/os.h"
+/* ddome data: finds the data sets under a folder and reads each one strictly. SPEC 7.1, 7.8, 18.3.
+ */
+#include "../data/files.h"
 #include "tool.h"
 
+enum { MAX_FILES = 6 };
+
 typedef struct known_set {
-    const char *data, *folder; /* value of the key data; the folder the official archive makes */
-    const char *const *files;  /* any of them makes the set recognised, then NULL */
+    const char *name, *data;    /* what is printed; value of the key data */
+    const char *split;          /* value of emnist_split, or NULL */
+    const char *folder;         /* that the set may have for itself */
+    data_file files[MAX_FILES]; /* any of them makes the set recognised; then empty ones */
 } known_set;
 
-static const char *const cifar10_files[] = {"data_batch_1.bin",
-                                            "data_batch_2.bin",
-                                            "data_batch_3.bin",
-                                            "data_batch_4.bin",
-                                            "data_batch_5.bin",
-                                            "test_batch.bin",
-                                            NULL};
-static const char *const cifar100_files[] = {"train.bin", "test.bin", NULL};
+/* Every way in which EMNIST is cut is a set of its own here. */
+#define EMNIST(split, train, test)                                                                 \
+    {                                                                                              \
+        "emnist-" split, "emnist", split, "emnist",                                                \
+        {                                                                                          \
+            {"emnist-" split "-train", "-", "-images-idx3-ubyte", train},                          \
+                {"emnist-" split "-test", "-", "-images-idx3-ubyte", test},                        \
+        }                                                                                          \
+    }
 
-static const known_set known[] = {{"cifar10", "cifar-10-batches-bin", cifar10_files},
-                                  {"cifar100", "cifar-100-binary", cifar100_files}};
+/* Names and numbers of SPEC 7.1.1, 7.8.1. */
+static const known_set known[] = {
+    {"cifar10",
+     "cifar10",
+     NULL,
+     "cifar-10-batches-bin",
+     {{"data_batch_1", "_", ".bin", 10000},
+      {"data_batch_2", "_", ".bin", 10000},
+      {"data_batch_3", "_", ".bin", 10000},
+      {"data_batch_4", "_", ".bin", 10000},
+      {"data_batch_5", "_", ".bin", 10000},
+      {"test_batch", "_", ".bin", 10000}}},
+    {"cifar100",
+     "cifar100",
+     NULL,
+     "cifar-100-binary",
+     {{"train", "_", ".bin", 50000}, {"test", "_", ".bin", 10000}}},
+    {"mnist",
+     "mnist",
+     NULL,
+     "mnist",
+     {{"train", "-", "-images-idx3-ubyte", 60000}, {"t10k", "-", "-images-idx3-ubyte", 10000}}},
+    EMNIST("byclass", 697932, 116323),
+    EMNIST("bymerge", 697932, 116323),
+    EMNIST("balanced", 112800, 18800),
+    EMNIST("letters", 124800, 20800),
+    EMNIST("digits", 240000, 40000),
+    EMNIST("mnist", 60000, 10000)};
 
 enum { KNOWN = sizeof known / sizeof *known };
 
-/* dir/folder/file or dir/file is there. */
-static ddome_status has_file(ddome_error *error, tool *t, bool *has, const known_set *set,
-                             const char *file)
+/* Any of the files is in this folder. */
+static ddome_status look_in(ddome_error *error, tool *t, bool *has, const known_set *set,
+                            const char *folder)
 {
-    fl_text inner = {.arena = &t->arena}, outer = {.arena = &t->arena};
-    fl_text_add(&inner, "%s/%s/%s", t->words[0], set->folder, file);
-    fl_text_add(&outer, "%s/%s", t->words[0], file);
-    if (inner.failed || outer.failed)
+    fl_text path = {.arena = &t->arena};
+    ddome_status status = DDOME_OK;
+    fl_text_add(&path, "%s/%s", t->words[0], folder);
+    if (path.failed)
         return nn_arena_fail(error, &t->arena, "paths");
-    *has = *has || nn_os_exists(inner.data) || nn_os_exists(outer.data);
-    return DDOME_OK;
+    for (size_t i = 0; status == DDOME_OK && !*has && i < MAX_FILES; i++) {
+        data_place place = {NULL, false, 0};
+        if (set->files[i].stem != NULL)
+            status = data_file_find(error, &t->arena, &place, path.data, &set->files[i]);
+        *has = place.there;
+    }
+    return status;
 }
 
 static ddome_status recognise(ddome_error *error, tool *t, bool *has, const known_set *set)
 {
-    ddome_status status = DDOME_OK;
+    fl_text inner = {.arena = &t->arena};
     *has = false;
-    for (size_t i = 0; status == DDOME_OK && set->files[i] != NULL; i++)
-        status = has_file(error, t, has, set, set->files[i]);
-    return status;
+    fl_text_add(&inner, "%s/", set->folder);
+    if (inner.failed)
+        return nn_arena_fail(error, &t->arena, "paths");
+    ddome_status status = look_in(error, t, has, set, inner.data);
+    return status == DDOME_OK ? look_in(error, t, has, set, "") : status;
 }
 
-/* Settings follow the folder; data and data_dir are ours and come last. */
+/* Settings follow the folder; data, data_dir and emnist_split are ours and come last. */
 static ddome_status read_set(ddome_error *error, tool *t, const known_set *set, char **text)
 {
     ddome_config *config = NULL;
@@ -53,6 +92,8 @@ static ddome_status read_set(ddome_error *error, tool *t, const known_set *set, 
         status = ddome_config_set(error, config, "data", set->data);
     if (status == DDOME_OK)
         status = ddome_config_set(error, config, "data_dir", t->words[0]);
+    if (status == DDOME_OK && set->split != NULL)
+        status = ddome_config_set(error, config, "emnist_split", set->split);
     if (status == DDOME_OK)
         status = ddome_data_info(error, text, config);
     ddome_config_free(config);
@@ -73,8 +114,8 @@ static ddome_status visit(ddome_error *error, tool *t, const known_set *set, boo
     if (info)
         fl_text_add(&t->text, "%s%s", *found == 0 ? "" : "\n", text);
     else
-        fl_text_add(&t->text, "ok %s\n", set->data);
-    tool_json_string(t, set->data, info ? text : "ok");
+        fl_text_add(&t->text, "ok %s\n", set->name);
+    tool_json_string(t, set->name, info ? text : "ok");
     ddome_text_free(text);
     ++*found;
     return DDOME_OK;
@@ -87,9 +128,11 @@ static ddome_status visit_all(ddome_error *error, tool *t, bool info)
     for (size_t i = 0; status == DDOME_OK && i < KNOWN; i++)
         status = visit(error, t, &known[i], info, &found);
     if (status == DDOME_OK && found == 0)
-        status = nn_fail(error, DDOME_ERR_DATA,
-                         "%.200s holds no data set; expected the folder %s or %s, or their files",
-                         t->words[0], known[0].folder, known[1].folder);
+        status =
+            nn_fail(error, DDOME_ERR_DATA,
+                    "%.200s holds no data set; expected the folder %s, %s, mnist or emnist, or the "
+                    "files of one",
+                    t->words[0], known[0].folder, known[1].folder);
     return status;
 }
 

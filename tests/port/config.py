@@ -12,7 +12,7 @@ cifar10_batches="1,2,3,4,5" synth_train=2000 synth_test=1000 synth_size=16 synth
 synth_shapes=3 synth_noise=24 partition="labels" partition_file="" clients=100
 anchor_clients="auto" unseen_clients=5 holdout_clients=5 labels_per_client=4 label_group=1
 anchor_labels=0 samples_per_client=0 unseen_samples=0 alpha=0.1 dialect="plain" min_size=10
-max_draws=1000 arch="resnet34" stem="3x3" norm="batch" width=64 hidden=64 gn_channels=8
+max_draws=1000 shards_per_client=2 beta=0.5 arch="resnet34" stem="3x3" norm="batch" width=64 hidden=64 gn_channels=8
 common="" pretrain_target=0.7 pretrain_lr=0.1 pretrain_momentum=0.9
 pretrain_weight_decay=0.0005 pretrain_epochs=20 pretrain_batch=128 experts=5 top_k=2
 init="random" gate_hidden=256 gate_lr=0.001 gate_momentum=0 anchor_gate_weight=1 mix="logits"
@@ -20,7 +20,7 @@ rounds=10 epochs=1 batch=256 sampling="strata" active_anchors=5 active_normal=5 
 momentum=0.9 weight_decay=0 augment=false aggregate="samples" bn_stats="average"
 eval_every=10 eval_scope="unseen"
 """
-DECIMALS = set("""alpha pretrain_target pretrain_lr pretrain_momentum pretrain_weight_decay gate_lr
+DECIMALS = set("""alpha beta pretrain_target pretrain_lr pretrain_momentum pretrain_weight_decay gate_lr
 gate_momentum anchor_gate_weight lr momentum weight_decay""".split())
 
 

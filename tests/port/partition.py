@@ -22,16 +22,18 @@ class Partition:
         order = rng.shuffle(rng.Stream(c.seed, rng.HOLDOUT), range(len(train.labels)))
         tenth = len(order) // 10
         self.held, self.pool = sorted(order[:tenth]), sorted(order[tenth:])
+        kinds = {"labels": labels, "dirichlet": dirichlet, "iid": iid,
+                 "shards": shards, "quantity": quantity}
+        lists = kinds[c.partition](c, self.pool, train)
         self.draws, self.repaired = 0, False
-        if c.partition == "dirichlet":
-            lists, self.draws, self.repaired = dirichlet(c, self.pool, train)
-        else:
-            lists = (labels if c.partition == "labels" else iid)(c, self.pool, train)
+        if c.partition in ("dirichlet", "quantity"):
+            lists, self.draws, self.repaired = lists
         roles = ["anchor" if j < c.anchor_clients else "normal" for j in range(c.clients)]
         sets = {tuple(np.unique(train.labels[one])) for one in lists}
         extra = (("holdout", c.holdout_clients, rng.HOLDOUT_CLIENT, self.held, train),
                  ("unseen", c.unseen_clients, rng.UNSEEN, list(range(len(test.labels))), test))
-        others = {"labels": other_labels, "dirichlet": other_dirichlet, "iid": other_iid}
+        others = {"labels": other_labels, "dirichlet": other_dirichlet, "iid": other_iid,
+                  "shards": other_shards, "quantity": other_quantity}
         for role, count, stream, source, split in extra:
             lists = lists + others[c.partition](c, stream, count, source, split, sets)
             roles = roles + [role] * count
@@ -121,15 +123,20 @@ def dirichlet(c, pool, train):
         lists = dirichlet_draw(c, pool, train, t)
         if min(map(len, lists)) >= c.min_size:
             break
-    repaired = min(map(len, lists)) < c.min_size
-    while min(map(len, lists)) < c.min_size:
+    return repaired(lists, c.min_size, t + 1)
+
+
+def repaired(lists, min_size, draws):
+    """Sorted lists of at least min_size samples each, draws, whether repaired (SPEC 8.5.4, 8.5.5)."""
+    short = min(map(len, lists)) < min_size
+    while min(map(len, lists)) < min_size:
         sizes = list(map(len, lists))
-        poor = next(j for j, n in enumerate(sizes) if n < c.min_size)
+        poor = next(j for j, n in enumerate(sizes) if n < min_size)
         rich = sizes.index(max(sizes))
         moved = min(lists[rich])
         lists[rich].remove(moved)
         lists[poor].append(moved)
-    return [sorted(one) for one in lists], t + 1, repaired
+    return [sorted(one) for one in lists], draws, short
 
 
 def dirichlet_draw(c, pool, train, t):
@@ -187,4 +194,50 @@ def iid(c, pool, _):
 def other_iid(c, stream, count, source, _, __):
     """Held-out and unseen clients of kind iid (SPEC 8.4.3)."""
     lists = iid_cut(rng.shuffle(rng.Stream(c.seed, stream), source), count) if count else []
+    return [one[:c.unseen_samples] if c.unseen_samples else one for one in lists]
+
+
+def shard_lists(c, stream, count, source, split):
+    """Shards by label, dealt in a shuffled order (SPEC 8.10)."""
+    each = c.shards_per_client
+    ends = list(itertools.accumulate(shares(len(source), count * each)))
+    by_label = sorted(source, key=lambda i: (split.labels[i], i))
+    order = rng.shuffle(rng.Stream(c.seed, stream), range(count * each))
+    pieces = [by_label[a:b] for a, b in zip([0] + ends, ends)]
+    return [sorted(i for place in order[j * each:(j + 1) * each] for i in pieces[place])
+            for j in range(count)]
+
+
+def shards(c, pool, train):
+    """Kind shards: training clients (SPEC 8.10)."""
+    return shard_lists(c, rng.SHARDS, c.clients, pool, train)
+
+
+def other_shards(c, stream, count, source, split, _):
+    """Held-out and unseen clients of kind shards (SPEC 8.4.4)."""
+    lists = shard_lists(c, stream, count, source, split)
+    return [one[:c.unseen_samples] if c.unseen_samples else one for one in lists]
+
+
+def sized_lists(c, stream, count, source, least):
+    """Sizes by Dirichlet proportions of a shuffled list, draws, whether repaired (SPEC 8.11)."""
+    order, n = rng.shuffle(rng.Stream(c.seed, stream), source), float(len(source))
+    for t in range(c.max_draws):
+        p = rng.dirichlet(rng.Stream(c.seed, stream, round=1, epoch=t), count, c.beta)
+        sums = list(itertools.accumulate(p[:-1], initial=0.0))[1:]
+        ends = [min(int(np.floor(one * n)), len(order)) for one in sums] + [len(order)]
+        lists = [order[a:b] for a, b in zip([0] + ends, ends)]
+        if min(map(len, lists)) >= least:
+            break
+    return repaired(lists, least, t + 1)
+
+
+def quantity(c, pool, _):
+    """Kind quantity: training clients (SPEC 8.11)."""
+    return sized_lists(c, rng.QUANTITY, c.clients, pool, c.min_size)
+
+
+def other_quantity(c, stream, count, source, _, __):
+    """Held-out and unseen clients of kind quantity (SPEC 8.4.5)."""
+    lists = sized_lists(c, stream, count, source, 1)[0] if count else []
     return [one[:c.unseen_samples] if c.unseen_samples else one for one in lists]
