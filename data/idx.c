@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads IDX files, checked to the byte; the pixels stay where the file's bytes are. SPEC 7.8. */
+/* Reads IDX files, checked to the byte; the pixels stay where the file's bytes are. SPEC 7.8,
+ * 7.8.6. */
 #include "idx.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Quantity skew: sizes by Dirichlet proportions, samples without a look at their labels.
- * SPEC 8.4.5, 8.11. */
+ * SPEC 8.4.5, 8.11, 8.11.2. */
 #include "partition_private.h"
 
 #include <string.h>

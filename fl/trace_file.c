@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which values a trace keeps in full, and the files it ends in. SPEC 19.3.4. */
+/* Which values a trace keeps in full, and the files it ends in. SPEC 19.3.4, 19.3.5. */
 #include <string.h>
 
 #include "../nn/os.h"

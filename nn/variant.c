@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The deviations by name, and all variants with one or two of them. SPEC 19.5. */
+/* The deviations by name, and all variants with one or two of them. SPEC 19.5, 19.5.2. */
 #include "variant_private.h"
 
 #include <stdio.h>
@@ -13,7 +13,10 @@ NN_ASSUME(deviations_fit_a_mask, (int)NN_DEVIATE_COUNT < 31);
 const nn_deviation_entry nn_deviation_table[NN_DEVIATE_COUNT] = {
     [NN_DEVIATE_ORDER] =
         {ORDER_CHOICES,
-         CHOICE(ORDER_REVERSED, "reversed-order", "sums run from the last addend to the first"),
+         CHOICE(ORDER_REVERSED, "reversed-order",
+                "sums run from the last addend to the first and are cut into blocks from there"),
+         CHOICE(ORDER_REVERSED_BLOCKS, "reversed-blocks",
+                "the blocks are those of 2.3, but the last and in it the last addend comes first"),
          CHOICE(ORDER_PAIRWISE, "pairwise-order", "blocks are halved until one addend is left"),
          CHOICE(ORDER_NUMPY, "numpy-order", "blocks are added as numpy.sum does"),
          CHOICE(ORDER_LANES_2, "lanes-2", "blocks have 2 accumulators, added in order"),

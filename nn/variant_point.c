@@ -209,7 +209,9 @@ static double samples_of(const nn_try *t, size_t k)
 
 static size_t copy_at(const nn_try *t, size_t i)
 {
-    return t->choice[NN_DEVIATE_ORDER] == ORDER_REVERSED ? t->size['k'] - 1 - i : i;
+    const unsigned char order = t->choice[NN_DEVIATE_ORDER];
+    const bool reversed = order == ORDER_REVERSED || order == ORDER_REVERSED_BLOCKS;
+    return reversed ? t->size['k'] - 1 - i : i;
 }
 
 static float average_in_float(const nn_try *t, size_t at, double all)

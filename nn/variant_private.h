@@ -9,6 +9,7 @@
 /* Choices of each deviation in the order of nn_deviation_table; 0 is the rule. */
 enum {
     ORDER_REVERSED = 1,
+    ORDER_REVERSED_BLOCKS,
     ORDER_PAIRWISE,
     ORDER_NUMPY,
     ORDER_LANES_2,

@@ -222,7 +222,10 @@ static double block_sum(const nn_try *t, const nn_terms *s, size_t from, size_t 
     if (order >= ORDER_LANES_2)
         return in_lanes(t, s, from, to, (size_t)2 << (order - ORDER_LANES_2), false, start);
     for (size_t k = from; k < to; k++)
-        chain = step(t, s, chain, order == ORDER_REVERSED ? to - 1 - (k - from) : k);
+        chain = step(t, s, chain,
+                     order == ORDER_REVERSED          ? s->count - 1 - k
+                     : order == ORDER_REVERSED_BLOCKS ? to - 1 - (k - from)
+                                                      : k);
     return chain;
 }
 
@@ -242,7 +245,7 @@ float nn_try_total(const nn_try *t, const nn_terms *s)
         return nn_try_result(t, (float)block_sum(t, s, 0, s->count, plus(t, start, total)));
     const size_t blocks = (s->count + size - 1) / size;
     for (size_t i = 0; i < blocks; i++) {
-        const bool reversed = t->choice[NN_DEVIATE_ORDER] == ORDER_REVERSED;
+        const bool reversed = t->choice[NN_DEVIATE_ORDER] == ORDER_REVERSED_BLOCKS;
         const size_t from = (reversed ? blocks - 1 - i : i) * size;
         const double block =
             block_sum(t, s, from, nn_min(from + size, s->count), i == 0 ? start : 0.0);

@@ -444,7 +444,7 @@ holds 0 "order      as specified (chains of 256, totals ascending)" "(0..255) + 
     "products   rounded"
 verdict "the probe's own answers" "$why"
 json "probe read as JSON" 0 probe read probe.json probe.json
-for row in "reversed-order:reversed, in blocks of 256" "one-level-sums:one-level ascending" \
+for row in "reversed-blocks:reversed, in blocks of 256" "one-level-sums:one-level ascending" \
     "lanes-8:lanes-8 combined in order" "double-accumulator:exact: the accumulator is wider" \
     "fused:as specified"; do
     "$deviate" probe.json answers.json "${row%%:*}"

@@ -8,6 +8,7 @@ One line a check, then the totals; exit 1 when one fails.
 """
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -27,14 +28,14 @@ def line(kind, name, why=""):
     print("%s port: %s%s" % (kind, name, ": " + why if why else ""), flush=True)
 
 
-def call(words):
-    """Exit code, and both streams as one text."""
+def call(words, both=True):
+    """Exit code, and standard output, or both streams as one text."""
     try:
         done = subprocess.run(words, cwd=HERE, text=True, errors="replace", check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
         return 127, str(error)
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout + (done.stderr if both else "")
 
 
 def port(words):
@@ -73,15 +74,22 @@ def runs(program, scratch):
         result("run " + name, code, text)
 
 
-def compare(name, words, code, part):
-    """A comparison by the program has to end with a code and to say a part."""
-    found, text = call(words)
-    if "unknown command" in text:
-        line("skipped", name, "the program has no command compare")
-    elif found != code:
-        line("FAIL", name, "exit code %d, not %d: %s" % (found, code, first_bad(text)))
-    elif part not in text:
-        line("FAIL", name, "%s is not named: %s" % (part, text.strip()[:200]))
+def compare(name, words, code, word):
+    """A comparison by the program ends with a code, has all values, and names one cause, or none."""
+    found, text = call(words, both=False)
+    try:
+        told = json.loads(text)
+        causes = [one["names"] for one in told.get("explain", {}).get("deviations", [])]
+        missing = told["missing"]
+    except (ValueError, KeyError, AttributeError) as error:
+        line("FAIL", name, "no such JSON (%r): %s" % (error, first_bad(text)))
+        return
+    if found != code:
+        line("FAIL", name, "exit code %d, not %d" % (found, code))
+    elif missing != 0 and not word:  # wrong ports answer the operations alone
+        line("FAIL", name, "%d vectors were not answered" % missing)
+    elif causes != ([[word]] if word else []):
+        line("FAIL", name, "expected %s alone, found %s" % (word, causes))
     else:
         line("ok", name)
 

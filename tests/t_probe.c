@@ -116,7 +116,7 @@ static void named(probe_run *run)
         {NULL, NULL, "as specified (chains of 256, totals ascending)",
          "(0..255) + (256..511) + (512..599)"},
         {"one-level-sums", NULL, "one-level ascending", "0..599"},
-        {"reversed-order", NULL, "reversed, in blocks of 256",
+        {"reversed-blocks", NULL, "reversed, in blocks of 256",
          "(511..256) + (599..512) + (255..0)"},
         {"reversed-order", "one-level-sums", "reversed", "599..0"},
         {"pairwise-order", "one-level-sums", "pairwise", NULL},

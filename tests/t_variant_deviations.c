@@ -248,11 +248,21 @@ static void sums_by_hand(void)
     static const struct {
         const char *word;
         float total;
-    } rows[] = {{NULL, 1},           {"reversed-order", 2}, {"pairwise-order", 1},
-                {"numpy-order", 1},  {"lanes-2", 2},        {"lanes-4", 1},
-                {"lanes-8", 1},      {"lanes-16", 1},       {"lanes-4-tree", 2},
-                {"lanes-8-tree", 2}, {"lanes-16-tree", 2},  {"double-accumulator", 2},
-                {"blocks-32", 1},    {"one-level-sums", 1}};
+    } rows[] = {{NULL, 1},
+                {"reversed-order", 2},
+                {"reversed-blocks", 2},
+                {"pairwise-order", 1},
+                {"numpy-order", 1},
+                {"lanes-2", 2},
+                {"lanes-4", 1},
+                {"lanes-8", 1},
+                {"lanes-16", 1},
+                {"lanes-4-tree", 2},
+                {"lanes-8-tree", 2},
+                {"lanes-16-tree", 2},
+                {"double-accumulator", 2},
+                {"blocks-32", 1},
+                {"one-level-sums", 1}};
     const nn_value nothing = test_value("x", NULL, 0);
     const nn_case empty = {.op = "sum", .inputs = &nothing, .input_count = 1};
     test_case("variant: 2^24 + 1 - 2^24 + 1 in all orders, and the sum of nothing");

@@ -55,11 +55,18 @@ def key(number):
     return tuple(int(part) for part in number.split("."))
 
 
+def whole_lines(text):
+    """The lines; one that ends inside a citation has the next one's words, too."""
+    lines = text.splitlines()
+    for line, following in zip(lines, lines[1:] + [""]):
+        broken = re.search(r"SPEC [\d., tond]+(,| to| and)$", line)
+        yield line + " " + following.lstrip(" *#/") if broken else line
+
+
 def cited(text, numbers):
     """{clause: first line that cites it}; "a to b" stands for all clauses between, of that depth."""
     lines = {}
-    for at, line in enumerate(text.splitlines(), 1):
-        # a citation may be broken over two lines of a comment
+    for at, line in enumerate(whole_lines(text), 1):
         for match in CITATION.finditer(line):
             parts = re.findall(r"(,|to|and)? ?(%s)" % NUMBER, match.group(1))
             before = None
@@ -116,6 +123,16 @@ def cell(places, lines):
     return ", ".join("`%s`" % text for text in shown)
 
 
+# Known answers, an identity, a list of tests, where a section is introduced: no code of their own
+WITHOUT_CODE = ("4.10", "12.5", "17.4.7", "19.5.1")
+
+
+def stands_alone(number, names):
+    """Is it a heading, a word, a limit, or in WITHOUT_CODE?"""
+    return (any(name.startswith(number + ".") for name in names) or "." not in number
+            or number.split(".")[0] in ("1", "20") or number in WITHOUT_CODE)
+
+
 def table(lines):
     numbers = clauses(read(os.path.join(ROOT, "SPEC.md")))
     names = [number for number, _ in numbers]
@@ -123,23 +140,29 @@ def table(lines):
     out = ["# From clauses to vectors, sources and tests", "",
            "Made by `tools/clauses.py --write` from the clauses of SPEC.md, the member `clause` of the",
            "vectors and the citations \"SPEC 5.3\" in sources and tests; `make lint` checks that it is up",
-           "to date. `tools/clauses.py --lines` adds line numbers. A clause whose line is empty is stated",
-           "in a part of it or in the clause above, or has no code of its own.", "",
+           "to date and that no other line is empty. `tools/clauses.py --lines` adds line numbers. Headings,",
+           "words (chapter 1), the limits (chapter 20) and what has no code of its own are marked -.", "",
            "| clause | what | vectors | sources | tests |", "|---|---|---|---|---|"]
     for number, title in numbers:
+        if stands_alone(number, names) and number not in source and number not in test:
+            title = (title + " -").lstrip()
         made = ", ".join("`%s` (%d)" % pair for pair in vector.get(number, []))
         out.append("| %s | %s | %s | %s | %s |" % (number, title.replace("|", "\\|"), made,
                                                    cell(source.get(number, []), lines),
                                                    cell(test.get(number, []), lines)))
+    empty = [number for number, _ in numbers if number not in source and number not in test
+             and number not in vector and not stands_alone(number, names)]
     unknown = sorted((set(source) | set(test) | set(vector)) - set(names), key=key)
-    return "\n".join(out) + "\n", unknown
+    return "\n".join(out) + "\n", unknown, empty
 
 
 def main(arguments):
     if len(arguments) > 1 or not set(arguments) <= {"--write", "--check", "--lines"}:
         sys.stderr.write(__doc__)
         return 2
-    text, unknown = table("--lines" in arguments)
+    text, unknown, empty = table("--lines" in arguments)
+    for clause in empty:
+        print("clause %s of SPEC.md is cited by no vector, source or test" % clause)
     for clause in unknown:
         print("SPEC.md has no clause %s, which is cited" % clause)
     if "--write" in arguments:
@@ -152,7 +175,7 @@ def main(arguments):
             return 1
     else:
         sys.stdout.write(text)
-    return 1 if unknown else 0
+    return 1 if unknown or empty else 0
 
 
 if __name__ == "__main__":

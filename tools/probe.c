@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ddome probe: writes vectors that reveal the order of a sum, and reads the answers. SPEC 19.6. */
+/* ddome probe: writes vectors that reveal the order of a sum, and reads the answers. SPEC 19.6,
+ * 19.6.1, 19.6.2. */
 #include "probe.h"
 
 #include <string.h>

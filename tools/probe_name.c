@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Orders that programs are known to add in, built as trees and held against the answers. SPEC 19.6.
- */
+/* Orders that programs are known to add in, built as trees and held against the answers.
+ * SPEC 19.6, 19.6.3. */
 #include "probe.h"
 
 #include <stdio.h>

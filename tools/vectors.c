@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* build/vectors DIR makes tests/vectors anew, schema and README apart; --large adds what is too
  * large to be kept. build/vectors answer IN.json OUT.json does the operations of vectors from
- * anywhere. SPEC 19.2. */
+ * anywhere. SPEC 19.2, 19.2.1. */
 #include "vectors.h"
 
 #include <stdio.h>

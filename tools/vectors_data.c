@@ -202,7 +202,26 @@ static const partition_row partitions[] = {
       {"alpha", "0.02"},
       {"min_size", "3"},
       {"max_draws", "2"}}},
-    {"iid", "even shares of a shuffle", {SMALL, DRAWN, STRATA, {"partition", "iid"}}}};
+    {"iid", "even shares of a shuffle", {SMALL, DRAWN, STRATA, {"partition", "iid"}}},
+    {"empty_class",
+     "ten of fifty classes have no sample to train on",
+     {{"synth_train", "40"},
+      {"synth_test", "60"},
+      {"synth_size", "8"},
+      {"synth_domains", "10"},
+      {"synth_shapes", "5"},
+      {"synth_noise", "0"},
+      DRAWN,
+      STRATA,
+      {"partition", "dirichlet"},
+      {"alpha", "0.5"},
+      {"min_size", "1"}}},
+    {"shards",
+     "three runs of the labels each",
+     {SMALL, DRAWN, STRATA, {"partition", "shards"}, {"shards_per_client", "3"}}},
+    {"quantity",
+     "sizes drawn, labels mixed",
+     {SMALL, DRAWN, STRATA, {"partition", "quantity"}, {"beta", "0.5"}, {"min_size", "4"}}}};
 
 static size_t key_count(const partition_row *r)
 {

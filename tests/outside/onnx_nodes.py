@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The node tests of ONNX (Debian: libonnx-testdata, python3-onnx) for the operations we have.
+SPEC 19.7.2
 
     python3 tests/outside/onnx_nodes.py BUILD/vectors
 

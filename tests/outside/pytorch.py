@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The same steps by PyTorch's own operations (Debian: python3-torch): every activation and gradient
-of whole training steps, and the losses of twenty.
+of whole training steps, and the losses of twenty. SPEC 19.7.1
 
     python3 tests/outside/pytorch.py ./ddome
 
