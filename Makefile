@@ -52,7 +52,8 @@ DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_
        partition partition_labels partition_skew partition_dirichlet partition_quantity \
        partition_shards partition_file partition_check
 FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee \
-     common gate wire sample client server crew eval metrics checkpoint rundir baselines \
+     correction variates common gate wire sample client ifca server crew eval predict metrics \
+     checkpoint rundir baselines \
      record origin run finish plan plan_text entry
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)

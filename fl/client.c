@@ -15,6 +15,7 @@ typedef struct work {
     const fl_client_world *world;
     fl_visit *visit;
     fl_trainee gate, expert[NN_MAX_EXPERTS];
+    size_t first, end; /* experts that are trained now; without a gate one after the other */
     nn_rng augment;
     float *losses; /* one a batch */
     size_t steps;
@@ -22,13 +23,19 @@ typedef struct work {
 
 /* The data of one step. */
 typedef struct batch {
-    nn_tensor images, embeddings;
-    uint32_t *labels, *anchor; /* anchor: the index of its expert, once a sample */
+    size_t count;
+    nn_tensor images, embeddings; /* data NULL: not needed */
+    uint32_t *labels, *anchor;    /* anchor: the index of its expert, once a sample */
 } batch;
 
 bool fl_client_is_anchor(const fl_client_world *world, const data_client *client)
 {
-    return world->gate != NULL && client->role == DATA_ANCHOR;
+    return fl_algorithm_of(world->config)->pinned && client->role == DATA_ANCHOR;
+}
+
+size_t fl_visit_last_step(const fl_visit *visit, size_t i)
+{
+    return visit->gate != NULL ? visit->steps - 1 : (i + 1) * (visit->steps / visit->k) - 1;
 }
 
 /* ---- batches ---- */
@@ -36,7 +43,7 @@ bool fl_client_is_anchor(const fl_client_world *world, const data_client *client
 static ddome_status fetch_embeddings(const work *w, batch *b, const uint32_t *samples, size_t count)
 {
     const fl_embeddings *embeddings = w->world->embeddings;
-    if (w->world->gate == NULL)
+    if (embeddings == NULL)
         return DDOME_OK;
     b->embeddings = (nn_tensor){NULL, count, 1, 1, embeddings->features};
     b->embeddings.data = nn_arena_alloc(w->scratch, count, embeddings->features * sizeof(float));
@@ -49,11 +56,10 @@ static ddome_status fetch_embeddings(const work *w, batch *b, const uint32_t *sa
     return DDOME_OK;
 }
 
-static ddome_status fetch(work *w, batch *b, const uint32_t *samples, size_t count)
+static ddome_status fetch_images(work *w, batch *b, const uint32_t *samples, size_t count)
 {
     const data_set *set = &w->world->task->set;
     const size_t image = set->h * set->w * set->c;
-    b->images = (nn_tensor){NULL, count, set->h, set->w, set->c};
     b->images.data = nn_arena_alloc(w->scratch, count, image * sizeof(float));
     b->labels = nn_arena_alloc(w->scratch, count, sizeof *b->labels);
     float *one = nn_arena_alloc(w->scratch, image, sizeof *one);
@@ -62,7 +68,30 @@ static ddome_status fetch(work *w, batch *b, const uint32_t *samples, size_t cou
     data_batch_fill(&b->images, b->labels, set, &set->train, samples, count);
     if (w->world->config->augment)
         data_batch_augment(&b->images, one, &w->augment, set, count);
-    return fetch_embeddings(w, b, samples, count);
+    return DDOME_OK;
+}
+
+static ddome_status fetch_labels(work *w, batch *b, const uint32_t *samples, size_t count)
+{
+    const data_split *split = &w->world->task->set.train;
+    b->labels = nn_arena_alloc(w->scratch, count, sizeof *b->labels);
+    if (b->labels == NULL)
+        return nn_arena_fail(w->error, w->scratch, "a batch of labels");
+    for (size_t i = 0; i < count; i++)
+        b->labels[i] = split->labels[samples[i]];
+    return DDOME_OK;
+}
+
+/* A head needs no image (SPEC 12.6.8). */
+static ddome_status fetch(work *w, batch *b, const uint32_t *samples, size_t count)
+{
+    const data_set *set = &w->world->task->set;
+    const bool head = fl_algorithm_of(w->world->config)->head;
+    b->count = count;
+    b->images = (nn_tensor){NULL, count, set->h, set->w, set->c};
+    ddome_status status =
+        head ? fetch_labels(w, b, samples, count) : fetch_images(w, b, samples, count);
+    return status == DDOME_OK ? fetch_embeddings(w, b, samples, count) : status;
 }
 
 /* ---- one step ---- */
@@ -93,7 +122,9 @@ static nn_node *loss_of(nn_graph *graph, const char *name, nn_node *logits, cons
 static ddome_status learn_alone(work *w, const batch *b)
 {
     nn_graph graph = new_tape(w);
-    nn_node *logits = fl_trainee_build(&w->expert[0], &graph, leaf(&graph, "images", &b->images));
+    nn_node *x = b->images.data == NULL ? leaf(&graph, "embeddings", &b->embeddings)
+                                        : leaf(&graph, "images", &b->images);
+    nn_node *logits = fl_trainee_build(&w->expert[w->first], &graph, x);
     return fl_trainee_backward(&w->losses[w->steps], &graph,
                                loss_of(&graph, "loss", logits, b->labels), 1.0f);
 }
@@ -146,15 +177,15 @@ static void trace_start(const work *w, const batch *b)
     if (!fl_trace_on(trace))
         return;
     fl_trace_images(trace, w->world->expert, &b->images, b->labels);
-    if (gate)
+    if (b->embeddings.data != NULL)
         fl_trace_embeddings(trace, &b->embeddings);
     if (gate && fl_client_is_anchor(w->world, w->visit->client)) {
-        const nn_value anchor = fl_trace_integers("value", b->anchor, b->images.n);
+        const nn_value anchor = fl_trace_integers("value", b->anchor, b->count);
         fl_trace_given(trace, "data", "gate_labels", &anchor);
     }
     if (gate)
         fl_trace_start(trace, &w->gate);
-    for (size_t i = 0; i < w->visit->k; i++)
+    for (size_t i = w->first; i < w->end; i++)
         fl_trace_start(trace, &w->expert[i]);
 }
 
@@ -162,7 +193,7 @@ static ddome_status trace_update(const work *w)
 {
     if (w->visit->gate != NULL)
         fl_trace_update(w->world->trace, &w->gate);
-    for (size_t i = 0; i < w->visit->k; i++)
+    for (size_t i = w->first; i < w->end; i++)
         fl_trace_update(w->world->trace, &w->expert[i]);
     return fl_trace_status(w->error, w->world->trace);
 }
@@ -180,7 +211,7 @@ static ddome_status step(work *w, const uint32_t *samples, size_t count)
     if (status == DDOME_OK) {
         if (w->visit->gate != NULL)
             fl_trainee_step(&w->gate);
-        for (size_t i = 0; i < w->visit->k; i++)
+        for (size_t i = w->first; i < w->end; i++)
             fl_trainee_step(&w->expert[i]);
         status = trace_update(w);
         w->steps++;
@@ -191,14 +222,14 @@ static ddome_status step(work *w, const uint32_t *samples, size_t count)
 
 /* ---- the visit ---- */
 
-/* SPEC 7.7.2. */
+/* SPEC 7.7.2; each further model has the next seed (SPEC 12.6.4). */
 static ddome_status epoch(work *w, uint32_t *order, uint32_t number)
 {
     const fl_config *config = w->world->config;
     const data_client *client = w->visit->client;
-    nn_rng shuffle =
-        nn_rng_at(config->seed, NN_STREAM_SHUFFLE, number, w->visit->round, client->id);
-    w->augment = nn_rng_at(config->seed, NN_STREAM_AUGMENT, number, w->visit->round, client->id);
+    const uint64_t seed = config->seed + w->first;
+    nn_rng shuffle = nn_rng_at(seed, NN_STREAM_SHUFFLE, number, w->visit->round, client->id);
+    w->augment = nn_rng_at(seed, NN_STREAM_AUGMENT, number, w->visit->round, client->id);
     memcpy(order, client->samples, client->count * sizeof *order);
     nn_rng_shuffle(&shuffle, order, client->count);
     ddome_status status = DDOME_OK;
@@ -214,7 +245,8 @@ static ddome_status prepare(work *w)
     const nn_sgd expert_sgd = {config->lr.value, config->momentum.value,
                                config->weight_decay.value};
     const nn_sgd gate_sgd = {config->gate_lr.value, config->gate_momentum.value, 0};
-    const size_t batches = (visit->client->count + config->batch - 1) / config->batch;
+    const size_t batches = (visit->client->count + config->batch - 1) / config->batch,
+                 passes = visit->gate != NULL ? 1 : visit->k;
     ddome_status status = DDOME_OK;
     if (visit->gate != NULL)
         status =
@@ -225,10 +257,38 @@ static ddome_status prepare(work *w)
                                  visit->expert[i], &expert_sgd);
         fl_trace_scope_expert(w->expert[i].scope, visit->chosen[i]);
     }
-    w->losses = nn_arena_alloc(w->scratch, batches, config->epochs * sizeof *w->losses);
+    if (visit->correction.kind != FL_CORRECTION_NONE)
+        w->expert[0].correction = &visit->correction;
+    w->losses = nn_arena_alloc(w->scratch, passes * batches, config->epochs * sizeof *w->losses);
     if (status == DDOME_OK && w->losses == NULL)
         status = nn_arena_fail(w->error, w->scratch, "losses");
     return status;
+}
+
+/* With a gate all models at once, else one after the other. */
+static ddome_status all_epochs(work *w, uint32_t *order)
+{
+    const fl_visit *visit = w->visit;
+    const size_t together = visit->gate != NULL ? visit->k : 1;
+    ddome_status status = DDOME_OK;
+    for (; w->first < visit->k && status == DDOME_OK; w->first += together) {
+        w->end = w->first + together;
+        for (uint32_t number = 0; number < w->world->config->epochs && status == DDOME_OK; number++)
+            status = epoch(w, order, number);
+    }
+    return status;
+}
+
+/* What the visit gives back besides its models. */
+static void close_visit(work *w)
+{
+    fl_visit *visit = w->visit;
+    visit->steps = w->steps;
+    visit->loss = w->steps == 0 ? 0 : nn_sum(w->losses, w->steps) / (float)w->steps;
+    for (size_t i = 0; i < visit->k; i++)
+        visit->batches[i] += visit->gate != NULL ? w->steps : w->steps / visit->k;
+    fl_correction_renew(&visit->correction, visit->expert[0], &w->world->expert->layout, w->steps,
+                        w->world->config->lr.value);
 }
 
 ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *visit,
@@ -244,13 +304,10 @@ ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *vi
     w->world = world;
     w->visit = visit;
     ddome_status status = prepare(w);
-    for (uint32_t number = 0; number < world->config->epochs && status == DDOME_OK; number++)
-        status = epoch(w, order, number);
-    for (size_t i = 0; i < visit->k && status == DDOME_OK; i++)
-        visit->batches[i] += w->steps;
-    visit->steps = w->steps;
     if (status == DDOME_OK)
-        visit->loss = w->steps == 0 ? 0 : nn_sum(w->losses, w->steps) / (float)w->steps;
+        status = all_epochs(w, order);
+    if (status == DDOME_OK)
+        close_visit(w);
     nn_arena_rewind(scratch, mark);
     return status;
 }

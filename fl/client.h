@@ -14,7 +14,7 @@ typedef struct fl_client_world {
     const fl_config *config;
     const fl_task *task;
     const fl_model *expert, *gate;   /* gate NULL: the algorithm has none */
-    const fl_embeddings *embeddings; /* of the train split; NULL without gate */
+    const fl_embeddings *embeddings; /* of the train split; NULL: the algorithm has none */
     fl_trace *trace;                 /* NULL: none */
 } fl_client_world;
 
@@ -29,14 +29,20 @@ typedef struct fl_visit {
     uint64_t batches[NN_MAX_EXPERTS]; /* num_batches_tracked of each */
     float loss;                       /* mean over its batches of the loss of the predictions */
     size_t steps;                     /* taken */
+    fl_correction correction;         /* of its one model; kind NONE: none */
 } fl_visit;
+
+/* The last step in which expert[i] moved: models without a gate train one after the other
+ * (SPEC 12.6.4). */
+size_t fl_visit_last_step(const fl_visit *visit, size_t i);
 
 /* Is this client trained as an anchor: its expert alone, the gate towards its index? */
 bool fl_client_is_anchor(const fl_client_world *world, const data_client *client);
 
 /* config->epochs epochs over the client's samples. Normal clients: cross-entropy of the mixture,
  * jointly through the gate and the chosen experts. Anchors: the expert's own cross-entropy, and the
- * gate's towards the one-hot of the anchor. Without a gate: the model's own cross-entropy. */
+ * gate's towards the one-hot of the anchor. Without a gate: each model's own cross-entropy, one
+ * after the other; a new control variate at the end. */
 DDOME_MUST_CHECK ddome_status fl_client_train(ddome_error *error, nn_arena *scratch,
                                               fl_visit *visit, const fl_client_world *world);
 

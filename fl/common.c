@@ -167,6 +167,7 @@ ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error, nn_
                      .task = task,
                      .trace = trace};
     memset(common, 0, sizeof *common);
+    common->floats = model->layout.total;
     common->values = nn_arena_alloc(arena, model->layout.total, sizeof *common->values);
     if (common->values == NULL)
         return nn_arena_fail(error, arena, "the common expert");
@@ -187,13 +188,13 @@ ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error, nn_
 /* ---- embeddings ---- */
 
 /* Gives each sample some client holds a slot, in order of first use; fills samples[slot]. */
-static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const fl_task *task,
-                           const data_split *split, const data_client *clients, size_t count)
+static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const data_split *split,
+                           const data_client *clients, size_t count)
 {
     size_t used = 0;
     memset(embeddings->slot, 0xff, split->count * sizeof *embeddings->slot);
     for (size_t k = 0; k < count; k++)
-        for (size_t i = 0; i < clients[k].count && fl_task_split(task, &clients[k]) == split; i++) {
+        for (size_t i = 0; i < clients[k].count; i++) {
             uint32_t sample = clients[k].samples[i];
             if (embeddings->slot[sample] != UINT32_MAX)
                 continue;
@@ -214,7 +215,7 @@ ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error, nn_are
     embeddings->slot = nn_arena_alloc(arena, split->count, sizeof *embeddings->slot);
     if (samples == NULL || embeddings->slot == NULL)
         return nn_arena_fail(error, arena, "the table of embeddings");
-    const size_t used = assign_slots(embeddings, samples, task, split, clients, count);
+    const size_t used = assign_slots(embeddings, samples, split, clients, count);
     embeddings->features = model->features;
     embeddings->rows = nn_arena_alloc(arena, used, model->features * sizeof *embeddings->rows);
     if (embeddings->rows == NULL)

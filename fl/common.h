@@ -8,7 +8,8 @@
 #include "trace.h"
 
 typedef struct fl_common {
-    float *values;         /* flat vector of the expert's layout */
+    float *values;         /* flat vector of the experts' architecture */
+    size_t floats;         /* of values */
     uint64_t batches;      /* num_batches_tracked */
     size_t epochs;         /* trained here; 0 when loaded */
     size_t correct, total; /* on the held-out part after the last epoch; 0, 0 when loaded */
@@ -29,7 +30,7 @@ DDOME_MUST_CHECK ddome_status fl_common_pretrain(const nn_engine *engine, ddome_
                                                  const fl_config *config, const fl_task *task,
                                                  const ddome_progress *progress, fl_trace *trace);
 
-/* Embeds once every sample of `split` that one of the clients holds (those whose split it is). */
+/* Embeds once every sample of `split` that one of the clients holds; all hold samples of it. */
 DDOME_MUST_CHECK ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error,
                                               nn_arena *arena, nn_arena *scratch,
                                               fl_embeddings *embeddings, const fl_common *common,

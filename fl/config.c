@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../nn/os.h"
+#include "baselines.h"
 
 enum { PLACE = 300, SHOWN = 64 };
 
@@ -31,24 +32,12 @@ static shown show(const char *text)
     return out;
 }
 
-static bool among(const char *word, const char *const *words)
-{
-    for (; words != NULL && *words != NULL; words++)
-        if (strcmp(word, *words) == 0)
-            return true;
-    return false;
-}
-
 static ddome_status refuse(const place *from, const fl_key *key, const char *value,
                            fl_quotes quotes)
 {
     char expected[FL_EXPECTED];
     fl_config probe;
     fl_key_expected(expected, key);
-    if (among(value, key->later))
-        return nn_fail(from->error, DDOME_ERR_USAGE,
-                       "%s%s = %s is not in this version: expected %s", from->at, key->name, value,
-                       expected);
     if (quotes != FL_EITHER && fl_key_parse(&probe, key, value, FL_EITHER))
         return nn_fail(from->error, DDOME_ERR_USAGE, "%s%s: expected %s quotes, found %s%s%s",
                        from->at, key->name, quotes == FL_BARE ? "double" : "a value without",
@@ -286,7 +275,7 @@ static ddome_status apply(ddome_error *error, const rule *rules, size_t count)
 /* c->anchor_clients is resolved. SPEC 16.4.2. */
 static ddome_status check_clients(ddome_error *error, const fl_config *c)
 {
-    bool pinned = c->algo == FL_ALGO_DDOME && c->anchor_clients != 0;
+    bool pinned = fl_algorithm_of(c)->pinned && c->anchor_clients != 0;
     const rule rules[] = {
         {c->top_k > c->experts, "top_k", c->top_k, "at most experts", c->experts,
          "lower top_k or raise experts"},
@@ -373,6 +362,8 @@ ddome_status fl_config_check(ddome_error *error, fl_config *config)
         status = check_model(error, &resolved);
     if (status == DDOME_OK)
         status = check_paths(error, &resolved);
+    if (status == DDOME_OK)
+        status = fl_algorithm_check(error, &resolved);
     if (status == DDOME_OK)
         *config = resolved;
     return status;

@@ -16,7 +16,18 @@ enum { FL_PATH = 1024, FL_DECIMAL = 25, FL_MAX_EXPERTS = NN_MAX_EXPERTS };
 /* anchor_clients before fl_config_check has put the number of experts in its place. */
 #define FL_AUTO SIZE_MAX
 
-typedef enum fl_algo { FL_ALGO_DDOME, FL_ALGO_FEDAVG, FL_ALGO_COMMON } fl_algo;
+typedef enum fl_algo {
+    FL_ALGO_DDOME,
+    FL_ALGO_FEDAVG,
+    FL_ALGO_COMMON,
+    FL_ALGO_FEDPROX,
+    FL_ALGO_SCAFFOLD,
+    FL_ALGO_ENSEMBLE,
+    FL_ALGO_FEDMIX,
+    FL_ALGO_LOCAL,
+    FL_ALGO_IFCA,
+    FL_ALGO_HEAD
+} fl_algo;
 typedef enum fl_data_kind {
     FL_DATA_SYNTH,
     FL_DATA_CIFAR10,
@@ -26,7 +37,11 @@ typedef enum fl_data_kind {
 } fl_data_kind;
 typedef enum fl_labels { FL_LABELS_FINE, FL_LABELS_COARSE } fl_labels;
 typedef enum fl_normalize { FL_NORMALIZE_DATASET, FL_NORMALIZE_NONE } fl_normalize;
-typedef enum fl_arch { FL_ARCH_RESNET34, FL_ARCH_MLP } fl_arch;
+typedef enum fl_arch {
+    FL_ARCH_RESNET34,
+    FL_ARCH_MLP,
+    FL_ARCH_LINEAR /* of a head; no word of the key */
+} fl_arch;
 typedef enum fl_stem { FL_STEM_3X3, FL_STEM_7X7 } fl_stem;
 typedef enum fl_norm { FL_NORM_BATCH, FL_NORM_GROUP } fl_norm;
 typedef enum fl_init { FL_INIT_RANDOM, FL_INIT_COMMON } fl_init;
@@ -34,10 +49,17 @@ typedef enum fl_mix { FL_MIX_LOGITS, FL_MIX_PROBS } fl_mix;
 typedef enum fl_aggregate { FL_AGGREGATE_SAMPLES, FL_AGGREGATE_UNIFORM } fl_aggregate;
 typedef enum fl_bn_stats { FL_BN_AVERAGE, FL_BN_LOCAL, FL_BN_FIRST } fl_bn_stats;
 typedef enum fl_sampling { FL_SAMPLING_STRATA, FL_SAMPLING_UNIFORM } fl_sampling;
-typedef enum fl_scope { FL_SCOPE_UNSEEN, FL_SCOPE_HOLDOUT, FL_SCOPE_GLOBAL } fl_scope;
+typedef enum fl_scope {
+    FL_SCOPE_UNSEEN,
+    FL_SCOPE_HOLDOUT,
+    FL_SCOPE_GLOBAL,
+    FL_SCOPE_SEEN
+} fl_scope;
+typedef enum fl_budget { FL_BUDGET_PARTICIPATION, FL_BUDGET_FULL } fl_budget;
+typedef enum fl_ifca_test { FL_IFCA_ENTROPY, FL_IFCA_ORACLE } fl_ifca_test;
 
 /* A decimal as it was written, canonical (no trailing zeros, no exponent), and its float
- * (SPEC 16.2). */
+ * (SPEC 16.2); "auto" and -1 before fl_config_check has put a number in its place. */
 typedef struct fl_decimal {
     float value;
     char text[FL_DECIMAL];
@@ -89,6 +111,12 @@ typedef struct fl_config {
 
     size_t eval_every;
     int eval_scope; /* fl_scope */
+
+    fl_decimal mu, server_lr;
+    int local_budget; /* fl_budget */
+    fl_decimal ifca_noise;
+    int ifca_test; /* fl_ifca_test */
+    size_t seen_samples;
 } fl_config;
 
 /* Every default; data_dir from the environment variable DDOME_DATA is the caller's (tools/)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define FIELD(name) offsetof(fl_config, name)
-#define NO_CHOICE NULL, NULL
+#define NO_CHOICE NULL
 #define SIZE(section, name, otherwise, low, high)                                                  \
     {                                                                                              \
 #name, section, FL_KEY_SIZE, FIELD(name), otherwise, low, high, FL_RANGE_CLOSED,           \
@@ -27,12 +27,15 @@
 #name, section, FL_KEY_DECIMAL, FIELD(name), otherwise, low, high, range, NO_CHOICE, true, \
             0                                                                                      \
     }
-#define CHOICE_LATER(section, name, words, later)                                                  \
+#define AUTO_DECIMAL(section, name, low, high, range)                                              \
     {                                                                                              \
-#name, section, FL_KEY_CHOICE, FIELD(name), NULL, 0, 0, FL_RANGE_CLOSED, words, later,     \
+#name, section, FL_KEY_AUTO_DECIMAL, FIELD(name), "auto", low, high, range, NO_CHOICE,     \
             true, 0                                                                                \
     }
-#define CHOICE(section, name, words) CHOICE_LATER(section, name, words, NULL)
+#define CHOICE(section, name, words)                                                               \
+    {                                                                                              \
+#name, section, FL_KEY_CHOICE, FIELD(name), NULL, 0, 0, FL_RANGE_CLOSED, words, true, 0    \
+    }
 #define SWITCH(section, name, otherwise)                                                           \
     {                                                                                              \
 #name, section, FL_KEY_BOOL, FIELD(name), otherwise, 0, 0, FL_RANGE_CLOSED, NO_CHOICE,     \
@@ -55,9 +58,8 @@
 
 /* Words in the order of the enums of config.h, data/partition.h, data/idx.h and nn/kernels.h
  * (arith). */
-static const char *const algo[] = {"ddome", "fedavg", "common", NULL};
-static const char *const algo_later[] = {"fedprox", "scaffold", "ensemble", "fedmix",
-                                         "local",   "ifca",     "head",     NULL};
+static const char *const algo[] = {"ddome",  "fedavg", "common", "fedprox", "scaffold", "ensemble",
+                                   "fedmix", "local",  "ifca",   "head",    NULL};
 static const char *const arith[] = {"ma", "fma", NULL};
 static const char *const data[] = {"synth", "cifar10", "cifar100", "mnist", "emnist", NULL};
 static const char *const cifar100_labels[] = {"fine", "coarse", NULL};
@@ -75,7 +77,9 @@ static const char *const mix[] = {"logits", "probs", NULL};
 static const char *const sampling[] = {"strata", "uniform", NULL};
 static const char *const aggregate[] = {"samples", "uniform", NULL};
 static const char *const bn_stats[] = {"average", "local", "first", NULL};
-static const char *const eval_scope[] = {"unseen", "holdout", "global", NULL};
+static const char *const eval_scope[] = {"unseen", "holdout", "global", "seen", NULL};
+static const char *const local_budget[] = {"participation", "full", NULL};
+static const char *const ifca_test[] = {"entropy", "oracle", NULL};
 
 enum {
     MOST_CLIENTS = 1000000,  /* SPEC 8 */
@@ -90,7 +94,7 @@ enum {
 
 static const fl_key keys[] = {
     SEED("run", seed, "1"),
-    CHOICE_LATER("run", algo, algo, algo_later),
+    CHOICE("run", algo, algo),
     CHOICE("run", arith, arith),
 
     CHOICE("data", data, data),
@@ -156,7 +160,7 @@ static const fl_key keys[] = {
     SIZE("rounds", active_anchors, "5", 0, FL_MAX_EXPERTS),
     SIZE("rounds", active_normal, "5", 0, MOST_CLIENTS),
     DECIMAL("rounds", lr, "0.01", 0, MOST_FACTOR, FL_RANGE_ABOVE),
-    DECIMAL("rounds", momentum, "0.9", 0, 1, FL_RANGE_BELOW),
+    AUTO_DECIMAL("rounds", momentum, 0, 1, FL_RANGE_BELOW),
     DECIMAL("rounds", weight_decay, "0", 0, 1, FL_RANGE_CLOSED),
     SWITCH("rounds", augment, "false"),
     CHOICE("rounds", aggregate, aggregate),
@@ -164,24 +168,34 @@ static const fl_key keys[] = {
 
     SIZE("evaluation", eval_every, "10", 1, MOST_ROUNDS),
     CHOICE("evaluation", eval_scope, eval_scope),
+
+    DECIMAL("baselines", mu, "0.01", 0, MOST_FACTOR, FL_RANGE_CLOSED),
+    DECIMAL("baselines", server_lr, "1", 0, MOST_FACTOR, FL_RANGE_ABOVE),
+    CHOICE("baselines", local_budget, local_budget),
+    DECIMAL("baselines", ifca_noise, "0.01", 0, 1, FL_RANGE_CLOSED),
+    CHOICE("baselines", ifca_test, ifca_test),
+    SIZE("baselines", seen_samples, "0", 0, MOST_SAMPLES),
 };
 
 /* Keys younger than the first published hashes: config.toml leaves them out at their defaults, so
  * that a new key moves no root hash (SPEC 16.1.6). */
-static const char *const implied[] = {"cifar100_labels", "emnist_split", "shards_per_client",
-                                      "beta", NULL};
+static const char *const implied[] = {
+    "cifar100_labels", "emnist_split", "shards_per_client", "beta",         "mu", "server_lr",
+    "local_budget",    "ifca_noise",   "ifca_test",         "seen_samples", NULL};
 
 #define KEYS (sizeof keys / sizeof *keys)
 
 NN_ASSUME(keys_fit, KEYS <= FL_MAX_KEYS);
-NN_ASSUME(algo_words, sizeof algo / sizeof *algo == FL_ALGO_COMMON + 2);
+NN_ASSUME(algo_words, sizeof algo / sizeof *algo == FL_ALGO_HEAD + 2);
 NN_ASSUME(arith_words, sizeof arith / sizeof *arith == NN_ARITH_COUNT + 1);
 NN_ASSUME(data_words, sizeof data / sizeof *data == FL_DATA_EMNIST + 2);
 NN_ASSUME(emnist_words, sizeof emnist_split / sizeof *emnist_split == DATA_EMNIST_COUNT + 1);
 NN_ASSUME(partition_words, sizeof partition / sizeof *partition == DATA_PARTITION_QUANTITY + 2);
 NN_ASSUME(dialect_words, sizeof dialect / sizeof *dialect == DATA_DIRICHLET_BALANCED + 2);
 NN_ASSUME(bn_words, sizeof bn_stats / sizeof *bn_stats == FL_BN_FIRST + 2);
-NN_ASSUME(scope_words, sizeof eval_scope / sizeof *eval_scope == FL_SCOPE_GLOBAL + 2);
+NN_ASSUME(budget_words, sizeof local_budget / sizeof *local_budget == FL_BUDGET_FULL + 2);
+NN_ASSUME(ifca_words, sizeof ifca_test / sizeof *ifca_test == FL_IFCA_ORACLE + 2);
+NN_ASSUME(scope_words, sizeof eval_scope / sizeof *eval_scope == FL_SCOPE_SEEN + 2);
 
 const fl_key *fl_config_keys(size_t *count)
 {

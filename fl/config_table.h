@@ -9,14 +9,15 @@
 enum { FL_MAX_KEYS = 80, FL_EXPECTED = 200 };
 
 typedef enum fl_key_type {
-    FL_KEY_SIZE,    /* size_t */
-    FL_KEY_AUTO,    /* size_t, or the word auto = FL_AUTO */
-    FL_KEY_SEED,    /* uint64_t */
-    FL_KEY_DECIMAL, /* fl_decimal */
-    FL_KEY_CHOICE,  /* int, an index into choices */
-    FL_KEY_BOOL,    /* int */
-    FL_KEY_PATH,    /* char[FL_PATH] */
-    FL_KEY_BATCHES  /* unsigned, a bit a batch */
+    FL_KEY_SIZE,         /* size_t */
+    FL_KEY_AUTO,         /* size_t, or the word auto = FL_AUTO */
+    FL_KEY_SEED,         /* uint64_t */
+    FL_KEY_DECIMAL,      /* fl_decimal */
+    FL_KEY_AUTO_DECIMAL, /* fl_decimal, or the word auto */
+    FL_KEY_CHOICE,       /* int, an index into choices */
+    FL_KEY_BOOL,         /* int */
+    FL_KEY_PATH,         /* char[FL_PATH] */
+    FL_KEY_BATCHES       /* unsigned, a bit a batch */
 } fl_key_type;
 
 typedef enum fl_key_range {
@@ -33,7 +34,6 @@ typedef struct fl_key {
     uint64_t low, high;        /* numbers only */
     fl_key_range range;        /* DECIMAL only; the others are closed */
     const char *const *choice; /* CHOICE: the words in the order of the enum, then NULL */
-    const char *const *later;  /* CHOICE: planned words that are refused, then NULL; or NULL */
     bool bits;                 /* false: where things are, not what they are */
     size_t hash;               /* PATH with bits: offset in fl_config_hashes */
 } fl_key;

@@ -194,11 +194,21 @@ static bool parse_auto(size_t *out, const char *text, const fl_key *key)
     return true;
 }
 
+static bool parse_auto_decimal(fl_decimal *out, const char *text, const fl_key *key)
+{
+    if (strcmp(text, "auto") != 0)
+        return parse_decimal(out, text, key);
+    out->value = -1;
+    strcpy(out->text, "auto");
+    return true;
+}
+
 /* What stands in quotes in a file (SPEC 16.1.3). */
 static bool is_string(const fl_key *key, const char *text)
 {
     return key->type == FL_KEY_CHOICE || key->type == FL_KEY_PATH || key->type == FL_KEY_BATCHES ||
-           (key->type == FL_KEY_AUTO && strcmp(text, "auto") == 0);
+           ((key->type == FL_KEY_AUTO || key->type == FL_KEY_AUTO_DECIMAL) &&
+            strcmp(text, "auto") == 0);
 }
 
 static const char *const switch_words[] = {"false", "true", NULL};
@@ -217,6 +227,8 @@ bool fl_key_parse(fl_config *config, const fl_key *key, const char *text, fl_quo
         return parse_whole(field, text, key->low, key->high);
     case FL_KEY_DECIMAL:
         return parse_decimal(field, text, key);
+    case FL_KEY_AUTO_DECIMAL:
+        return parse_auto_decimal(field, text, key);
     case FL_KEY_CHOICE:
         return parse_word(field, text, key->choice);
     case FL_KEY_BOOL:
@@ -239,7 +251,8 @@ static void expected_words(char out[FL_EXPECTED], const char *const *words)
 
 static void expected_decimal(char out[FL_EXPECTED], const fl_key *key)
 {
-    snprintf(out, FL_EXPECTED, "a decimal %s %" PRIu64 ", %s %" PRIu64 ", of at most %d digits",
+    snprintf(out, FL_EXPECTED, "%sa decimal %s %" PRIu64 ", %s %" PRIu64 ", of at most %d digits",
+             key->type == FL_KEY_AUTO_DECIMAL ? "auto or " : "",
              key->range == FL_RANGE_ABOVE ? "above" : "from", key->low,
              key->range == FL_RANGE_BELOW ? "below" : "at most", key->high, MOST_DIGITS);
 }
@@ -254,6 +267,7 @@ void fl_key_expected(char out[FL_EXPECTED], const fl_key *key)
                  key->type == FL_KEY_AUTO ? "auto or " : "", key->low, key->high);
         break;
     case FL_KEY_DECIMAL:
+    case FL_KEY_AUTO_DECIMAL:
         expected_decimal(out, key);
         break;
     case FL_KEY_CHOICE:
@@ -302,6 +316,12 @@ static void write_batches(fl_text *text, unsigned batches)
     fl_text_add(text, "\"");
 }
 
+static void write_decimal_key(fl_text *text, const fl_decimal *value)
+{
+    const char *quote = value->value < 0 ? "\"" : "";
+    fl_text_add(text, "%s%s%s", quote, value->text, quote);
+}
+
 static void write_size(fl_text *text, size_t value)
 {
     if (value == FL_AUTO)
@@ -323,7 +343,8 @@ void fl_key_write(fl_text *text, const fl_key *key, const fl_config *config,
         fl_text_add(text, "%" PRIu64, *(const uint64_t *)field);
         break;
     case FL_KEY_DECIMAL:
-        fl_text_add(text, "%s", ((const fl_decimal *)field)->text);
+    case FL_KEY_AUTO_DECIMAL:
+        write_decimal_key(text, field);
         break;
     case FL_KEY_CHOICE:
         write_string(text, key->choice[*(const int *)field]);

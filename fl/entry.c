@@ -273,10 +273,35 @@ static ddome_status load_slot(fl_run *run, fl_slot *slot, const char *run_dir, c
                               path);
 }
 
+/* Who took part follows from the seed, so a file that an older run left is not taken for this one's
+ * (SPEC 12.6.6). */
+static ddome_status load_own_models(fl_run *run, const char *run_dir)
+{
+    char name[32], path[FL_PATH + 64];
+    ddome_status status = DDOME_OK;
+    for (uint32_t round = 1; round <= fl_run_rounds(run) && status == DDOME_OK; round++) {
+        status = fl_run_participants(run, round);
+        for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
+            status = fl_server_own(run->error, &run->arena, &run->server, run->participants[i]);
+    }
+    for (size_t i = 0; i < run->config.clients && status == DDOME_OK; i++) {
+        fl_own *own = &run->server.own[i];
+        if (own->values == NULL)
+            continue;
+        snprintf(name, sizeof name, "client_%lu", (unsigned long)i);
+        snprintf(path, sizeof path, "%s/final/%s.safetensors", run_dir, name);
+        status = fl_checkpoint_load(run->error, &run->scratch, own->values, &own->batches,
+                                    &run->expert, path);
+    }
+    return status;
+}
+
 static ddome_status load_models(fl_run *run, const char *run_dir)
 {
     char name[32];
     ddome_status status = DDOME_OK;
+    if (run->server.own != NULL)
+        return load_own_models(run, run_dir);
     if (run->server.gate.model != NULL)
         status = load_slot(run, &run->server.gate, run_dir, "gate");
     for (size_t i = 0; i < run->server.experts && status == DDOME_OK; i++) {

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "../nn/fmath.h"
 #include "../nn/sum.h"
+#include "predict.h"
 #include "trace_model.h"
 
 /* One client under evaluation; arrays have one entry a sample. */
@@ -26,7 +26,7 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
                                 const fl_evaluator *e, size_t experts)
 {
     const size_t count = s->client->count;
-    s->split = fl_task_split(e->task, s->client);
+    s->split = fl_task_scope_split(e->task, e->config->eval_scope);
     s->gate_logits = nn_arena_alloc(scratch, count, experts * sizeof(float));
     s->logits = nn_arena_alloc(scratch, count, e->expert->outputs * sizeof(float));
     s->route = nn_arena_zero(scratch, count, sizeof(uint32_t));
@@ -43,19 +43,6 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
 
 /* ---- routing ---- */
 
-/* -sum p log p over the entries ascending; an entry of 0 adds +0 (SPEC 14.3). count <=
- * NN_MAX_EXPERTS: one block. */
-static float entropy(const float *p, size_t count)
-{
-    float sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        float term = p[i] > 0 ? p[i] * nn_logf(p[i]) : 0;
-        sum = sum + term;
-    }
-    const float negated = 0.0f - sum;
-    return negated;
-}
-
 static ddome_status entropies(ddome_error *error, nn_arena *scratch, fl_client_result *result,
                               const subject *s, const float *score, size_t experts)
 {
@@ -66,9 +53,9 @@ static ddome_status entropies(ddome_error *error, nn_arena *scratch, fl_client_r
         return nn_arena_fail(error, scratch, "entropies");
     for (size_t i = 0; i < s->client->count; i++) {
         nn_softmax(row, s->gate_logits + i * experts, experts);
-        each[i] = entropy(row, experts);
+        each[i] = fl_entropy(row, experts);
     }
-    result->score_entropy = entropy(score, experts);
+    result->score_entropy = fl_entropy(score, experts);
     result->mean_entropy = nn_sum(each, s->client->count) / (float)s->client->count;
     nn_arena_rewind(scratch, mark);
     return DDOME_OK;
@@ -88,7 +75,8 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
                           subject *s, const fl_evaluator *e, const fl_server *server)
 {
     const size_t experts = server->experts;
-    const fl_embeddings *embeddings = s->client->role == DATA_UNSEEN ? e->test : e->train;
+    const fl_embeddings *embeddings =
+        e->config->eval_scope == FL_SCOPE_HOLDOUT ? e->train : e->test;
     float score[NN_MAX_EXPERTS];
     ddome_status status =
         fl_gate_logits(e->engine, error, scratch, s->gate_logits, e->gate, server->gate.values,
@@ -109,6 +97,25 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
     return DDOME_OK;
 }
 
+/* What serves a client and, where that is one model, each of its samples (SPEC 13.2). */
+static ddome_status choose(ddome_error *error, nn_arena *scratch, fl_client_result *result,
+                           subject *s, const fl_evaluator *e, const fl_server *server)
+{
+    if (e->gate != NULL)
+        return route(error, scratch, result, s, e, server);
+    if (fl_algorithm_of(e->config)->choice == FL_CHOICE_LOSS) {
+        ddome_status status =
+            fl_predict_cluster(error, scratch, &result->chosen[0], e, server, s->client);
+        for (size_t i = 0; i < s->client->count; i++)
+            s->route[i] = result->chosen[0];
+        return status;
+    }
+    result->k = server->experts;
+    for (size_t i = 0; i < result->k; i++)
+        result->chosen[i] = (uint32_t)i;
+    return DDOME_OK;
+}
+
 /* ---- prediction ---- */
 
 /* Of the samples routed to one expert (SPEC 13.3). */
@@ -123,8 +130,8 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
             s->position[count++] = (uint32_t)i;
         }
     ddome_status status =
-        fl_model_predict(e->engine, error, scratch, s->logits, NULL, e->expert,
-                         server->expert[expert].values, &e->task->set, s->split, s->mine, count);
+        fl_predict_logits(error, scratch, s->logits, e,
+                          fl_server_values(server, s->client->id, expert), s->mine, count);
     for (size_t i = 0; i < count && status == DDOME_OK; i++) {
         const uint32_t label = s->split->labels[s->mine[i]], at = s->position[i];
         const float *logits = s->logits + i * classes;
@@ -134,6 +141,32 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
     }
     if (status == DDOME_OK)
         fl_trace_predictions(e->trace, expert, s->logits, s->label, count, classes);
+    return status;
+}
+
+/* All models predict every sample together (SPEC 13.3). */
+static ddome_status predict_together(ddome_error *error, nn_arena *scratch, subject *s,
+                                     const fl_evaluator *e, const fl_server *server)
+{
+    const size_t classes = e->expert->outputs;
+    ddome_status status = fl_predict_together(error, scratch, s->label, s->logits, e, server,
+                                              s->client, s->gate_logits);
+    for (size_t i = 0; i < s->client->count && status == DDOME_OK; i++) {
+        const uint32_t label = s->split->labels[s->client->samples[i]];
+        s->right[i] = s->label[i] == label;
+        s->loss[i] = nn_cross_entropy_row(s->logits + i * classes, classes, label);
+    }
+    return status;
+}
+
+/* Each sample by the model that it was sent to. */
+static ddome_status predict_apart(ddome_error *error, nn_arena *scratch, subject *s,
+                                  const fl_evaluator *e, const fl_server *server,
+                                  const fl_client_result *result)
+{
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; i < result->k && status == DDOME_OK; i++)
+        status = predict(error, scratch, s, e, server, result->chosen[i]);
     return status;
 }
 
@@ -171,10 +204,12 @@ static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, void 
         .client = client->id, .role = client->role, .count = client->count, .k = 1};
     fl_trace_at_client(e->trace, client->id);
     ddome_status status = new_subject(error, scratch, s, e, w->server->experts);
-    if (status == DDOME_OK && e->gate != NULL)
-        status = route(error, scratch, result, s, e, w->server);
-    for (size_t i = 0; i < result->k && status == DDOME_OK; i++)
-        status = predict(error, scratch, s, e, w->server, result->chosen[i]);
+    if (status == DDOME_OK)
+        status = choose(error, scratch, result, s, e, w->server);
+    if (status == DDOME_OK && fl_algorithm_of(e->config)->prediction != FL_PREDICTION_BEST)
+        status = predict_together(error, scratch, s, e, w->server);
+    else if (status == DDOME_OK)
+        status = predict_apart(error, scratch, s, e, w->server, result);
     if (status == DDOME_OK) {
         result->loss = nn_sum(s->loss, client->count) / (float)client->count;
         status = check_loss(error, result);
@@ -253,7 +288,7 @@ ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, const fl_crew *cre
     if (out->client == NULL || out->routed == NULL || out->correct == NULL)
         return nn_arena_fail(error, arena, "an evaluation");
     ddome_status status = evaluate_clients(error, crew, out, e, server);
-    if (status == DDOME_OK && e->gate != NULL)
+    if (status == DDOME_OK && fl_algorithm_of(e->config)->pinned)
         status = route_anchors(error, crew->scratch, out, e, server);
     return status;
 }

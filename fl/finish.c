@@ -33,16 +33,33 @@ static ddome_status write_model(fl_run *run, const char *name, const fl_model *m
     return status;
 }
 
+/* Of the clients that have one (SPEC 12.6.6). */
+static ddome_status write_own_models(fl_run *run)
+{
+    char name[64];
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; i < run->config.clients && status == DDOME_OK; i++) {
+        const fl_own *own = &run->server.own[i];
+        if (own->values == NULL)
+            continue;
+        snprintf(name, sizeof name, "final/client_%lu.safetensors", (unsigned long)i);
+        status = write_model(run, name, &run->expert, own->values, own->batches);
+    }
+    return status;
+}
+
 static ddome_status write_models(fl_run *run)
 {
     const fl_server *server = &run->server;
     char name[64];
     ddome_status status = DDOME_OK;
     if (run->common.values != NULL)
-        status = write_model(run, "final/common.safetensors", &run->expert, run->common.values,
-                             run->common.batches);
+        status = write_model(run, "final/common.safetensors", &run->common_model,
+                             run->common.values, run->common.batches);
     if (status == DDOME_OK && server->gate.model != NULL)
         status = write_model(run, "final/gate.safetensors", &run->gate, server->gate.values, 0);
+    if (server->own != NULL)
+        return status == DDOME_OK ? write_own_models(run) : status;
     for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
         snprintf(name, sizeof name, "final/expert_%lu.safetensors", (unsigned long)i);
         status = write_model(run, name, &run->expert, server->expert[i].values,
@@ -113,7 +130,7 @@ static void add_common(fl_text *text, const fl_run *run)
     const fl_common *common = &run->common;
     if (common->values == NULL)
         return;
-    const nn_digest hash = nn_layout_hash(&run->expert.layout, common->values);
+    const nn_digest hash = nn_layout_hash(&run->common_model.layout, common->values);
     add_digest(text, "common_sha256", &hash);
     fl_text_add(text,
                 ",\n  \"common_epochs\": %lu,\n  \"common_holdout_correct\": %lu,\n  "
@@ -226,7 +243,7 @@ static ddome_status finish_common_manifest(fl_run *run, char root[NN_HEX_BYTES])
     add_data(&text, run, NULL);
     add_common(&text, run);
     fl_text_add(&text, ",\n  \"expert_parameters\": %lu\n}\n",
-                (unsigned long)run->expert.layout.trained);
+                (unsigned long)run->common_model.layout.trained);
     return seal(run, &text, root);
 }
 
@@ -236,7 +253,7 @@ ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary)
     const fl_common *common = &run->common;
     char root[NN_HEX_BYTES];
     ddome_status status =
-        write_model(run, "common.safetensors", &run->expert, common->values, common->batches);
+        write_model(run, "common.safetensors", &run->common_model, common->values, common->batches);
     if (status == DDOME_OK)
         status = finish_common_manifest(run, root);
     if (status != DDOME_OK)

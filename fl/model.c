@@ -4,10 +4,21 @@
 
 #include <string.h>
 
+#include "../nn/fmath.h"
+
 enum { PREDICT_BATCH = 64 }; /* bounds memory only: bits do not depend on it */
+
+static nn_node *build_linear(nn_net *net, nn_node **features, nn_node *x, const fl_model *model)
+{
+    if (features != NULL)
+        *features = x;
+    return nn_net_linear(net, x, "fc", model->mlp.out);
+}
 
 nn_node *fl_model_build(nn_net *net, nn_node **features, nn_node *x, const fl_model *model)
 {
+    if (model->arch == FL_ARCH_LINEAR)
+        return build_linear(net, features, x, model);
     if (model->arch == FL_ARCH_MLP)
         return nn_mlp_build(net, features, x, &model->mlp);
     return nn_resnet_build(net, features, x, &model->resnet);
@@ -54,6 +65,17 @@ ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model,
     return declare(error, arena, model);
 }
 
+ddome_status fl_model_head(ddome_error *error, nn_arena *arena, fl_model *model, size_t features,
+                           size_t classes)
+{
+    memset(model, 0, sizeof *model);
+    model->arch = FL_ARCH_LINEAR;
+    model->h = model->w = 1;
+    model->c = features;
+    model->mlp = (nn_mlp){0, classes};
+    return declare(error, arena, model);
+}
+
 static ddome_status predict_batch(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
                                   float *logits, float *features, const fl_model *model,
                                   const float *values, const nn_tensor *x)
@@ -91,6 +113,27 @@ ddome_status fl_model_predict(const nn_engine *engine, ddome_error *error, nn_ar
         nn_arena_rewind(scratch, mark);
     }
     return status;
+}
+
+ddome_status fl_model_predict_rows(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                                   float *logits, const fl_model *model, const float *values,
+                                   const nn_tensor *rows)
+{
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    ddome_status status = predict_batch(engine, error, scratch, logits, NULL, model, values, rows);
+    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+float fl_entropy(const float *p, size_t count)
+{
+    float sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        float term = p[i] > 0 ? p[i] * nn_logf(p[i]) : 0;
+        sum = sum + term;
+    }
+    const float negated = 0.0f - sum;
+    return negated;
 }
 
 size_t fl_argmax(const float *values, size_t count)

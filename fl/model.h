@@ -13,7 +13,7 @@ typedef struct fl_model {
     int arch; /* fl_arch */
     nn_resnet resnet;
     nn_mlp mlp;
-    size_t h, w, c;           /* one input sample; the gate has 1, 1, features */
+    size_t h, w, c;           /* one input sample; gate and head have 1, 1, features */
     size_t features, outputs; /* width of the last layer's input, number of logits */
     nn_layout layout;
 } fl_model;
@@ -26,6 +26,10 @@ DDOME_MUST_CHECK ddome_status fl_model_expert(ddome_error *error, nn_arena *aren
 DDOME_MUST_CHECK ddome_status fl_model_gate(ddome_error *error, nn_arena *arena, fl_model *model,
                                             size_t features, size_t hidden, size_t experts);
 
+/* One linear layer on embeddings (SPEC 12.6.8). */
+DDOME_MUST_CHECK ddome_status fl_model_head(ddome_error *error, nn_arena *arena, fl_model *model,
+                                            size_t features, size_t classes);
+
 /* Appends the model to the net's tape: logits, and *features if not NULL. */
 nn_node *fl_model_build(nn_net *net, nn_node **features, nn_node *x, const fl_model *model);
 
@@ -36,6 +40,16 @@ DDOME_MUST_CHECK ddome_status fl_model_predict(const nn_engine *engine, ddome_er
                                                const fl_model *model, const float *values,
                                                const data_set *set, const data_split *split,
                                                const uint32_t *samples, size_t count);
+
+/* The same for a model whose inputs are the embeddings of samples: the gate, a head. */
+DDOME_MUST_CHECK ddome_status fl_model_predict_rows(const nn_engine *engine, ddome_error *error,
+                                                    nn_arena *scratch, float *logits,
+                                                    const fl_model *model, const float *values,
+                                                    const nn_tensor *rows);
+
+/* -sum p log p over the entries ascending, in nats; an entry of 0 adds +0 (SPEC 14.3). At most 256
+ * entries: one block. */
+float fl_entropy(const float *p, size_t count);
 
 /* Index of the largest entry, the lowest among equals (SPEC 2.7). */
 size_t fl_argmax(const float *values, size_t count);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "../nn/os.h"
-#include "sample.h"
 
 /* ---- work ---- */
 
@@ -38,7 +37,7 @@ static ddome_status plan_model(fl_run *run, fl_plan_work *sum, const fl_model *m
 static ddome_status plan_models(fl_plan *p)
 {
     fl_run *run = p->run;
-    const size_t k = run->algorithm->gate ? run->config.top_k : 1;
+    const size_t k = fl_algorithm_trained(&run->config);
     ddome_status status = plan_model(run, &p->expert, &run->expert);
     if (status == DDOME_OK && run->algorithm->gate)
         status = plan_model(run, &p->gate, &run->gate);
@@ -58,8 +57,8 @@ int fl_plan_kind_of(const fl_plan *plan, const data_client *client)
 static fl_visit visit_of(const fl_plan *p, const data_client *client)
 {
     fl_visit visit = {.client = client, .round = 1, .k = 1};
-    if (p->run->algorithm->gate && fl_plan_kind_of(p, client) == FL_PLAN_NORMAL)
-        visit.k = p->run->config.top_k;
+    if (fl_plan_kind_of(p, client) == FL_PLAN_NORMAL)
+        visit.k = fl_algorithm_trained(&p->run->config);
     for (size_t i = 0; i < visit.k; i++)
         visit.chosen[i] = (uint32_t)i;
     return visit;
@@ -87,8 +86,7 @@ static ddome_status draw_rounds(fl_plan *p)
     ddome_status status = DDOME_OK;
     fl_run_count_common(&p->set_up, run);
     for (uint32_t round = 1; round <= rounds && status == DDOME_OK; round++) {
-        status = fl_sample_participants(run->error, &run->scratch, run->participants, &run->config,
-                                        &run->task.partition, round);
+        status = fl_run_participants(run, round);
         for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
             take_part(p, &run->task.partition.clients[run->participants[i]]);
         if (round == 1)
@@ -103,8 +101,9 @@ static ddome_status draw_rounds(fl_plan *p)
 typedef ddome_status step_fn(fl_plan *p, nn_arena *arena, const data_client *client,
                              size_t samples);
 
-static ddome_status copy_models(const fl_run *run, nn_arena *arena, fl_visit *visit)
+static ddome_status copy_models(const fl_plan *p, nn_arena *arena, fl_visit *visit)
 {
+    const fl_run *run = p->run;
     bool made = true;
     if (run->algorithm->gate) {
         visit->gate = nn_arena_zero(arena, run->gate.layout.total, sizeof *visit->gate);
@@ -114,7 +113,13 @@ static ddome_status copy_models(const fl_run *run, nn_arena *arena, fl_visit *vi
         visit->expert[i] = nn_arena_zero(arena, run->expert.layout.total, sizeof *visit->expert[i]);
         made = visit->expert[i] != NULL;
     }
-    return made ? DDOME_OK : nn_arena_fail(run->error, arena, "a client's copies of the models");
+    if (!made)
+        return nn_arena_fail(run->error, arena, "a client's copies of the models");
+    visit->correction = (fl_correction){
+        .kind = run->algorithm->correction, .mu = run->config.mu.value, .start = visit->expert[0]};
+    return run->algorithm->correction == FL_CORRECTION_VARIATES
+               ? fl_variates_send(run->error, arena, &visit->correction, &p->variates, 0)
+               : DDOME_OK;
 }
 
 static ddome_status client_step(fl_plan *p, nn_arena *arena, const data_client *client,
@@ -122,7 +127,7 @@ static ddome_status client_step(fl_plan *p, nn_arena *arena, const data_client *
 {
     const data_client part = {client->id, client->role, samples, client->samples};
     fl_visit visit = visit_of(p, &part);
-    ddome_status status = copy_models(p->run, arena, &visit);
+    ddome_status status = copy_models(p, arena, &visit);
     if (status == DDOME_OK)
         status = fl_client_train(p->run->error, arena, &visit, &p->run->world);
     return status;
@@ -138,7 +143,7 @@ static ddome_status pretraining_step(fl_plan *p, nn_arena *arena, const data_cli
     (void)client;
     task.partition.pool_count = samples;
     task.partition.held_count = nn_min(1, task.partition.held_count);
-    return fl_common_pretrain(&run->engine, run->error, arena, arena, &common, &run->expert,
+    return fl_common_pretrain(&run->engine, run->error, arena, arena, &common, &run->common_model,
                               &p->keys, &task, NULL, NULL);
 }
 
@@ -203,13 +208,15 @@ static ddome_status make_world(fl_plan *p)
                                    .task = &run->task,
                                    .expert = &run->expert,
                                    .gate = gate,
-                                   .embeddings = gate == NULL ? NULL : &p->embeddings};
+                                   .embeddings = run->algorithm->embeds ? &p->embeddings : NULL};
     p->embeddings = (fl_embeddings){
-        run->expert.features,
+        run->common_model.features,
         nn_arena_zero(&run->arena, run->task.set.train.count, sizeof *p->embeddings.slot),
-        nn_arena_zero(&run->arena, run->expert.features, sizeof *p->embeddings.rows)};
+        nn_arena_zero(&run->arena, run->common_model.features, sizeof *p->embeddings.rows)};
     if (p->embeddings.slot == NULL || p->embeddings.rows == NULL)
         return nn_arena_fail(run->error, &run->arena, "made-up embeddings");
+    if (run->algorithm->correction == FL_CORRECTION_VARIATES)
+        return fl_variates_init(run->error, &run->arena, &p->variates, &run->expert.layout, 1);
     return DDOME_OK;
 }
 

@@ -37,6 +37,7 @@ typedef struct fl_plan {
     fl_run *run;
     fl_config keys;           /* those of a step: one epoch, rates 0 */
     fl_embeddings embeddings; /* zeros */
+    fl_variates variates;     /* zeros, where the algorithm has some */
     uint64_t data_bytes;      /* of data set and partition in memory */
     fl_plan_work expert, gate;
     fl_plan_kind kinds[FL_PLAN_KINDS];

@@ -22,7 +22,7 @@ static void add_choices(fl_text *text, const fl_run *run)
     fl_text_add(text, "algorithm: %s\n", run->algorithm->name);
     fl_text_add(text, "architecture: %s\n", fl_config_find("arch", NULL)->choice[run->config.arch]);
     line(text, "experts", fl_algorithm_experts(&run->config));
-    line(text, "experts of a normal client", run->algorithm->gate ? run->config.top_k : 1);
+    line(text, "experts of a normal client", fl_algorithm_trained(&run->config));
     line(text, "rounds", fl_run_rounds(run));
     line(text, "threads", nn_team_size(run->crew.team));
 }
@@ -93,14 +93,14 @@ static uint64_t split_embeddings(const fl_run *run, const data_split *split,
     for (size_t i = 0; i < count; i++)
         held += clients[i].count;
     held = held < split->count ? held : split->count;
-    return sizeof(uint32_t) * split->count + sizeof(float) * held * run->expert.features;
+    return sizeof(uint32_t) * split->count + sizeof(float) * held * run->common_model.features;
 }
 
 static uint64_t embeddings(const fl_run *run)
 {
     const data_partition *p = &run->task.partition;
     const fl_evaluator *e = &run->evaluator;
-    if (!run->algorithm->gate)
+    if (!run->algorithm->embeds)
         return 0;
     if (run->config.eval_scope == FL_SCOPE_HOLDOUT)
         return split_embeddings(run, &run->task.set.train, p->clients, p->training + p->holdout);
@@ -113,17 +113,30 @@ static uint64_t server(const fl_run *run)
 {
     const uint64_t floats = fl_algorithm_experts(&run->config) * run->expert.layout.total +
                             (run->algorithm->gate ? run->gate.layout.total : 0);
-    const uint64_t common = fl_algorithm_needs_common(&run->config) ? run->expert.layout.total : 0;
+    const uint64_t common =
+        fl_algorithm_needs_common(&run->config) ? run->common_model.layout.total : 0;
     return (sizeof(float) + sizeof(double)) * floats + sizeof(float) * common;
 }
 
 /* Statistics that stay with clients (SPEC 11.5), were every client to have every expert. */
 static uint64_t kept(const fl_run *run)
 {
-    if (run->config.bn_stats != FL_BN_LOCAL || fl_run_rounds(run) == 0)
+    if (run->config.bn_stats != FL_BN_LOCAL || run->algorithm->own || fl_run_rounds(run) == 0)
         return 0;
     return sizeof(float) * run->expert.layout.total * fl_algorithm_experts(&run->config) *
            run->task.partition.training;
+}
+
+/* What every client keeps, were each to take part: its model, or its control variate (with the
+ * server's and the sum of a round). SPEC 12.6.9. */
+static uint64_t states(const fl_run *run)
+{
+    const uint64_t floats = run->expert.layout.total, clients = run->task.partition.training;
+    if (run->algorithm->own)
+        return sizeof(float) * floats * clients;
+    if (run->algorithm->correction == FL_CORRECTION_VARIATES)
+        return sizeof(float) * floats * (clients + 1) + sizeof(double) * floats;
+    return 0;
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -138,11 +151,13 @@ static void add_memory(fl_text *text, const fl_plan *p)
     const uint64_t anchor = p->kinds[FL_PLAN_ANCHOR].step.bytes,
                    normal = p->kinds[FL_PLAN_NORMAL].step.bytes, client = larger(anchor, normal),
                    others = (nn_team_size(run->crew.team) - 1) * client,
-                   standing = p->data_bytes + embeddings(run) + server(run) + kept(run);
+                   standing =
+                       p->data_bytes + embeddings(run) + server(run) + kept(run) + states(run);
     line(text, "memory bytes of data and partition", p->data_bytes);
     line(text, "memory bytes of embeddings, at most", embeddings(run));
     line(text, "memory bytes of the server", server(run));
     line(text, "memory bytes of kept statistics, at most", kept(run));
+    line(text, "memory bytes of clients' states, at most", states(run));
     line(text, "memory bytes of an anchor's step", anchor);
     line(text, "memory bytes of a normal client's step", normal);
     line(text, "memory bytes of a pretraining step", p->pretraining.bytes);

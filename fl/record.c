@@ -79,6 +79,19 @@ static void add_hash(fl_text *text, const nn_digest *hash)
     fl_text_add(text, "\"");
 }
 
+/* The models of the participants (SPEC 12.6.6). */
+static void add_own_hashes(fl_text *text, const fl_visit *visits, size_t count,
+                           const fl_server *server)
+{
+    const nn_layout *layout = &server->expert[0].model->layout;
+    for (size_t i = 0; i < count; i++) {
+        const nn_digest hash =
+            nn_layout_hash(layout, fl_server_values(server, visits[i].client->id, 0));
+        fl_text_add(text, "%s", i == 0 ? "" : ",");
+        add_hash(text, &hash);
+    }
+}
+
 /* SPEC 17.2.3. */
 void fl_record_round(fl_record *record, uint32_t round, const fl_visit *visits, size_t count,
                      const fl_traffic *traffic, const fl_server *server)
@@ -93,7 +106,9 @@ void fl_record_round(fl_record *record, uint32_t round, const fl_visit *visits, 
     else
         add_hash(text, &server->gate.hash);
     fl_text_add(text, ",\"experts\":[");
-    for (size_t i = 0; i < server->experts; i++) {
+    if (server->own != NULL)
+        add_own_hashes(text, visits, count, server);
+    for (size_t i = 0; server->own == NULL && i < server->experts; i++) {
         fl_text_add(text, "%s", i == 0 ? "" : ",");
         add_hash(text, &server->expert[i].hash);
     }
@@ -104,15 +119,17 @@ void fl_record_round(fl_record *record, uint32_t round, const fl_visit *visits, 
 
 static const char *scope_name(const fl_evaluator *evaluator)
 {
-    static const char *const names[] = {
-        [FL_SCOPE_UNSEEN] = "unseen", [FL_SCOPE_HOLDOUT] = "holdout", [FL_SCOPE_GLOBAL] = "global"};
+    static const char *const names[] = {[FL_SCOPE_UNSEEN] = "unseen",
+                                        [FL_SCOPE_HOLDOUT] = "holdout",
+                                        [FL_SCOPE_GLOBAL] = "global",
+                                        [FL_SCOPE_SEEN] = "seen"};
     return names[evaluator->config->eval_scope];
 }
 
 /* Labels the client holds, ascending, separated by spaces (SPEC 17.2.2). */
 static void add_labels(fl_text *text, const data_client *client, const fl_evaluator *evaluator)
 {
-    const data_split *split = fl_task_split(evaluator->task, client);
+    const data_split *split = fl_task_scope_split(evaluator->task, evaluator->config->eval_scope);
     const data_label_set held = data_client_labels(client, split);
     bool first = true;
     for (unsigned label = 0; label < 256; label++)

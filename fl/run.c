@@ -8,6 +8,7 @@
 #include "../nn/os.h"
 #include "../nn/selftest.h"
 #include "checkpoint.h"
+#include "ifca.h"
 #include "origin.h"
 #include "sample.h"
 #include "trace_model.h"
@@ -19,6 +20,10 @@ static ddome_status init_models(fl_run *run)
     const fl_config *config = &run->config;
     ddome_status status =
         fl_model_expert(run->error, &run->arena, &run->expert, config, &run->task.set);
+    run->common_model = run->expert;
+    if (status == DDOME_OK && run->algorithm->head)
+        status = fl_model_head(run->error, &run->arena, &run->expert, run->common_model.features,
+                               run->task.set.classes);
     if (status == DDOME_OK && run->algorithm->gate)
         status = fl_model_gate(run->error, &run->arena, &run->gate, run->expert.features,
                                config->gate_hidden, config->experts);
@@ -27,7 +32,9 @@ static ddome_status init_models(fl_run *run)
 
 static ddome_status init_round_arrays(fl_run *run)
 {
-    run->active = run->config.active_anchors + run->config.active_normal;
+    run->active = fl_algorithm_takes_all(&run->config)
+                      ? run->config.clients
+                      : run->config.active_anchors + run->config.active_normal;
     run->participants = nn_arena_alloc(&run->arena, run->active, sizeof *run->participants);
     run->visits = nn_arena_zero(&run->arena, run->active, sizeof *run->visits);
     if (run->participants == NULL || run->visits == NULL)
@@ -75,9 +82,8 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
     if (status == DDOME_OK)
         status = fl_task_load(error, &run->arena, &run->task, &run->config);
     if (status == DDOME_OK)
-        status =
-            fl_task_scope(error, &run->arena, &run->evaluator.clients, &run->evaluator.client_count,
-                          &run->whole, &run->task, run->config.eval_scope);
+        status = fl_task_scope(error, &run->arena, &run->evaluator.clients,
+                               &run->evaluator.client_count, &run->whole, &run->task, &run->config);
     if (status == DDOME_OK)
         status = init_models(run);
     if (!fl_algorithm_needs_common(&run->config))
@@ -109,14 +115,16 @@ ddome_status fl_run_take_common(fl_run *run)
     fl_common *common = &run->common;
     if (run->config.common[0] == '\0' || common->values != NULL)
         return DDOME_OK;
-    common->values = nn_arena_alloc(&run->arena, run->expert.layout.total, sizeof *common->values);
+    common->floats = run->common_model.layout.total;
+    common->values = nn_arena_alloc(&run->arena, common->floats, sizeof *common->values);
     if (common->values == NULL)
         return nn_arena_fail(run->error, &run->arena, "the common expert");
-    ddome_status status = fl_checkpoint_load(run->error, &run->scratch, common->values,
-                                             &common->batches, &run->expert, run->config.common);
+    ddome_status status =
+        fl_checkpoint_load(run->error, &run->scratch, common->values, &common->batches,
+                           &run->common_model, run->config.common);
     if (status != DDOME_OK)
         return status;
-    const nn_digest hash = nn_layout_hash(&run->expert.layout, common->values);
+    const nn_digest hash = nn_layout_hash(&run->common_model.layout, common->values);
     return fl_origin_check_common(run->error, &run->scratch, run->config.common, &hash, &run->task);
 }
 
@@ -131,14 +139,16 @@ ddome_status fl_run_common(fl_run *run)
 ddome_status fl_run_pretrain(fl_run *run)
 {
     return fl_common_pretrain(&run->engine, run->error, &run->arena, &run->scratch, &run->common,
-                              &run->expert, &run->config, &run->task, run->progress, run->trace);
+                              &run->common_model, &run->config, &run->task, run->progress,
+                              run->trace);
 }
 
 void fl_run_count_common(fl_traffic *traffic, const fl_run *run)
 {
-    for (size_t i = 0; run->algorithm->gate && i < run->task.partition.training; i++) {
+    const bool sends = fl_algorithm_sends_common(&run->config);
+    for (size_t i = 0; sends && i < run->task.partition.training; i++) {
         const fl_message message = {.client = (uint32_t)i,
-                                    .expert_model = &run->expert,
+                                    .expert_model = &run->common_model,
                                     .expert_count = 1,
                                     .experts = &run->common.values};
         fl_traffic_down(traffic, &message);
@@ -156,18 +166,19 @@ static void send_common(fl_run *run)
 ddome_status fl_run_embed(fl_run *run)
 {
     const data_partition *p = &run->task.partition;
-    if (!run->algorithm->gate)
+    if (fl_algorithm_sends_common(&run->config))
+        send_common(run);
+    if (!run->algorithm->embeds)
         return DDOME_OK;
-    send_common(run);
     /* held-out clients are embedded only when they are evaluated */
     const size_t count =
         run->config.eval_scope == FL_SCOPE_HOLDOUT ? p->training + p->holdout : p->training;
     ddome_status status = fl_common_embed(&run->engine, run->error, &run->arena, &run->scratch,
-                                          &run->train, &run->common, &run->expert, &run->task,
+                                          &run->train, &run->common, &run->common_model, &run->task,
                                           &run->task.set.train, p->clients, count);
     if (status == DDOME_OK && run->config.eval_scope != FL_SCOPE_HOLDOUT)
         status = fl_common_embed(&run->engine, run->error, &run->arena, &run->scratch, &run->test,
-                                 &run->common, &run->expert, &run->task, &run->task.set.test,
+                                 &run->common, &run->common_model, &run->task, &run->task.set.test,
                                  run->evaluator.clients, run->evaluator.client_count);
     if (status == DDOME_OK)
         fl_report(run->progress, DDOME_PHASE_EMBED, count, count, 0);
@@ -184,20 +195,21 @@ ddome_status fl_run_server(fl_run *run)
 {
     const bool from_common = run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
     const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
+    const bool embeds = run->algorithm->embeds;
     run->world = (fl_client_world){.engine = engine_for(run, run->active),
                                    .config = &run->config,
                                    .task = &run->task,
                                    .expert = &run->expert,
                                    .gate = gate,
-                                   .embeddings = gate == NULL ? NULL : &run->train,
+                                   .embeddings = embeds ? &run->train : NULL,
                                    .trace = run->trace};
     run->evaluator.engine = engine_for(run, run->evaluator.client_count);
     run->evaluator.config = &run->config;
     run->evaluator.task = &run->task;
     run->evaluator.expert = &run->expert;
     run->evaluator.gate = gate;
-    run->evaluator.train = gate == NULL ? NULL : &run->train;
-    run->evaluator.test = gate == NULL ? NULL : &run->test;
+    run->evaluator.train = embeds ? &run->train : NULL;
+    run->evaluator.test = embeds ? &run->test : NULL;
     run->evaluator.trace = run->trace;
     return fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert, gate,
                           from_common ? &run->common : NULL, fl_algorithm_experts(&run->config));
@@ -217,12 +229,21 @@ ddome_status fl_run_set_up(fl_run *run)
 
 /* ---- a round ---- */
 
+ddome_status fl_run_participants(fl_run *run, uint32_t round)
+{
+    for (size_t i = 0; fl_algorithm_takes_all(&run->config) && i < run->active; i++)
+        run->participants[i] = (uint32_t)i;
+    if (fl_algorithm_takes_all(&run->config))
+        return DDOME_OK;
+    return fl_sample_participants(run->error, &run->scratch, run->participants, &run->config,
+                                  &run->task.partition, round);
+}
+
 ddome_status fl_run_open_round(fl_run *run, uint32_t round)
 {
     memset(&run->traffic, 0, sizeof run->traffic);
     fl_server_open_round(&run->server);
-    ddome_status status = fl_sample_participants(run->error, &run->scratch, run->participants,
-                                                 &run->config, &run->task.partition, round);
+    ddome_status status = fl_run_participants(run, round);
     for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
         run->visits[i] = (fl_visit){
             .client = &run->task.partition.clients[run->participants[i]], .round = round, .k = 1};
@@ -281,15 +302,52 @@ static ddome_status choose_by_gate(ddome_error *error, nn_arena *scratch, fl_vis
     return status == DDOME_OK ? fl_trace_status(error, run->trace) : status;
 }
 
+/* The model of least loss on the client's samples (SPEC 12.6.7). */
+static ddome_status choose_by_loss(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                                   const fl_run *run)
+{
+    const data_client *client = visit->client;
+    const fl_server *server = &run->server;
+    float loss[NN_MAX_EXPERTS];
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; i < server->experts && status == DDOME_OK; i++)
+        status = fl_ifca_figure(run->world.engine, error, scratch, &loss[i], true, &run->expert,
+                                server->expert[i].values, &run->task.set, &run->task.set.train,
+                                client->samples, client->count);
+    if (status != DDOME_OK)
+        return status;
+    visit->chosen[0] = (uint32_t)fl_ifca_least(loss, server->experts);
+    fl_trace_at_pass(run->trace, visit->round, client->id, "choose");
+    fl_trace_figures(run->trace, "losses", loss, server->experts, visit->chosen[0]);
+    return fl_trace_status(error, run->trace);
+}
+
+/* A mixture on the tape refers to what was chosen. */
+static ddome_status choose_all(ddome_error *error, fl_visit *visit, const fl_run *run)
+{
+    visit->k = run->server.experts;
+    for (size_t i = 0; i < visit->k; i++)
+        visit->chosen[i] = (uint32_t)i;
+    if (!run->algorithm->gate)
+        return DDOME_OK;
+    const nn_value all = fl_trace_integers("chosen", visit->chosen, visit->k);
+    fl_trace_at_pass(run->trace, visit->round, visit->client->id, "choose");
+    fl_trace_given(run->trace, "", "chosen", &all);
+    return fl_trace_status(error, run->trace);
+}
+
 ddome_status fl_run_choose(ddome_error *error, nn_arena *scratch, fl_visit *visit,
                            const fl_run *run)
 {
-    if (!run->algorithm->gate)
-        return DDOME_OK; /* the one model */
-    if (!fl_client_is_anchor(&run->world, visit->client))
-        return choose_by_gate(error, scratch, visit, run);
+    visit->k = 1;
     visit->chosen[0] = visit->client->id;
-    return DDOME_OK;
+    if (fl_client_is_anchor(&run->world, visit->client))
+        return DDOME_OK;
+    if (run->algorithm->choice == FL_CHOICE_GATE)
+        return choose_by_gate(error, scratch, visit, run);
+    if (run->algorithm->choice == FL_CHOICE_LOSS)
+        return choose_by_loss(error, scratch, visit, run);
+    return choose_all(error, visit, run);
 }
 
 /* Gate down, indices up. */
@@ -303,26 +361,38 @@ static void count_choice(fl_traffic *traffic, const fl_run *run, const fl_visit 
     fl_traffic_up(traffic, &up);
 }
 
-/* What travels in both directions: K experts and the gate. It goes down here only for an anchor,
- * which needs no choice first. */
+/* What travels in both directions: experts, the gate, a control variate. The gate goes down here
+ * only where no choice needs it first. */
 static fl_message experts_message(const fl_run *run, const fl_visit *visit, bool with_gate)
 {
+    const bool variates = run->algorithm->correction == FL_CORRECTION_VARIATES;
     const fl_message message = {.client = visit->client->id,
                                 .expert_model = &run->expert,
                                 .expert_count = visit->k,
                                 .experts = visit->expert,
                                 .gate_model = with_gate ? &run->gate : NULL,
-                                .gate = with_gate ? visit->gate : NULL};
+                                .gate = with_gate ? visit->gate : NULL,
+                                .variate_model = variates ? &run->expert : NULL,
+                                .variate = variates ? visit->correction.server : NULL};
     return message;
 }
 
 void fl_run_count_visit(fl_traffic *traffic, const fl_run *run, const fl_visit *visit)
 {
     const bool gate = run->algorithm->gate,
-               anchor = fl_client_is_anchor(&run->world, visit->client);
-    const fl_message down = experts_message(run, visit, anchor),
-                     up = experts_message(run, visit, gate);
-    if (gate && !anchor)
+               chooses = run->algorithm->choice == FL_CHOICE_GATE &&
+                         !fl_client_is_anchor(&run->world, visit->client);
+    fl_message down = experts_message(run, visit, gate && !chooses),
+               up = experts_message(run, visit, gate);
+    up.variate = visit->correction.change;
+    if (run->algorithm->own)
+        return; /* nothing moves (SPEC 12.6.6) */
+    if (run->algorithm->choice == FL_CHOICE_LOSS) {
+        down.expert_count = fl_algorithm_experts(&run->config); /* SPEC 12.6.7 */
+        up.index_count = visit->k;
+        up.indices = visit->chosen;
+    }
+    if (chooses)
         count_choice(traffic, run, visit);
     fl_traffic_down(traffic, &down);
     fl_traffic_up(traffic, &up);

@@ -17,7 +17,8 @@ typedef struct fl_run {
     fl_crew crew;            /* its first member works in scratch */
     fl_config_hashes hashes; /* of the files the configuration names */
     fl_task task;
-    fl_model expert, gate;
+    fl_model expert, gate; /* what rounds train: a head instead of whole experts (SPEC 12.6.8) */
+    fl_model common_model; /* the architecture of the common expert */
     fl_common common;
     fl_embeddings train, test;
     fl_server server;
@@ -81,6 +82,9 @@ DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);
 
 /* The common expert if the algorithm has one, the embeddings, the server: ready for round 1. */
 DDOME_MUST_CHECK ddome_status fl_run_set_up(fl_run *run);
+
+/* participants[active] of a round, ascending. */
+DDOME_MUST_CHECK ddome_status fl_run_participants(fl_run *run, uint32_t round);
 
 /* Step 1 of a round: who takes part; the sums are empty. */
 DDOME_MUST_CHECK ddome_status fl_run_open_round(fl_run *run, uint32_t round);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* acc += (double)n_k * (double)w_k in ascending client id; w = (float)(acc / sum of n_k).
- * SPEC 11.5. */
+/* acc += (double)n_k * (double)w_k in ascending client id; w = (float)(acc / sum of n_k). With
+ * control variates a step along the mean of the moves. Clients may keep their models.
+ * SPEC 11.5, 12.6. */
 #include "server.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "ifca.h"
 
 /* ---- start ---- */
 
@@ -20,16 +23,20 @@ static ddome_status init_slot(ddome_error *error, nn_arena *arena, fl_slot *slot
     return DDOME_OK;
 }
 
-/* SPEC 12.4. */
-static void start_expert(fl_slot *slot, const fl_common *common, uint64_t seed, uint32_t index)
+/* SPEC 12.4; a head is the end of the common expert's vector, its last layer (SPEC 12.6.8). */
+static void start_expert(fl_slot *slot, const fl_common *common, const fl_config *config,
+                         uint32_t index)
 {
     const nn_layout *layout = &slot->model->layout;
     if (common != NULL) {
-        memcpy(slot->values, common->values, layout->total * sizeof *slot->values);
+        const float *from = common->values + (common->floats - layout->total);
+        memcpy(slot->values, from, layout->total * sizeof *slot->values);
         slot->batches = common->batches;
     } else {
-        nn_layout_init(slot->values, layout, seed, NN_STREAM_INIT_EXPERT, index);
+        nn_layout_init(slot->values, layout, config->seed, NN_STREAM_INIT_EXPERT, index);
     }
+    if (common != NULL && fl_algorithm_of(config)->choice == FL_CHOICE_LOSS)
+        fl_ifca_perturb(slot->values, layout, config, index);
     slot->hash = nn_layout_hash(layout, slot->values);
 }
 
@@ -47,6 +54,21 @@ static ddome_status init_gate(ddome_error *error, nn_arena *arena, fl_server *se
     return DDOME_OK;
 }
 
+static ddome_status init_states(ddome_error *error, nn_arena *arena, fl_server *server,
+                                const fl_model *expert)
+{
+    const fl_config *config = server->config;
+    const fl_algorithm *algorithm = fl_algorithm_of(config);
+    if (algorithm->own) {
+        server->own = nn_arena_zero(arena, config->clients, sizeof *server->own);
+        if (server->own == NULL)
+            return nn_arena_fail(error, arena, "the clients' models");
+    }
+    if (algorithm->correction != FL_CORRECTION_VARIATES)
+        return DDOME_OK;
+    return fl_variates_init(error, arena, &server->variates, &expert->layout, config->clients);
+}
+
 ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *server,
                             const fl_config *config, const fl_model *expert, const fl_model *gate,
                             const fl_common *common, size_t experts)
@@ -60,10 +82,12 @@ ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *serv
     if (server->expert == NULL || (config->bn_stats == FL_BN_LOCAL && server->local == NULL))
         return nn_arena_fail(error, arena, "the server");
     ddome_status status = init_gate(error, arena, server, gate);
+    if (status == DDOME_OK)
+        status = init_states(error, arena, server, expert);
     for (size_t i = 0; i < experts && status == DDOME_OK; i++) {
         status = init_slot(error, arena, &server->expert[i], expert);
         if (status == DDOME_OK)
-            start_expert(&server->expert[i], common, config->seed, (uint32_t)i);
+            start_expert(&server->expert[i], common, config, (uint32_t)i);
     }
     return status;
 }
@@ -99,6 +123,50 @@ static ddome_status keep_statistics(ddome_error *error, nn_arena *arena, fl_serv
     return DDOME_OK;
 }
 
+/* ---- models that stay with a client: SPEC 12.6.6 ---- */
+
+const float *fl_server_values(const fl_server *server, uint32_t client, size_t expert)
+{
+    if (server->own != NULL && server->own[client].values != NULL)
+        return server->own[client].values;
+    return server->expert[expert].values;
+}
+
+ddome_status fl_server_own(ddome_error *error, nn_arena *arena, fl_server *server, uint32_t client)
+{
+    const size_t total = server->expert[0].model->layout.total;
+    fl_own *own = &server->own[client];
+    if (own->values != NULL)
+        return DDOME_OK;
+    own->values = nn_arena_alloc(arena, total, sizeof *own->values);
+    if (own->values == NULL)
+        return nn_arena_fail(error, arena, "a client's model");
+    memcpy(own->values, server->expert[0].values, total * sizeof *own->values);
+    own->batches = server->expert[0].batches;
+    return DDOME_OK;
+}
+
+/* SPEC 2.7. */
+static ddome_status keep_model(ddome_error *error, nn_arena *arena, fl_server *server,
+                               const fl_visit *visit)
+{
+    const nn_layout *layout = &server->expert[0].model->layout;
+    const uint32_t id = visit->client->id;
+    const size_t at = nn_layout_nonfinite(layout, visit->expert[0]);
+    if (at != layout->total)
+        return nn_fail(
+            error, DDOME_ERR_NONFINITE,
+            "the model of client %lu is not finite after training: parameter %s, element "
+            "%lu of the flat vector; lower lr",
+            (unsigned long)id, nn_layout_name_at(layout, at), (unsigned long)at);
+    ddome_status status = fl_server_own(error, arena, server, id);
+    if (status != DDOME_OK)
+        return status;
+    memcpy(server->own[id].values, visit->expert[0], layout->total * sizeof(float));
+    server->own[id].batches = visit->batches[0];
+    return DDOME_OK;
+}
+
 /* ---- the round ---- */
 
 static void open_slot(fl_slot *slot)
@@ -114,6 +182,7 @@ void fl_server_open_round(fl_server *server)
         open_slot(&server->expert[i]);
     if (server->gate.model != NULL)
         open_slot(&server->gate);
+    server->variates.returned = 0;
 }
 
 static float *copy_of(nn_arena *scratch, const fl_slot *slot)
@@ -123,6 +192,19 @@ static float *copy_of(nn_arena *scratch, const fl_slot *slot)
     if (copy != NULL)
         memcpy(copy, slot->values, total * sizeof *copy);
     return copy;
+}
+
+/* The server's values stay as they are while clients work, so they are no copy. */
+static ddome_status send_correction(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                                    const fl_server *server)
+{
+    fl_correction *c = &visit->correction;
+    *c = (fl_correction){.kind = fl_algorithm_of(server->config)->correction,
+                         .mu = server->config->mu.value,
+                         .start = server->expert[visit->chosen[0]].values};
+    if (c->kind != FL_CORRECTION_VARIATES)
+        return DDOME_OK;
+    return fl_variates_send(error, scratch, c, &server->variates, visit->client->id);
 }
 
 ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *visit,
@@ -141,14 +223,23 @@ ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *vis
         if (own != NULL)
             copy_statistics(visit->expert[i], own, &slot->model->layout);
     }
-    return DDOME_OK;
+    if (server->own != NULL && server->own[visit->client->id].values != NULL) {
+        const fl_own *kept = &server->own[visit->client->id];
+        memcpy(visit->expert[0], kept->values,
+               server->expert[0].model->layout.total * sizeof *kept->values);
+        visit->batches[0] = kept->batches;
+    }
+    return send_correction(error, scratch, visit, server);
 }
 
 /* Which rule forms the average of a slice. */
-typedef enum merge { MERGE_AVERAGE, MERGE_FIRST, MERGE_KEEP } merge;
+typedef enum merge { MERGE_AVERAGE, MERGE_FIRST, MERGE_KEEP, MERGE_MOVE } merge;
 
 static merge merge_of(const fl_config *config, const nn_slice *slice)
 {
+    if (slice->kind == NN_SLICE_TRAINED &&
+        fl_algorithm_of(config)->correction == FL_CORRECTION_VARIATES)
+        return MERGE_MOVE;
     if (slice->kind == NN_SLICE_TRAINED || config->bn_stats == FL_BN_AVERAGE)
         return MERGE_AVERAGE;
     return config->bn_stats == FL_BN_FIRST ? MERGE_FIRST : MERGE_KEEP;
@@ -161,6 +252,17 @@ static void add_slice(double *sum, const float *values, size_t count, double wei
         double product = weight * (double)values[i];
         double before = first ? 0 : sum[i];
         sum[i] = before + product;
+    }
+}
+
+/* MERGE_MOVE: how far each copy has come from the server's values. */
+static void add_moves(double *sum, const float *values, const float *start, size_t count,
+                      bool first)
+{
+    for (size_t i = 0; i < count; i++) {
+        double moved = (double)values[i] - (double)start[i];
+        double before = first ? 0 : sum[i];
+        sum[i] = before + moved;
     }
 }
 
@@ -180,6 +282,9 @@ static void take_slot(fl_slot *slot, const float *values, uint64_t batches, doub
         const size_t at = slice->offset;
         if (merge_of(config, slice) == MERGE_AVERAGE)
             add_slice(slot->sum + at, values + at, slice->count, weight, slot->returned == 0);
+        else if (merge_of(config, slice) == MERGE_MOVE)
+            add_moves(slot->sum + at, values + at, slot->values + at, slice->count,
+                      slot->returned == 0);
         else if (merge_of(config, slice) == MERGE_FIRST && slot->returned == 0)
             widen_slice(slot->sum + at, values + at, slice->count);
     }
@@ -194,13 +299,32 @@ ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *serv
     const fl_config *config = server->config;
     const double weight =
         config->aggregate == FL_AGGREGATE_UNIFORM ? 1.0 : (double)visit->client->count;
+    if (server->own != NULL)
+        return keep_model(error, arena, server, visit);
     if (visit->gate != NULL)
         take_slot(&server->gate, visit->gate, 0, weight, config);
     for (size_t i = 0; i < visit->k; i++)
         take_slot(&server->expert[visit->chosen[i]], visit->expert[i], visit->batches[i], weight,
                   config);
-    return config->bn_stats == FL_BN_LOCAL ? keep_statistics(error, arena, server, visit)
-                                           : DDOME_OK;
+    ddome_status status = DDOME_OK;
+    if (visit->correction.kind == FL_CORRECTION_VARIATES)
+        status = fl_variates_take(error, arena, &server->variates, &visit->correction,
+                                  visit->client->id);
+    if (status == DDOME_OK && config->bn_stats == FL_BN_LOCAL)
+        status = keep_statistics(error, arena, server, visit);
+    return status;
+}
+
+/* x = (float)((double)x + ((eta_g * sum) / |S|)), SPEC 12.6.3. */
+static void move_slice(fl_slot *slot, const nn_slice *slice, const fl_config *config)
+{
+    const double rate = (double)config->server_lr.value;
+    for (size_t i = slice->offset; i < slice->offset + slice->count; i++) {
+        double scaled = rate * slot->sum[i];
+        double mean = scaled / slot->weight;
+        double moved = (double)slot->values[i] + mean;
+        slot->values[i] = (float)moved;
+    }
 }
 
 static void average_slot(fl_slot *slot, const fl_config *config)
@@ -210,7 +334,9 @@ static void average_slot(fl_slot *slot, const fl_config *config)
         const nn_slice *slice = &layout->slices[s];
         const merge rule = merge_of(config, slice);
         const double weight = rule == MERGE_FIRST ? 1.0 : slot->weight;
-        if (rule == MERGE_KEEP)
+        if (rule == MERGE_MOVE)
+            move_slice(slot, slice, config);
+        if (rule == MERGE_KEEP || rule == MERGE_MOVE)
             continue;
         for (size_t i = slice->offset; i < slice->offset + slice->count; i++) {
             double mean = slot->sum[i] / weight;
@@ -250,5 +376,7 @@ ddome_status fl_server_average(ddome_error *error, fl_server *server)
         average_slot(&server->expert[i], server->config);
         status = check_finite(error, &server->expert[i], what);
     }
+    if (status == DDOME_OK && server->variates.server != NULL)
+        fl_variates_move(&server->variates, &server->expert[0].model->layout);
     return status;
 }

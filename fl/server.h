@@ -4,6 +4,7 @@
 #define FL_SERVER_H
 
 #include "client.h"
+#include "variates.h"
 
 /* A model on the server and the average that is being formed of its copies. */
 typedef struct fl_slot {
@@ -17,6 +18,12 @@ typedef struct fl_slot {
     nn_digest hash;   /* of values */
 } fl_slot;
 
+/* A client's own model; values NULL before its first visit. */
+typedef struct fl_own {
+    float *values;
+    uint64_t batches;
+} fl_own;
+
 typedef struct fl_server {
     const fl_config *config;
     size_t experts;
@@ -24,6 +31,8 @@ typedef struct fl_server {
     fl_slot gate;    /* model NULL: none */
     float **local;   /* bn_stats = local, else NULL: [clients * experts] running statistics of a
                         client, NULL before its first round */
+    fl_own *own;     /* [clients], NULL unless clients keep their models (SPEC 12.6.6) */
+    fl_variates variates; /* server NULL: none */
 } fl_server;
 
 /* Experts from the common expert or drawn (`init`), the gate drawn. gate NULL: none. common NULL
@@ -34,6 +43,13 @@ DDOME_MUST_CHECK ddome_status fl_server_init(ddome_error *error, nn_arena *arena
                                              size_t experts);
 
 void fl_server_open_round(fl_server *server);
+
+/* The values that predict for a client: its own, or those of the server's expert. */
+const float *fl_server_values(const fl_server *server, uint32_t client, size_t expert);
+
+/* Room for a client's own model; *own is what it has, or a copy of the start. */
+DDOME_MUST_CHECK ddome_status fl_server_own(ddome_error *error, nn_arena *arena, fl_server *server,
+                                            uint32_t client);
 
 /* Copies what the visit works on into its arrays (allocated here), its own statistics included when
  * they are local. */

@@ -77,6 +77,11 @@ const data_split *fl_task_split(const fl_task *task, const data_client *client)
     return client->role == DATA_UNSEEN ? &task->set.test : &task->set.train;
 }
 
+const data_split *fl_task_scope_split(const fl_task *task, int scope)
+{
+    return scope == FL_SCOPE_HOLDOUT ? &task->set.train : &task->set.test;
+}
+
 static ddome_status whole_test(ddome_error *error, nn_arena *arena, data_client *whole,
                                const data_split *test)
 {
@@ -89,11 +94,84 @@ static ddome_status whole_test(ddome_error *error, nn_arena *arena, data_client 
     return DDOME_OK;
 }
 
-/* SPEC 13.1. */
-ddome_status fl_task_scope(ddome_error *error, nn_arena *arena, const data_client **clients,
-                           size_t *count, data_client *whole, const fl_task *task, int scope)
+/* ---- seen clients: SPEC 13.5 ---- */
+
+/* How many test samples of each of its labels a client is given. */
+typedef struct allowance {
+    size_t of_label[256];
+    size_t total;
+} allowance;
+
+static void allow(allowance *a, const data_client *client, const fl_task *task, size_t limit)
+{
+    const data_label_set held = data_client_labels(client, &task->set.train);
+    const data_split *test = &task->set.test;
+    size_t count[256] = {0}, labels = 0, all = 0, k = 0;
+    for (size_t i = 0; i < test->count; i++)
+        count[test->labels[i]]++;
+    for (unsigned label = 0; label < 256; label++) {
+        labels += data_label_set_has(&held, label);
+        all += data_label_set_has(&held, label) ? count[label] : 0;
+    }
+    *a = (allowance){.total = 0};
+    for (unsigned label = 0; label < 256; label++) {
+        if (!data_label_set_has(&held, label))
+            continue;
+        const size_t share = limit / labels + (k++ < limit % labels);
+        a->of_label[label] =
+            limit == 0 || limit >= all ? count[label] : nn_min(share, count[label]);
+        a->total += a->of_label[label];
+    }
+}
+
+static ddome_status see(ddome_error *error, nn_arena *arena, data_client *seen,
+                        const data_client *client, const fl_task *task, size_t limit)
+{
+    allowance a;
+    const data_split *test = &task->set.test;
+    allow(&a, client, task, limit);
+    if (a.total == 0)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "eval_scope = seen: client %lu has no sample of its labels in the test "
+                       "split; choose another eval_scope or seen_samples",
+                       (unsigned long)client->id);
+    uint32_t *samples = nn_arena_alloc(arena, a.total, sizeof *samples);
+    if (samples == NULL)
+        return nn_arena_fail(error, arena, "the test samples of a client");
+    *seen = (data_client){client->id, client->role, 0, samples};
+    for (size_t i = 0; i < test->count; i++)
+        if (a.of_label[test->labels[i]] != 0) {
+            a.of_label[test->labels[i]]--;
+            samples[seen->count++] = (uint32_t)i;
+        }
+    return DDOME_OK;
+}
+
+static ddome_status see_all(ddome_error *error, nn_arena *arena, const data_client **clients,
+                            const fl_task *task, size_t limit)
 {
     const data_partition *p = &task->partition;
+    data_client *seen = nn_arena_alloc(arena, p->training, sizeof *seen);
+    if (seen == NULL)
+        return nn_arena_fail(error, arena, "the seen clients");
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; i < p->training && status == DDOME_OK; i++)
+        status = see(error, arena, &seen[i], &p->clients[i], task, limit);
+    *clients = seen;
+    return status;
+}
+
+/* SPEC 13.1. */
+ddome_status fl_task_scope(ddome_error *error, nn_arena *arena, const data_client **clients,
+                           size_t *count, data_client *whole, const fl_task *task,
+                           const fl_config *config)
+{
+    const data_partition *p = &task->partition;
+    const int scope = config->eval_scope;
+    if (scope == FL_SCOPE_SEEN) {
+        *count = p->training;
+        return see_all(error, arena, clients, task, config->seen_samples);
+    }
     if (scope == FL_SCOPE_GLOBAL) {
         *clients = whole;
         *count = 1;

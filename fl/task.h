@@ -20,10 +20,15 @@ DDOME_MUST_CHECK ddome_status fl_task_load(ddome_error *error, nn_arena *arena, 
 /* The split that a client's sample indices point into. */
 const data_split *fl_task_split(const fl_task *task, const data_client *client);
 
+/* The same for the clients of an evaluation scope (SPEC 13.1). */
+const data_split *fl_task_scope_split(const fl_task *task, int scope);
+
 /* The clients of an evaluation scope (SPEC 13.1); `whole` is room for the one client of the global
- * scope, whose samples are allocated. */
+ * scope. Samples of its, and of the clients of the seen scope, are allocated; those have at most
+ * config->seen_samples, 0: all of their labels. */
 DDOME_MUST_CHECK ddome_status fl_task_scope(ddome_error *error, nn_arena *arena,
                                             const data_client **clients, size_t *count,
-                                            data_client *whole, const fl_task *task, int scope);
+                                            data_client *whole, const fl_task *task,
+                                            const fl_config *config);
 
 #endif

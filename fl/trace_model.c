@@ -37,7 +37,8 @@ void fl_trace_images(fl_trace *trace, const fl_model *model, const nn_tensor *im
         x.rank = NN_VALUE_RANK;
     }
     const nn_value y = fl_trace_integers("value", labels, images->n);
-    fl_trace_given(trace, "data", "images", &x);
+    if (images->data != NULL)
+        fl_trace_given(trace, "data", "images", &x);
     fl_trace_given(trace, "data", "labels", &y);
 }
 
@@ -98,10 +99,16 @@ static void update_slice(fl_trace *trace, const fl_trainee *trainee, const nn_sl
     char name[FL_TRACE_NAME];
     const bool first = trainee->steps == 1; /* it has just been taken */
     const fl_trace_grad *g = gradient_of(trace, slice_name(name, trainee->scope, slice));
+    if (trainee->correction != NULL) {
+        const nn_value corrected = slice_value("g", slice, trainee->grads);
+        fl_trace_given(trace, "correct", name, &corrected);
+    }
     fl_trace_op(trace, "sgd");
     fl_trace_attribute(trace, "first", first);
     fl_trace_input(trace, "w", "start", name, "value");
-    if (g != NULL)
+    if (trainee->correction != NULL)
+        fl_trace_input(trace, "g", "correct", name, "g");
+    else if (g != NULL)
         fl_trace_input(trace, "g", "backward", g->from, g->tensor);
     if (!first && trainee->velocity != NULL) {
         fl_trace_place before = trace->at;
@@ -150,6 +157,14 @@ static bool returned(const copies *c, const fl_visit *visit)
 }
 
 /* The last update of each visit, and its number of samples. */
+static size_t place_of(const copies *c, const fl_visit *visit)
+{
+    size_t i = 0;
+    while (c->expert != SIZE_MAX && visit->chosen[i] != c->expert)
+        i++;
+    return i;
+}
+
 static void add_copies(fl_trace *trace, const copies *c, uint32_t round, const nn_slice *slice)
 {
     char name[FL_TRACE_NAME];
@@ -159,9 +174,10 @@ static void add_copies(fl_trace *trace, const copies *c, uint32_t round, const n
     fl_trace_stack_open(trace, "copies");
     for (size_t i = 0; i < c->count; i++) {
         const fl_visit *visit = &c->visits[i];
-        const fl_trace_place last = {round, visit->client->id, visit->steps - 1, NULL};
         if (!returned(c, visit))
             continue;
+        const size_t step = fl_visit_last_step(visit, place_of(c, visit));
+        const fl_trace_place last = {round, visit->client->id, step, NULL};
         fl_trace_stack_add(trace, &last, "update", name, tensor);
         number++;
     }
@@ -173,13 +189,15 @@ static void add_copies(fl_trace *trace, const copies *c, uint32_t round, const n
     fl_trace_list_close(trace);
 }
 
-/* Statistics that are not averaged (D11), and models that nobody trained, are what they are. */
+/* Statistics that are not averaged (D11), models that nobody trained, and those that the server
+ * moves by its own rate (SPEC 12.6.3) are what they are. */
 static void average_slice(fl_trace *trace, const copies *c, uint32_t round, const fl_server *server,
                           const fl_slot *slot, const nn_slice *slice)
 {
     char name[FL_TRACE_NAME];
     const fl_config *config = server->config;
-    if (slot->returned == 0 ||
+    const bool moved = fl_algorithm_of(config)->correction == FL_CORRECTION_VARIATES;
+    if (slot->returned == 0 || moved ||
         (slice->kind != NN_SLICE_TRAINED && config->bn_stats != FL_BN_AVERAGE)) {
         give_slice(trace, "average", c->scope, slice, slot->values);
         return;
@@ -230,18 +248,36 @@ void fl_trace_choice(fl_trace *trace, const float *score, size_t experts, const 
     fl_trace_output(trace, "", "chosen", &c);
 }
 
+void fl_trace_figures(fl_trace *trace, const char *name, const float *figures, size_t count,
+                      uint32_t chosen)
+{
+    const nn_value f = fl_trace_floats("value", figures, count, 0);
+    const nn_value c = fl_trace_integers("chosen", &chosen, 1);
+    fl_trace_given(trace, "", name, &f);
+    fl_trace_given(trace, "", "chosen", &c);
+}
+
+void fl_trace_logits(fl_trace *trace, size_t expert, const float *logits, size_t count,
+                     size_t classes)
+{
+    char scope[SCOPE], name[FL_TRACE_NAME];
+    fl_trace_scope_expert(scope, expert);
+    snprintf(name, sizeof name, "%s/logits", scope);
+    const nn_value z = fl_trace_floats("z", logits, count, classes);
+    fl_trace_given(trace, "", name, &z);
+}
+
 void fl_trace_predictions(fl_trace *trace, size_t expert, const float *logits,
                           const uint32_t *predicted, size_t count, size_t classes)
 {
     char scope[SCOPE], name[FL_TRACE_NAME], logits_name[FL_TRACE_NAME];
     if (!fl_trace_on(trace) || count == 0)
         return;
+    fl_trace_logits(trace, expert, logits, count, classes);
     fl_trace_scope_expert(scope, expert);
     snprintf(logits_name, sizeof logits_name, "%s/logits", scope);
     snprintf(name, sizeof name, "%s/predictions", scope);
-    const nn_value z = fl_trace_floats("z", logits, count, classes);
     const nn_value index = fl_trace_integers("index", predicted, count);
-    fl_trace_given(trace, "", logits_name, &z);
     fl_trace_op(trace, "argmax");
     fl_trace_input(trace, "z", "", logits_name, "z");
     fl_trace_output(trace, "", name, &index);

@@ -33,6 +33,14 @@ void fl_trace_average(fl_trace *trace, uint32_t round, const fl_server *server,
 void fl_trace_choice(fl_trace *trace, const float *score, size_t experts, const uint32_t *chosen,
                      size_t k);
 
+/* Figures of every model, and the one that was chosen by them (SPEC 12.6.7). */
+void fl_trace_figures(fl_trace *trace, const char *name, const float *figures, size_t count,
+                      uint32_t chosen);
+
+/* Logits of one expert, which are given. */
+void fl_trace_logits(fl_trace *trace, size_t expert, const float *logits, size_t count,
+                     size_t classes);
+
 /* Logits and predictions of the samples that one expert was given; none: nothing. */
 void fl_trace_predictions(fl_trace *trace, size_t expert, const float *logits,
                           const uint32_t *predicted, size_t count, size_t classes);

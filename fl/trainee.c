@@ -42,6 +42,8 @@ ddome_status fl_trainee_backward(float *value, nn_graph *graph, nn_node *loss, f
 
 void fl_trainee_step(fl_trainee *trainee)
 {
+    if (trainee->correction != NULL)
+        fl_correct(trainee->grads, trainee->values, &trainee->model->layout, trainee->correction);
     nn_sgd_step(trainee->values, trainee->velocity, trainee->grads, &trainee->model->layout,
                 &trainee->sgd, trainee->steps == 0);
     trainee->steps++;

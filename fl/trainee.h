@@ -4,6 +4,7 @@
 #define FL_TRAINEE_H
 
 #include "../nn/optim.h"
+#include "correction.h"
 #include "model.h"
 
 typedef struct fl_trainee {
@@ -12,8 +13,9 @@ typedef struct fl_trainee {
     float *grads;
     float *velocity; /* NULL without momentum */
     nn_sgd sgd;
-    uint64_t steps; /* taken so far; the first one sets the velocity */
-    char scope[16]; /* its name in a trace; may be "" */
+    const fl_correction *correction; /* NULL: none */
+    uint64_t steps;                  /* taken so far; the first one sets the velocity */
+    char scope[16];                  /* its name in a trace; may be "" */
 } fl_trainee;
 
 /* Gradients and velocity come from the arena; values stay the caller's. */
@@ -29,6 +31,7 @@ nn_node *fl_trainee_build(fl_trainee *trainee, nn_graph *graph, nn_node *x);
 DDOME_MUST_CHECK ddome_status fl_trainee_backward(float *value, nn_graph *graph, nn_node *loss,
                                                   float scale);
 
+/* The correction, then SGD; grads keep what SGD was given. */
 void fl_trainee_step(fl_trainee *trainee);
 
 #endif

@@ -9,6 +9,8 @@ uint64_t fl_message_bytes(const fl_message *message)
         bytes += nn_layout_bytes(&message->gate_model->layout);
     if (message->expert_model != NULL)
         bytes += message->expert_count * nn_layout_bytes(&message->expert_model->layout);
+    if (message->variate_model != NULL)
+        bytes += 4 * (uint64_t)message->variate_model->layout.trained;
     return bytes;
 }
 

@@ -7,7 +7,7 @@
 #include "model.h"
 
 /* Payload: the gate's vector, some experts' vectors with their counters, some expert indices of 4
- * bytes. */
+ * bytes, a control variate. */
 typedef struct fl_message {
     uint32_t client;
     const fl_model *gate_model; /* NULL: no gate inside */
@@ -17,6 +17,8 @@ typedef struct fl_message {
     float *const *experts;
     size_t index_count; /* expert indices inside */
     const uint32_t *indices;
+    const fl_model *variate_model; /* NULL: no control variate inside */
+    const float *variate;          /* its trained values alone */
 } fl_message;
 
 typedef struct fl_traffic {

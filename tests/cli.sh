@@ -57,7 +57,9 @@ fails "K above M" 2 "top_k = 3: expected at most experts = 2" train $tiny top_k=
 fails "plan of an unknown key" 2 "the nearest is rounds" plan $tiny rouns=3
 fails "plan with K above M" 2 "top_k = 3: expected at most experts = 2" plan $tiny top_k=3
 fails "value out of range" 2 "batch: expected a whole number 1..65536" train $tiny batch=0 --out run
-fails "--algo of a later version" 2 "not in this version" train --algo fedprox --out run
+fails "--algo that is none" 2 "expected ddome, fedavg" train --algo fedprocks --out run
+fails "scaffold with an explicit momentum" 2 "expected 0 with algo = scaffold" \
+    train $tiny momentum=0.9 --algo scaffold --out run
 printf 'seed = 1\nrouns = 3\n' > bad.toml
 fails "file and line of a bad key" 2 "bad.toml:2: unknown key \"rouns\"; the nearest is rounds" \
     config bad.toml
@@ -217,6 +219,13 @@ for algo in fedavg common; do
     [ "$status" -eq 0 ] && grep -q "\"algo\": \"$algo\"" $algo/manifest.json ||
         why="status $status: $(cat err)"
     verdict "train --algo $algo" "$why"
+done
+for algo in fedprox scaffold ensemble fedmix local ifca head; do
+    call train "$root/tools/presets/baselines.toml" rounds=2 --algo $algo --out $algo --quiet
+    why=
+    [ "$status" -eq 0 ] && grep -q "\"algo\": \"$algo\"" $algo/manifest.json ||
+        why="status $status: $(cat err)"
+    verdict "train tools/presets/baselines.toml --algo $algo" "$why"
 done
 call train $tiny arith=fma --out fused --quiet
 why=

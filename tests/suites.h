@@ -73,6 +73,10 @@
     T(record)                                                                                      \
     T(server)                                                                                      \
     T(round)                                                                                       \
+    T(correction)                                                                                  \
+    T(baselines)                                                                                   \
+    T(fedmix)                                                                                      \
+    T(baseline_runs)                                                                               \
     T(plan)                                                                                        \
     T(run)                                                                                         \
     T(idx_run)                                                                                     \

@@ -44,6 +44,8 @@ static void values(void)
     set_gives("arith", "fma", "\narith = \"fma\"\n");
     set_gives("anchor_clients", "auto", "\nanchor_clients = \"auto\"\n");
     set_gives("anchor_clients", "0", "\nanchor_clients = 0\n");
+    set_gives("momentum", "auto", "\nmomentum = \"auto\"\n");
+    set_gives("momentum", "0", "\nmomentum = 0\n");
     set_gives("augment", "true", "\naugment = true\n");
     set_gives("lr", "1e-2", "\nlr = 0.01\n");
     set_gives("cifar10_batches", "2,5", "\ncifar10_batches = \"2,5\"\n");
@@ -68,12 +70,12 @@ static void refused_values(void)
     set_fails("rounds", "1.0", "expected a whole number 1..1000000");
     set_fails("rounds", "99999999999999999999999", "expected a whole number");
     set_fails("rounds", "1\n2", "found \"1?2\"");
-    set_fails("algo", "ddom", "expected ddome, fedavg or common, found \"ddom\"");
-    set_fails("algo", "fedprox", "algo = fedprox is not in this version");
+    set_fails("algo", "ddom", "ifca or head, found \"ddom\"");
     set_fails("arith", "mad", "expected ma or fma, found \"mad\"");
     set_fails("augment", "yes", "expected false or true");
     set_fails("augment", "1", "expected false or true");
-    set_fails("momentum", "1", "below 1");
+    set_fails("momentum", "1", "auto or a decimal from 0, below 1");
+    set_fails("lr", "auto", "lr: expected a decimal");
     set_fails("lr", "0", "above 0");
     set_fails("alpha", "0.0", "above 0");
     set_fails("pretrain_target", "1.1", "at most 1");
@@ -198,6 +200,11 @@ static void checks(void)
     check("partition=file", "expected partition_file, found none");
     check("partition_file=x", "expected partition = file");
     check("exclude=x", "expected data = cifar10, cifar100, mnist or emnist");
+    check("algo=scaffold momentum=0.9", "momentum = 0.9: expected 0 with algo = scaffold");
+    check("algo=fedmix", "top_k = 2: expected experts = 5 with algo = fedmix");
+    check("algo=local", "algo = local: expected eval_scope = seen");
+    check("algo=local eval_scope=global", "algo = local: expected eval_scope = seen");
+    check("algo=head augment=true", "augment = true: expected false with algo = head");
 }
 
 static void accepted_checks(void)
@@ -213,7 +220,29 @@ static void accepted_checks(void)
     check("partition=file partition_file=x", NULL);
     check("data=cifar10 exclude=x synth_domains=127", NULL);
     check("top_k=5", NULL);
+    check("algo=scaffold", NULL);
+    check("algo=scaffold momentum=0", NULL);
+    check("algo=fedmix top_k=5", NULL);
+    check("algo=local eval_scope=seen", NULL);
+    check("algo=ifca anchor_clients=3 active_anchors=3", NULL);
     check("experts=64 top_k=64 clients=64 active_normal=0", NULL);
+}
+
+/* What an algorithm fixes stands in the resolved text (SPEC 16.4.9). */
+static void resolved(const char *algo, const char *momentum, const char *aggregate)
+{
+    fl_config config;
+    nn_arena arena = {0};
+    ddome_error error = {DDOME_OK, ""};
+    test_case("config: momentum and aggregate of %s", algo);
+    fl_config_defaults(&config);
+    CHECK(fl_config_set(&error, &config, "algo", algo) == DDOME_OK);
+    CHECK(fl_config_set(&error, &config, "top_k", "5") == DDOME_OK);
+    CHECK(fl_config_set(&error, &config, "eval_scope", "seen") == DDOME_OK);
+    test_status(algo, fl_config_check(&error, &config), DDOME_OK, &error, NULL);
+    const char *text = text_of(&arena, &config, NULL);
+    CHECK(strstr(text, momentum) != NULL && strstr(text, aggregate) != NULL);
+    nn_arena_free(&arena);
 }
 
 static void profile(void)
@@ -252,6 +281,9 @@ void t_config(void)
     table_ranges();
     checks();
     accepted_checks();
+    resolved("ddome", "\nmomentum = 0.9\n", "\naggregate = \"samples\"\n");
+    resolved("scaffold", "\nmomentum = 0\n", "\naggregate = \"uniform\"\n");
+    resolved("ifca", "\nmomentum = 0.9\n", "\naggregate = \"uniform\"\n");
     profile();
     partition_source();
 }

@@ -135,6 +135,7 @@ static const char *other_value(const fl_key *key)
     case FL_KEY_SEED:
         return "18446744073709551615";
     case FL_KEY_DECIMAL:
+    case FL_KEY_AUTO_DECIMAL:
         return "0.123456789";
     case FL_KEY_CHOICE:
         return key->choice[1] != NULL ? key->choice[1] : key->choice[0];

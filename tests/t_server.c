@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Averages by hand, the three rules for running statistics, bytes, and running out of memory.
  * SPEC 11, 11.5. */
+#include <stdio.h>
 #include <string.h>
 
 #include "fixture.h"
@@ -165,15 +166,17 @@ static bool ran_out(ddome_status status, const ddome_error *error, const nn_aren
     return test_status("without memory", status, DDOME_ERR_MEMORY, error, "out of memory");
 }
 
-static void out_of_memory(void)
+static void out_of_memory(const char *keys)
 {
     enum { LIMIT = 2000 };
+    char words[200];
     fl_run run;
     ddome_error error;
     ddome_status status = DDOME_ERR_MEMORY;
     size_t failures = 0;
-    test_case("server: a round that runs out of memory says so, wherever it happens");
-    if (test_federation(&run, &error, "active_normal=1 samples_per_client=4"))
+    test_case("server: a round that runs out of memory says so, wherever it happens: %s", keys);
+    snprintf(words, sizeof words, "%s active_normal=1 samples_per_client=4", keys);
+    if (test_federation(&run, &error, words))
         for (size_t step = 1; step <= LIMIT; step++) {
             fail_from_now(&run.scratch, &error, step);
             status = test_round(&run, 1);
@@ -183,6 +186,29 @@ static void out_of_memory(void)
         }
     test_status("enough memory at last", status, DDOME_OK, &error, NULL);
     test_check(failures > 50, __FILE__, __LINE__, "only %lu failures", (unsigned long)failures);
+    fl_run_free(&run);
+}
+
+/* From the evaluation's own arrays on. */
+static void evaluation_without_memory(const char *keys)
+{
+    enum { LIMIT = 2000 };
+    fl_run run;
+    ddome_error error;
+    ddome_status status = DDOME_ERR_MEMORY;
+    size_t failures = 0;
+    test_case("server: an evaluation that runs out of memory says so: %s", keys);
+    if (test_federation(&run, &error, keys))
+        for (size_t step = 1; step <= LIMIT; step++) {
+            fl_evaluation e;
+            fail_from_now(&run.scratch, &error, step);
+            status = fl_evaluate(&error, &run.arena, &run.crew, &e, &run.evaluator, &run.server);
+            nn_arena_rewind(&run.scratch, (nn_arena_mark){0});
+            if (!ran_out(status, &error, &run.scratch, &failures))
+                break;
+        }
+    test_status("enough memory at last", status, DDOME_OK, &error, NULL);
+    test_check(failures > 10, __FILE__, __LINE__, "only %lu failures", (unsigned long)failures);
     fl_run_free(&run);
 }
 
@@ -263,8 +289,18 @@ void t_server(void)
     local_statistics_persist();
     same_for_all();
     bytes();
-    out_of_memory();
+    out_of_memory("algo=ddome");
+    out_of_memory("algo=scaffold");
+    out_of_memory("algo=ensemble");
+    out_of_memory("algo=ifca");
+    out_of_memory("algo=head");
+    evaluation_without_memory("algo=ensemble");
+    evaluation_without_memory("algo=fedmix");
+    evaluation_without_memory("algo=ifca");
+    evaluation_without_memory("algo=head");
     statistics_without_memory();
     out_of_lasting_memory("pretrain_target=0");
     out_of_lasting_memory("algo=fedavg arch=resnet34 width=1 bn_stats=local unseen_samples=4");
+    out_of_lasting_memory("algo=scaffold");
+    out_of_lasting_memory("algo=local eval_scope=seen local_budget=full");
 }

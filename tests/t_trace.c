@@ -108,6 +108,13 @@ static void runs(void)
     one_run("trace_probs", "eval_every=1 rounds=1 mix=probs arith=fma eval_scope=global");
     one_run("trace_fedavg", "algo=fedavg init=common rounds=1 aggregate=uniform momentum=0");
     one_run("trace_common", "algo=common");
+    one_run("trace_fedprox", "algo=fedprox mu=0.5 rounds=1");
+    one_run("trace_scaffold", "algo=scaffold rounds=2");
+    one_run("trace_ensemble", "algo=ensemble rounds=1 epochs=2");
+    one_run("trace_fedmix", "algo=fedmix rounds=1 eval_scope=global");
+    one_run("trace_own", "algo=local eval_scope=seen rounds=1");
+    one_run("trace_ifca", "algo=ifca rounds=1");
+    one_run("trace_head", "algo=head rounds=1");
     one_run("trace_resnet", RESNET);
     one_run("trace_group", RESNET "norm=group stem=7x7 synth_size=16");
     one_run("trace_first", RESNET "bn_stats=first arith=fma");

@@ -14,7 +14,8 @@ static const tool_command commands[] = {
      SIZE_MAX, tool_train,
      "ddome train " CONFIG " [--seeds 1,2,3] --out DIR [--threads N] [--force] [--quiet] [--trace "
      "FILE [--trace-tensors PATTERN] [--trace-rounds A-B]]",
-     "Trains (algo = ddome, fedavg or common), evaluates, and writes the run into DIR.\n"
+     "Trains (algo = ddome or a baseline: ddome help keys), evaluates, and writes the run into "
+     "DIR.\n"
      "With --seeds each seed N runs into DIR/seed-N; mean and population standard deviation "
      "follow.\n"
      "A DIR that holds a run is refused without --force.\n"
