@@ -48,19 +48,19 @@ NN = base arena hash fmath rng selftest os_$(OS) team_$(if $(THREADING),threads,
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \
      variant_product variant_norm variant_loss variant_point
-DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_write vectors vectors_value \
+DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_write vectors \
+       vectors_value \
        partition partition_labels partition_skew partition_dirichlet partition_quantity \
        partition_shards partition_file partition_check
 FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee \
      correction variates common gate wire sample client ifca server crew eval predict metrics \
-     checkpoint rundir baselines \
-     record origin run finish plan plan_text entry
+     checkpoint rundir baselines record watch watch_signs origin run finish plan plan_text entry
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
 # What computes and prints nothing: the test runner links it, too
 PURE = compare_values compare_tolerances probe_tree probe_text probe_name
-TOOLS = main options settings commands partition data report help progress output compare \
+TOOLS = main options settings commands partition data report report_csv report_read report_rows report_count report_text report_export help progress output compare \
         compare_report compare_run compare_table compare_model compare_vectors compare_trace \
         compare_trace_case trace_read compare_explain compare_causes probe $(PURE)
 TOOL_OBJECTS = $(TOOLS:%=$(BUILD)/tools/%.o)

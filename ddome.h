@@ -105,6 +105,8 @@ typedef enum ddome_phase {
 typedef struct ddome_progress {
     void (*report)(void *user, ddome_phase phase, uint64_t done, uint64_t of, double value);
     void *user;
+    void (*notice)(void *user, const char *line); /* a failure signature, when it is first seen
+                                                     (SPEC 14.6); may be NULL */
 } ddome_progress;
 
 /* What a run ends with; accuracies in [0, 1], bytes of all rounds and the common expert's

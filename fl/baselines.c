@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of algorithms, and which keys go with each. SPEC 12, 16.4.9. */
+/* The table of algorithms, and which keys go with each. SPEC 12, 12.6.1, 16.4.9. */
 #include "baselines.h"
 
 #include <string.h>

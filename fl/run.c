@@ -224,6 +224,9 @@ ddome_status fl_run_set_up(fl_run *run)
         status = fl_run_embed(run);
     if (status == DDOME_OK)
         status = fl_run_server(run);
+    if (status == DDOME_OK)
+        status = fl_watch_begin(run->error, &run->arena, &run->watch, &run->world, &run->common,
+                                &run->server);
     return status;
 }
 
@@ -422,6 +425,7 @@ ddome_status fl_run_close_round(fl_run *run, uint32_t round)
     if (status != DDOME_OK)
         return status;
     fl_record_round(&run->record, round, run->visits, run->active, &run->traffic, &run->server);
+    fl_watch_round(&run->watch, round);
     fl_text_add(&run->record.timing, "%u,%lu\n", (unsigned)round,
                 (unsigned long)(1000 * (nn_os_seconds() - run->started)));
     fl_report(run->progress, DDOME_PHASE_ROUND, round, run->config.rounds, mean_loss(run));
@@ -452,11 +456,16 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
     if (status == DDOME_OK)
         status = fl_record_evaluation(run->error, &run->scratch, &run->record, round, &evaluation,
                                       &run->evaluator);
+    if (status == DDOME_OK)
+        fl_report(run->progress, DDOME_PHASE_EVALUATE, round, fl_run_rounds(run),
+                  run->record.last.mean);
+    if (status == DDOME_OK)
+        status = fl_watch_evaluation(run->error, &run->scratch, &run->watch, &run->engine, round,
+                                     &evaluation, &run->record.last, run->progress);
     nn_arena_rewind(&run->scratch, mark);
     if (status == DDOME_OK)
         status = fl_record_write(run->error, &run->dir, &run->record);
     if (status == DDOME_OK)
-        fl_report(run->progress, DDOME_PHASE_EVALUATE, round, fl_run_rounds(run),
-                  run->record.last.mean);
+        status = fl_watch_write(run->error, &run->dir, &run->watch);
     return status;
 }

@@ -6,6 +6,7 @@
 #include "baselines.h"
 #include "crew.h"
 #include "record.h"
+#include "watch.h"
 
 typedef struct fl_run {
     ddome_error *error;
@@ -27,6 +28,7 @@ typedef struct fl_run {
     data_client whole; /* the client of eval_scope = global */
     fl_rundir dir;
     fl_record record;
+    fl_watch watch;
     size_t active;          /* participants a round */
     uint32_t *participants; /* [active], ascending */
     fl_visit *visits;       /* [active], what each did */

@@ -24,6 +24,11 @@ DDOME_MUST_CHECK ddome_status nn_os_make_dir(ddome_error *error, const char *pat
 /* True when there is something at path (os_c99.c: when it can be opened for reading). */
 bool nn_os_exists(const char *path);
 
+/* The names in a folder that begin with `prefix`, in no order of their own. A folder that is not
+ * there is DDOME_ERR_DATA (os_c99.c: DDOME_ERR_USAGE always, it cannot look into one). */
+DDOME_MUST_CHECK ddome_status nn_os_list(ddome_error *error, nn_arena *arena, const char ***names,
+                                         size_t *count, const char *path, const char *prefix);
+
 /* Removes a file; one that is not there is fine. */
 void nn_os_remove(const char *path);
 

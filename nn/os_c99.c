@@ -107,6 +107,14 @@ bool nn_os_exists(const char *path)
     return true;
 }
 
+ddome_status nn_os_list(ddome_error *error, nn_arena *arena, const char ***names, size_t *count,
+                        const char *path, const char *prefix)
+{
+    (void)arena, (void)names, (void)count, (void)prefix;
+    return nn_fail(error, DDOME_ERR_USAGE,
+                   "cannot look into %s: plain C99 knows no folders; name what is in it", path);
+}
+
 void nn_os_remove(const char *path)
 {
     remove(path);

@@ -4,6 +4,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "os.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -121,6 +122,42 @@ ddome_status nn_os_make_dir(ddome_error *error, const char *path)
 bool nn_os_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+/* The list grows by doubling; the old ones stay in the arena. */
+static ddome_status add_name(ddome_error *error, nn_arena *arena, const char ***names,
+                             size_t *count, const char *name)
+{
+    const bool full = (*count & (*count - 1)) == 0; /* 0 or a power of two */
+    const char **list = *names;
+    if (full) {
+        list = nn_arena_alloc(arena, nn_max(2 * *count, 1), sizeof *list);
+        if (list == NULL)
+            return nn_arena_fail(error, arena, "the names in a folder");
+        if (*count != 0)
+            memcpy(list, *names, *count * sizeof *list);
+        *names = list;
+    }
+    list[*count] = nn_arena_string(arena, name);
+    return list[(*count)++] == NULL ? nn_arena_fail(error, arena, "the names in a folder")
+                                    : DDOME_OK;
+}
+
+ddome_status nn_os_list(ddome_error *error, nn_arena *arena, const char ***names, size_t *count,
+                        const char *path, const char *prefix)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return nn_fail(error, DDOME_ERR_DATA, "cannot look into %s: %s; check the path", path,
+                       strerror(errno));
+    ddome_status status = DDOME_OK;
+    *names = NULL;
+    *count = 0;
+    for (struct dirent *entry; status == DDOME_OK && (entry = readdir(folder)) != NULL;)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+            status = add_name(error, arena, names, count, entry->d_name);
+    closedir(folder);
+    return status;
 }
 
 void nn_os_remove(const char *path)

@@ -34,6 +34,7 @@ run "unit tests" "$build/tests/runner"
 run "command line tests" sh "$here/cli.sh" ./ddome "$scratch"
 run "command line tests of whole runs" sh "$here/cli_runs.sh" ./ddome "$scratch"
 run "command line tests of data" sh "$here/cli_data.sh" ./ddome "$scratch"
+run "report tests" sh "$here/report.sh" ./ddome "$scratch"
 run "vectors" sh "$here/vectors.sh" "$build/vectors" "$build/vectors-scratch"
 run "compare tests" sh "$here/compare.sh" ./ddome "$build/deviate" "$scratch"
 

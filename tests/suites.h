@@ -78,6 +78,8 @@
     T(fedmix)                                                                                      \
     T(baseline_runs)                                                                               \
     T(plan)                                                                                        \
+    T(comm)                                                                                        \
+    T(watch)                                                                                       \
     T(run)                                                                                         \
     T(idx_run)                                                                                     \
     T(trace)                                                                                       \

@@ -30,7 +30,7 @@ static void note(void *user, ddome_phase phase, uint64_t done, uint64_t of, doub
 /* Pretrains again from the start with this target. */
 static fl_common pretrain(fl_run *run, float target, log_book *book)
 {
-    const ddome_progress progress = {note, book};
+    const ddome_progress progress = {.report = note, .user = book};
     fl_common common;
     memset(book, 0, sizeof *book);
     run->config.pretrain_target.value = target;

@@ -154,11 +154,49 @@ static void clock_runs_forward(void)
     CHECK(nn_os_seconds() >= before);
 }
 
+/* Nine names, so that the list grows; others do not count. */
+static void listing(void)
+{
+    char folder[PATH_BYTES], path[2 * PATH_BYTES];
+    ddome_error error = {DDOME_OK, ""};
+    nn_arena arena = {0};
+    const char **names = NULL;
+    size_t count = 0, found = 0;
+    test_case("os: names in a folder");
+    join(folder, "listed");
+    if (nn_os_list(&error, &arena, &names, &count, ".", "") == DDOME_ERR_USAGE) {
+        test_skip("plain C99 cannot look into a folder");
+        return;
+    }
+    nn_arena_free(&arena);
+    test_status("folder", nn_os_make_dir(&error, folder), DDOME_OK, &error, NULL);
+    for (int i = 0; i < 12; i++) {
+        snprintf(path, sizeof path, "%s/%s-%d", folder, i < 9 ? "seed" : "other", i);
+        test_status("file", nn_os_write_file(&error, path, "", 0), DDOME_OK, &error, NULL);
+    }
+    ddome_status status = nn_os_list(&error, &arena, &names, &count, folder, "seed-");
+    if (test_status("list", status, DDOME_OK, &error, NULL) && test_same_u64("names", count, 9))
+        for (size_t i = 0; i < count; i++)
+            found |= (size_t)1 << (names[i][5] - '0');
+    test_same_u64("each of them", found, 511);
+    for (size_t fail = 1; fail <= arena.allocations; fail++) {
+        nn_arena small = {.fail_after = fail};
+        status = nn_os_list(&error, &small, &names, &count, folder, "seed-");
+        test_status("no memory", status, DDOME_ERR_MEMORY, &error, "out of memory");
+        error = (ddome_error){DDOME_OK, ""};
+        nn_arena_free(&small);
+    }
+    status = nn_os_list(&error, &arena, &names, &count, "nowhere", "");
+    test_status("no folder", status, DDOME_ERR_DATA, &error, "cannot look into nowhere");
+    nn_arena_free(&arena);
+}
+
 void t_os(void)
 {
     round_trips();
     failures();
     folders();
     a_file_is_no_folder();
+    listing();
     clock_runs_forward();
 }

@@ -52,9 +52,16 @@ static const tool_command commands[] = {
      "time.\n"
      "It loads the data and does one training step of each kind, and so needs the memory of one.\n"
      "Times and the memory of a whole run are rough; the rest is exact or says \"at most\".\n"},
-    {"report", NULL, 0, 1, SIZE_MAX, tool_report, "ddome report RUN...",
+    {"report", NULL, TOOL_REPORT | TOOL_OUT, 1, SIZE_MAX, tool_report,
+     "ddome report RUN... [--text | --csv | --markdown] [--out FILE]",
      "Prints accuracy, traffic, which expert serves which labels, and the root hashes.\n"
-     "The last hash is the SHA-256 over the lines of the root hashes in the order given.\n"},
+     "The last hash is the SHA-256 over the lines of the root hashes in the order given.\n"
+     "--text, --csv or --markdown (--out alone: --text) compares the runs in one table instead: "
+     "a line a method and kind of clients with\n"
+     "accuracy, bytes beside FedAvg's and beside those of sending all experts, round trips, "
+     "trained samples, failure signatures.\n"
+     "A folder of --seeds is one row with mean and population standard deviation; runs that "
+     "differ in eval_scope alone are one, too.\n"},
     {"compare", NULL, TOOL_COMPARE, 2, 2, tool_compare,
      "ddome compare A B [--explain] [--ulp N] [--relative X] [--tolerances FILE]",
      "Where do two runs, models (safetensors), traces, or vectors and answers to them differ "

@@ -28,6 +28,9 @@ static const option options[] = {
     {"ulp", TOOL_COMPARE, true, NULL},
     {"relative", TOOL_COMPARE, true, NULL},
     {"tolerances", TOOL_COMPARE, true, NULL},
+    {"text", TOOL_REPORT, false, NULL},
+    {"csv", TOOL_REPORT, false, NULL},
+    {"markdown", TOOL_REPORT, false, NULL},
     {"help", 0, false, NULL},
 };
 
@@ -167,6 +170,11 @@ static ddome_status enter(ddome_error *error, tool *t, const option *found, cons
         enter_trace(t, found->name, value);
     else if (found->bit == TOOL_COMPARE)
         enter_compare(t, found->name, value);
+    else if (found->bit == TOOL_REPORT && t->form != NULL && strcmp(t->form, found->name) != 0)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "expected one form of the table, found --%s and --%s", t->form, found->name);
+    else if (found->bit == TOOL_REPORT)
+        t->form = found->name;
     t->force = t->force || found->bit == TOOL_FORCE;
     t->quiet = t->quiet || found->bit == TOOL_QUIET;
     t->as_json = t->as_json || strcmp(found->name, "json") == 0;

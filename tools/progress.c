@@ -84,9 +84,19 @@ static void report(void *user, ddome_phase phase, uint64_t done, uint64_t of, do
     }
 }
 
+/* Between the steps, on a line of its own. */
+static void notice(void *user, const char *line)
+{
+    tool_progress *p = user;
+    if (p->open)
+        fputc('\n', stderr);
+    p->open = false;
+    fprintf(stderr, "%s%s\n", p->label, line);
+}
+
 ddome_progress tool_progress_begin(tool_progress *progress, const tool *t, const char *label)
 {
-    ddome_progress none = {NULL, NULL}, out = {report, progress};
+    ddome_progress none = {NULL, NULL, NULL}, out = {report, progress, notice};
     double now = nn_os_seconds();
     tool_progress fresh = {label, nn_os_stderr_is_terminal(), false, DDOME_PHASE_PRETRAIN, now,
                            now};

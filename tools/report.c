@@ -6,7 +6,7 @@
 
 #include "../fl/origin.h"
 #include "../nn/os.h"
-#include "tool.h"
+#include "report.h"
 
 /* One run as its files tell it. Texts are in the tool's arena. */
 typedef struct run_files {
@@ -329,7 +329,7 @@ static void add_hashes(tool *t, const run_files *runs)
     tool_json_string(t, "root_hash", all);
 }
 
-ddome_status tool_report(ddome_error *error, tool *t)
+static ddome_status report_runs(ddome_error *error, tool *t)
 {
     run_files *runs = nn_arena_zero(&t->arena, t->word_count, sizeof *runs);
     if (runs == NULL)
@@ -347,4 +347,53 @@ ddome_status tool_report(ddome_error *error, tool *t)
     if (status == DDOME_OK)
         add_hashes(t, runs);
     return status;
+}
+
+/* ---- the table of several runs (SPEC 18.3.6) ---- */
+
+static ddome_status compare_methods(ddome_error *error, tool *t, const report_group *groups)
+{
+    report_row *rows = NULL;
+    if (t->form == NULL)
+        t->form = "text";
+    ddome_status status = report_rows(error, t, &rows, groups, t->word_count);
+    if (status == DDOME_OK)
+        status = report_print(error, t, rows, t->word_count);
+    if (status == DDOME_OK && t->out != NULL) {
+        status = fl_text_status(error, &t->text);
+        if (status == DDOME_OK)
+            status = nn_os_write_file(error, t->out, t->text.data, t->text.length);
+        t->text.length = 0;
+    }
+    return status;
+}
+
+/* The words become the runs that they stand for. */
+static ddome_status spread_words(ddome_error *error, tool *t, const report_group *groups)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < t->word_count; i++)
+        count += groups[i].runs;
+    const char **words = nn_arena_zero(&t->arena, count, sizeof *words);
+    if (words == NULL)
+        return nn_arena_fail(error, &t->arena, "runs");
+    count = 0;
+    for (size_t i = 0; i < t->word_count; i++)
+        for (size_t r = 0; r < groups[i].runs; r++)
+            words[count++] = groups[i].run[r];
+    t->words = words;
+    t->word_count = count;
+    return DDOME_OK;
+}
+
+ddome_status tool_report(ddome_error *error, tool *t)
+{
+    report_group *groups = NULL;
+    ddome_status status = report_expand(error, t, &groups);
+    if (status != DDOME_OK)
+        return status;
+    if (t->form != NULL || t->out != NULL)
+        return compare_methods(error, t, groups);
+    status = spread_words(error, t, groups);
+    return status == DDOME_OK ? report_runs(error, t) : status;
 }

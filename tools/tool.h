@@ -18,6 +18,7 @@ typedef struct tool {
     const char *out, *seeds, *threads; /* NULL when not given */
     const char *trace, *trace_tensors, *trace_rounds;
     const char *ulp, *relative, *tolerances;
+    const char *form; /* of the table of runs: "text", "csv" or "markdown"; NULL: no table */
     bool force, quiet, as_json, help, explain;
     bool results_stand; /* text and json are printed although the status is a failure */
     nn_arena arena;
@@ -31,8 +32,9 @@ enum {
     TOOL_SEEDS = 8,
     TOOL_QUIET = 16,
     TOOL_THREADS = 32,
-    TOOL_TRACE = 64,   /* --trace, --trace-tensors, --trace-rounds */
-    TOOL_COMPARE = 128 /* --explain, --ulp, --relative, --tolerances */
+    TOOL_TRACE = 64,    /* --trace, --trace-tensors, --trace-rounds */
+    TOOL_COMPARE = 128, /* --explain, --ulp, --relative, --tolerances */
+    TOOL_REPORT = 256   /* --text, --csv, --markdown */
 };
 
 struct tool_command {

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Failure signatures, watched while a run goes and written outside the hashes: nothing here moves a
+ * bit of the run. SPEC 14.6 to 14.9. */
+#ifndef FL_WATCH_H
+#define FL_WATCH_H
+
+#include "metrics.h"
+#include "rundir.h"
+
+/* D53: rounds in a row without training. D54: at most so many parameters of an expert are followed.
+ */
+enum { FL_WATCH_ROUNDS = 20, FL_WATCH_VALUES = 65536 };
+
+/* D52: standard deviation of the clients' accuracies. */
+#define FL_WATCH_STD 0.15
+
+/* In the order of SPEC 14.7. */
+typedef enum fl_sign {
+    FL_SIGN_ONE_CHOICE,
+    FL_SIGN_ONE_EXPERT,
+    FL_SIGN_BELOW_COMMON,
+    FL_SIGN_CLIENT_VARIANCE,
+    FL_SIGN_UNTRAINED,
+    FL_SIGN_DRIFT,
+    FL_SIGNS
+} fl_sign;
+
+/* One expert, since the start of the run. */
+typedef struct fl_watched {
+    float *start, *now;             /* [values] its followed parameters */
+    uint32_t trained;               /* rounds in which a client trained it */
+    uint32_t last;                  /* the last of them, 0 before the first */
+    double cosines;                 /* sum of those of the updates since the last evaluation ... */
+    size_t updates;                 /* ... and how many they are */
+    size_t total;                   /* held samples of its anchor's labels; 0: it has no anchor */
+    uint32_t *held;                 /* [total] */
+    uint64_t correct, best, common; /* of them: now; at most so far; of the common expert */
+} fl_watched;
+
+typedef struct fl_watch {
+    const fl_task *task;
+    const fl_model *model;
+    const fl_common *common; /* values NULL: none */
+    const fl_server *server;
+    size_t values;      /* followed parameters of an expert ... */
+    uint32_t *place;    /* [values] ... and their places in the flat vector */
+    fl_watched *expert; /* [server->experts] */
+    bool begun;         /* the common expert was evaluated */
+    bool seen[FL_SIGNS][FL_MAX_EXPERTS];
+    fl_text signatures, drift; /* signatures.csv, drift.csv */
+} fl_watch;
+
+/* The server stands at its start. An expert has an anchor when the client of its number trains as
+ * one; with none, or without a common expert, its labels are not looked at. */
+DDOME_MUST_CHECK ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena, fl_watch *watch,
+                                             const fl_client_world *world, const fl_common *common,
+                                             const fl_server *server);
+
+/* After the averages of a round. */
+void fl_watch_round(fl_watch *watch, uint32_t round);
+
+/* After an evaluation: judges, and tells `progress` what is seen for the first time. */
+DDOME_MUST_CHECK ddome_status fl_watch_evaluation(ddome_error *error, nn_arena *scratch,
+                                                  fl_watch *watch, const nn_engine *engine,
+                                                  uint32_t round, const fl_evaluation *evaluation,
+                                                  const fl_metrics *metrics,
+                                                  const ddome_progress *progress);
+
+DDOME_MUST_CHECK ddome_status fl_watch_write(ddome_error *error, const fl_rundir *dir,
+                                             const fl_watch *watch);
+
+/* watch_signs.c: the lines of one evaluation, once the experts are counted. */
+DDOME_MUST_CHECK ddome_status fl_watch_judge(ddome_error *error, nn_arena *scratch, fl_watch *watch,
+                                             uint32_t round, const fl_evaluation *evaluation,
+                                             const fl_metrics *metrics,
+                                             const ddome_progress *progress);
+
+#endif

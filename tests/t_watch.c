@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* Failure signatures: each one forced, each one's limit from both sides, cosines by hand, told
+ * once. SPEC 14.6 to 14.9. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fl_fixture.h"
+
+void t_watch(void);
+
+/* ---- what is told ---- */
+
+typedef struct told {
+    char text[4096];
+    size_t lines;
+} told;
+
+static void note(void *user, const char *line)
+{
+    told *t = user;
+    const size_t used = strlen(t->text);
+    snprintf(t->text + used, sizeof t->text - used, "%s\n", line);
+    t->lines++;
+}
+
+/* An evaluation made up by hand: two clients, two experts, two labels. */
+typedef struct scene {
+    fl_run run;
+    ddome_error error;
+    told told;
+    ddome_progress progress;
+    fl_client_result client[2];
+    uint64_t routed[4], correct[4];
+    fl_evaluation evaluation;
+    fl_metrics metrics;
+    bool ready;
+} scene;
+
+static void open_scene(scene *s, const char *keys)
+{
+    memset(s, 0, sizeof *s);
+    s->ready = test_federation(&s->run, &s->error, keys);
+    s->progress = (ddome_progress){.user = &s->told, .notice = note};
+    s->client[0].k = s->client[1].k = 1;
+    s->client[1].chosen[0] = 1;
+    s->routed[0] = s->routed[3] = 5;
+    s->metrics.total = 10;
+    s->evaluation = (fl_evaluation){.clients = 2,
+                                    .experts = 2,
+                                    .classes = 2,
+                                    .client = s->client,
+                                    .routed = s->routed,
+                                    .correct = s->correct};
+}
+
+/* Judges by what stands in the watch; the rows of signatures.csv so far. */
+static const char *judge(scene *s, uint32_t round)
+{
+    const ddome_status status = fl_watch_judge(&s->error, &s->run.scratch, &s->run.watch, round,
+                                               &s->evaluation, &s->metrics, &s->progress);
+    test_status("judged", status, DDOME_OK, &s->error, NULL);
+    return strchr(s->run.watch.signatures.data, '\n') + 1;
+}
+
+/* Neither expert is anything special. */
+static void calm(scene *s)
+{
+    for (size_t i = 0; i < 2; i++) {
+        fl_watched *w = &s->run.watch.expert[i];
+        w->total = 20;
+        w->correct = w->best = w->common = 10;
+        w->last = 1;
+    }
+}
+
+static void choices(void)
+{
+    scene s;
+    test_case("watch: all clients choose alike, one expert predicts all (D50)");
+    open_scene(&s, "top_k=1");
+    if (s.ready) {
+        calm(&s);
+        test_same_text("two choices", judge(&s, 1), "");
+        s.client[0].chosen[0] = 1;
+        test_same_text("one choice", judge(&s, 2), "2,one-choice,1,2\n");
+        s.routed[3] = 0;
+        test_same_text("one expert", judge(&s, 3),
+                       "2,one-choice,1,2\n3,one-choice,1,2\n3,one-expert,0,10\n");
+        s.client[0].k = s.client[1].k = 2;
+        s.routed[3] = 1;
+        test_same_text("K = M is no choice", judge(&s, 4),
+                       "2,one-choice,1,2\n3,one-choice,1,2\n3,one-expert,0,10\n");
+        test_same_text("told once", s.told.text,
+                       "failure signature one-choice, round 2: all 2 clients chose expert 1\n"
+                       "failure signature one-expert, round 3: expert 0 predicts all 10 samples\n");
+    }
+    fl_run_free(&s.run);
+}
+
+static void experts(void)
+{
+    scene s;
+    test_case("watch: below the common expert, drift, untrained (D51, D53, D54)");
+    open_scene(&s, "");
+    if (s.ready) {
+        fl_watched *w = s.run.watch.expert;
+        calm(&s);
+        test_same_text("equal to the common expert", judge(&s, 20), "");
+        w[1].last = 2;
+        test_same_text("19 rounds, 20 rounds", judge(&s, 21), "21,untrained,0,20\n");
+        w[0].last = 21;
+        w[1].correct = 9;
+        test_same_text("below, a twentieth under its best", judge(&s, 21),
+                       "21,untrained,0,20\n21,below-common,1,0.050000\n");
+        w[1].common = 0;
+        w[1].correct = 8;
+        test_same_text("a tenth", judge(&s, 21),
+                       "21,untrained,0,20\n21,below-common,1,0.050000\n21,drift,1,0.100000\n");
+        w[1].correct = 30;
+        judge(&s, 21);
+        test_same_u64("the best follows", w[1].best, 30);
+        test_same_u64("told each once", s.told.lines, 3);
+    }
+    fl_run_free(&s.run);
+}
+
+static void clients(void)
+{
+    scene s;
+    test_case("watch: deviation of the clients (D52)");
+    open_scene(&s, "");
+    if (s.ready) {
+        calm(&s);
+        s.metrics.std = 0.1499999;
+        test_same_text("below", judge(&s, 1), "");
+        s.metrics.std = 0.15;
+        test_same_text("at the limit", judge(&s, 1), "1,client-variance,,0.150000\n");
+        s.evaluation.clients = 1;
+        test_same_text("one client", judge(&s, 1), "1,client-variance,,0.150000\n");
+    }
+    fl_run_free(&s.run);
+}
+
+/* ---- cosines ---- */
+
+/* Moves every parameter of expert 0 by `step`, the even ones the other way when `split`. */
+static void move(scene *s, float step, bool split, uint32_t round)
+{
+    fl_slot *slot = &s->run.server.expert[0];
+    for (size_t i = 0; i < slot->model->layout.total; i++)
+        slot->values[i] = slot->values[i] + (split && i % 2 == 0 ? -step : step);
+    slot->returned = 1;
+    s->run.server.expert[1].returned = 0;
+    fl_watch_round(&s->run.watch, round);
+}
+
+static void cosines(void)
+{
+    scene s;
+    test_case("watch: an update along, across and against the way so far");
+    open_scene(&s, "");
+    if (s.ready) {
+        fl_slot *slot = &s.run.server.expert[0];
+        fl_watched *w = s.run.watch.expert;
+        calm(&s);
+        for (size_t i = 0; i < slot->model->layout.total; i++)
+            slot->values[i] = 0;
+        for (size_t i = 0; i < s.run.watch.values; i++)
+            w[0].start[i] = w[0].now[i] = 0;
+        w[0].last = 0;
+        move(&s, 1, false, 1);
+        test_same_u64("the first update has no way before it", w[0].updates, 0);
+        move(&s, 2, false, 2);
+        CHECK(w[0].updates == 1 && w[0].cosines > 0.999999 && w[0].cosines < 1.000001);
+        move(&s, 1, true, 3);
+        CHECK(w[0].updates == 2 && w[0].cosines > 0.999999 && w[0].cosines < 1.000001);
+        judge(&s, 3);
+        CHECK(w[0].updates == 0 && w[0].cosines == 0);
+        move(&s, -2, false, 4);
+        CHECK(w[0].updates == 1 && w[0].cosines < -0.9);
+        move(&s, 0, false, 5);
+        test_same_u64("no update, no cosine", w[0].updates, 1);
+        test_same_u64("rounds that trained it", w[0].trained, 5);
+        test_same_u64("those of the other", w[1].trained, 0);
+        judge(&s, 5);
+        CHECK(strstr(s.run.watch.drift.data, "\n3,0,3,3,0.500000,10,20,10\n") != NULL);
+        CHECK(strstr(s.run.watch.drift.data, "\n3,1,0,1,,10,20,10\n") != NULL);
+        CHECK(strstr(s.run.watch.drift.data, "\n5,0,5,5,-0.") != NULL);
+    }
+    fl_run_free(&s.run);
+}
+
+/* Every third parameter of a model of 3 * 65536 - 1: at most 65536 of them. */
+static void places(void)
+{
+    ddome_error error;
+    fl_run run;
+    test_case("watch: a part of the parameters of a large expert (D54)");
+    if (test_federation(&run, &error, "hidden=1000 rounds=1")) {
+        const size_t trained = run.expert.layout.trained, stride = (trained + 65535) / 65536;
+        CHECK(stride > 1);
+        test_same_u64("how many", run.watch.values, (trained + stride - 1) / stride);
+        test_same_u64("the second", run.watch.place[1], stride);
+    }
+    fl_run_free(&run);
+}
+
+/* ---- whole runs ---- */
+
+/* Accuracy on the held list by hand: every held sample with a label of the anchor. */
+static void counted(void)
+{
+    ddome_error error;
+    fl_run run;
+    test_case("watch: held samples of an anchor's labels");
+    if (test_federation(&run, &error, "pretrain_epochs=3")) {
+        const data_partition *p = &run.task.partition;
+        fl_evaluation evaluation;
+        fl_metrics metrics;
+        for (size_t i = 0; i < 2; i++) {
+            const data_label_set labels = data_client_labels(&p->clients[i], &run.task.set.train);
+            size_t total = 0;
+            for (size_t h = 0; h < p->held_count; h++)
+                total += data_label_set_has(&labels, run.task.set.train.labels[p->held[h]]);
+            test_same_u64("samples", run.watch.expert[i].total, total);
+        }
+        ddome_status status =
+            fl_evaluate(&error, &run.scratch, &run.crew, &evaluation, &run.evaluator, &run.server);
+        if (status == DDOME_OK)
+            status = fl_metrics_of(&error, &run.scratch, &metrics, &evaluation);
+        if (status == DDOME_OK)
+            status = fl_watch_evaluation(&error, &run.scratch, &run.watch, &run.engine, 1,
+                                         &evaluation, &metrics, NULL);
+        test_status("watched", status, DDOME_OK, &error, NULL);
+        CHECK(run.watch.expert[0].common + run.watch.expert[1].common <= p->held_count);
+        /* labels of two anchors: half of the four each, so all held samples */
+        test_same_u64("all of the common expert's",
+                      run.watch.expert[0].common + run.watch.expert[1].common, run.common.correct);
+    }
+    fl_run_free(&run);
+}
+
+static void no_memory(void)
+{
+    test_case("watch: running out of memory");
+    ddome_error error;
+    fl_run run;
+    if (test_federation(&run, &error, ""))
+        for (size_t fail = 1; fail <= 6; fail++) {
+            nn_arena arena = {0};
+            arena.fail_after = fail;
+            fl_watch watch;
+            test_status(
+                "begin",
+                fl_watch_begin(&error, &arena, &watch, &run.world, &run.common, &run.server),
+                DDOME_ERR_MEMORY, &error, "out of memory");
+            memset(&error, 0, sizeof error);
+            nn_arena_free(&arena);
+        }
+    fl_run_free(&run);
+}
+
+void t_watch(void)
+{
+    choices();
+    experts();
+    clients();
+    cosines();
+    places();
+    counted();
+    no_memory();
+}
