@@ -18,12 +18,21 @@ endif
 # 1: kernels for every instruction set the compiler knows, chosen at run time; 0: portable C alone
 SIMD = 1
 BUILD = build
+# How the compiler lists the headers that a file includes; empty for one that cannot (tcc)
+DEPENDENCIES = -MMD -MP
 # V=1 prints whole commands
 Q = $(if $(V),,@)
 PREFIX = /usr/local
 
-# What the bits need (SPEC 2.2); the rest are warnings.
-ARITHMETIC = -ffp-contract=off
+# The machine that the compiler builds for
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) $(CFLAGS_EXTRA) -dumpmachine 2>/dev/null)))
+
+# What the bits need (SPEC 2.2); the rest are warnings. AltiVec's vectors flush subnormals, the
+# newer ones of VSX do not.
+ifneq ($(filter powerpc powerpc64 ppc ppc64,$(MACHINE)),)
+SUBNORMALS := $(shell $(CC) $(CFLAGS_EXTRA) -dM -E -x c /dev/null | grep -q VSX || echo -mno-altivec)
+endif
+ARITHMETIC = -ffp-contract=off $(SUBNORMALS)
 WARNINGS = -pedantic -Wall -Wextra -Wconversion -Wshadow
 THREADING = $(if $(filter 0,$(THREADS)),,-pthread)
 CFLAGS = -std=c99 $(OPT) $(WARNINGS) $(ARITHMETIC) $(THREADING) $(CFLAGS_EXTRA)
@@ -40,11 +49,11 @@ FLAGS_avx512 = -mavx512f -mprefer-vector-width=512
 VECTORS = typedef float vec __attribute__((vector_size(16))); vec twice(vec a) { return 2.0f * a; }
 takes = $(shell echo '$(VECTORS)' | $(CC) $(CFLAGS_EXTRA) $(FLAGS_$(1)) -fsyntax-only -x c - 2>/dev/null && echo $(1))
 ifneq ($(SIMD),0)
-MACHINE := $(firstword $(subst -, ,$(shell $(CC) $(CFLAGS_EXTRA) -dumpmachine 2>/dev/null)))
 KERNELS := $(foreach isa,$(ISA_$(MACHINE)),$(call takes,$(isa)))
 endif
 
-NN = base arena hash fmath rng selftest os_$(OS) team_$(if $(THREADING),threads,alone) kernels_c \
+NN = base arena hash fmath rng selftest selftest_kernels os_$(OS) \
+     team_$(if $(THREADING),threads,alone) kernels_c \
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \
      variant_product variant_norm variant_loss variant_point
@@ -92,7 +101,7 @@ $(BUILD)/nn/kernels.o: CFLAGS += $(KERNELS:%=-DNN_HAVE_%)
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  $(CC) $<"
-	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) $(DEPENDENCIES) -c -o $@ $<
 
 # Objects of other flags are never mixed in.
 $(BUILD)/flags: always
@@ -157,6 +166,10 @@ check-port: all ## the port in Python and numpy: three rounds, all vectors, wron
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
 
+# A part: PLATFORMS="aarch64 s390x i386" LEVELS=-O2 COMPILERS=gcc
+check-platforms: ## the same bits on other processors, emulated by qemu-user: the table of PLATFORMS.md (many minutes)
+	@PLATFORMS="$(PLATFORMS)" LEVELS="$(LEVELS)" COMPILERS="$(COMPILERS)" sh tests/platforms.sh
+
 # exp, log, rsqrt, sqrt against MPFR (libmpfr-dev): the proof, and the maker of tests/golden/hard_*.txt
 $(BUILD)/fmath_%: tools/fmath_%.c nn/fmath.c nn/fmath.h nn/base.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -183,4 +196,5 @@ clean: ## remove what was built
 
 -include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d) $(BUILD)/tools/deviate.d
 
-.PHONY: all help bench interop check-port exhaustive run cifar10 test vectors check-vectors check-all lint install clean always
+.PHONY: all help bench interop check-port exhaustive run cifar10 test vectors check-vectors check-all check-platforms lint \
+        install clean always

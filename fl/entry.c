@@ -119,9 +119,13 @@ void ddome_config_free(ddome_config *config)
 
 ddome_status ddome_selftest(ddome_error *error)
 {
-    const nn_kernels *kernels;
+    const nn_kernels *chosen, *list[NN_KERNELS_MAX];
+    const size_t count = nn_kernels_all(list);
     nn_error_clear(error);
-    return fl_run_selftest(error, &kernels);
+    ddome_status status = fl_run_selftest(error, &chosen);
+    for (size_t i = 0; i < count && status == DDOME_OK; i++)
+        status = nn_selftest_kernels(error, list[i]);
+    return status;
 }
 
 /* ---- texts handed to the caller ---- */

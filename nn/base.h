@@ -15,17 +15,28 @@
 #if defined(__FAST_MATH__)
 #error "ddome needs IEEE arithmetic: compile without -ffast-math and -Ofast"
 #endif
+#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+#error "ddome needs NaN and infinity: compile without -ffinite-math-only"
+#endif
 #if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1
 #error "ddome needs FLT_EVAL_METHOD 0 or 1: on 32-bit x86 compile with -msse2 -mfpmath=sse"
 #endif
 
-/* A false condition makes the array size negative. */
+#if CHAR_BIT != 8
+#error "ddome needs bytes of 8 bits"
+#endif
+#if INT_MAX < 2147483647 || SIZE_MAX < 4294967295
+#error "ddome needs int and size_t of 32 bits at least: use a compiler for another machine"
+#endif
+#if (-1 & 3) != 3
+#error "ddome needs two's complement integers"
+#endif
+
+/* A false condition makes the array size negative. C99 lets no #if ask for these. */
 #define NN_ASSUME(name, condition) typedef char nn_assume_##name[(condition) ? 1 : -1]
-NN_ASSUME(byte_is_8_bits, CHAR_BIT == 8);
 NN_ASSUME(float_is_binary32,
           sizeof(float) == 4 && FLT_RADIX == 2 && FLT_MANT_DIG == 24 && FLT_MAX_EXP == 128);
 NN_ASSUME(double_is_binary64, sizeof(double) == 8 && DBL_MANT_DIG == 53 && DBL_MAX_EXP == 1024);
-NN_ASSUME(size_is_32_bits_at_least, sizeof(size_t) >= 4);
 
 /* Products inside one block are chained, block totals are added in order: the one reduction rule
  * (SPEC 2.3). */

@@ -91,6 +91,8 @@ static void by_hand(float *values, const fl_run *run)
 {
     const data_partition *p = &run->task.partition;
     const nn_sgd sgd = {0, 0.5f, 0.01f};
+    /* named: where FLT_EVAL_METHOD is 1 a literal in an expression has the bits of a double */
+    const float rate = 0.2f;
     test_sgd s = test_sgd_start(run, values, &sgd, 25);
     uint32_t *order = test_bytes(p->pool_count, sizeof *order);
     nn_layout_init(values, &run->expert.layout, 1, NN_STREAM_INIT_COMMON, 0);
@@ -100,7 +102,7 @@ static void by_hand(float *values, const fl_run *run)
         nn_rng_shuffle(&rng, order, p->pool_count);
         for (size_t at = 0; at < p->pool_count; at += 25) {
             const float left = (float)(EPOCHS * 8 - s.steps) / (float)(EPOCHS * 8);
-            s.sgd.lr = 0.2f * left;
+            s.sgd.lr = rate * left;
             test_sgd_batch(&s, order + at, p->pool_count - at);
         }
     }

@@ -2,6 +2,7 @@
 /* The generated set: golden hashes, what an image depends on, refused parameters. SPEC 7.4. */
 #include "test.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,10 +37,10 @@ static size_t print_set(char *text, size_t room, const data_synth_source *source
     nn_digest_hex(train, &set.train.hash);
     nn_digest_hex(test, &set.test.hash);
     size_t used = (size_t)snprintf(
-        text, room, "%lu %lu %lu %lu %lu %lu %lu\ntrain %s\ntest %s\nfirst",
+        text, room, "%lu %lu %lu %lu %lu %lu %" PRIu64 "\ntrain %s\ntest %s\nfirst",
         (unsigned long)source->train, (unsigned long)source->test, (unsigned long)source->size,
         (unsigned long)source->domains, (unsigned long)source->shapes, (unsigned long)source->noise,
-        (unsigned long)source->seed, train, test);
+        source->seed, train, test);
     for (size_t i = 0; i < 4; i++) {
         const uint8_t *pixel = set.train.pixels + i * set.h * set.w * set.c;
         used +=
