@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What every file of the project may assume about the platform, and the one way to report an error.
- * SPEC 2.1, 2.2. */
+ * SPEC 2.1, 2.2, 3.7.1. */
 #ifndef NN_BASE_H
 #define NN_BASE_H
 
