@@ -3,6 +3,7 @@
  * a line for people. SPEC 14.7 to 14.9. */
 #include <string.h>
 
+#include "baselines.h"
 #include "watch.h"
 
 static const char *const SIGN_NAME[FL_SIGNS] = {
@@ -227,13 +228,15 @@ ddome_status fl_watch_judge(ddome_error *error, nn_arena *scratch, fl_watch *wat
 {
     const judgement j = {watch, scratch, round, evaluation, metrics, progress};
     const uint32_t experts = (uint32_t)watch->server->experts;
+    const fl_algorithm *algorithm = fl_algorithm_of(watch->server->config);
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     judge_choice(&j);
-    judge_routes(&j);
+    if (algorithm->prediction != FL_PREDICTION_MEAN)
+        judge_routes(&j);
     for (uint32_t i = 0; i < experts; i++)
         judge_common(&j, i);
     judge_variance(&j);
-    for (uint32_t i = 0; i < experts; i++)
+    for (uint32_t i = 0; i < experts && !algorithm->own; i++)
         judge_training(&j, i);
     for (uint32_t i = 0; i < experts; i++)
         judge_drift(&j, i);
