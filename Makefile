@@ -57,7 +57,7 @@ NN = base arena hash fmath rng selftest selftest_kernels os_$(OS) \
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \
      variant_product variant_norm variant_loss variant_point
-DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_write vectors \
+DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_write value vectors \
        vectors_value \
        partition partition_labels partition_skew partition_dirichlet partition_quantity \
        partition_shards partition_file partition_check
@@ -67,11 +67,12 @@ FL = text config config_table config_value trace trace_file trace_tape trace_mod
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
-# What computes and prints nothing: the test runner links it, too
-PURE = compare_values compare_tolerances probe_tree probe_text probe_name
-TOOLS = main options settings commands partition data report report_csv report_read report_rows report_count report_text report_export help progress output compare \
-        compare_report compare_run compare_table compare_model compare_vectors compare_trace \
-        compare_trace_case trace_read compare_explain compare_causes probe $(PURE)
+# What the test runner links, too
+PURE = compare compare_values compare_tolerances compare_report compare_run compare_table compare_model \
+       compare_vectors compare_trace compare_trace_case trace_read compare_explain compare_causes output \
+       probe_tree probe_text probe_name
+TOOLS = main options settings commands partition data report report_csv report_read report_rows \
+        report_count report_text report_export help progress probe_set probe_write probe_read $(PURE)
 TOOL_OBJECTS = $(TOOLS:%=$(BUILD)/tools/%.o)
 PURE_OBJECTS = $(PURE:%=$(BUILD)/tools/%.o)
 
@@ -121,8 +122,9 @@ test: all $(BUILD)/tests/runner $(BUILD)/vectors $(BUILD)/deviate ## all tests t
 	@sh tests/all.sh $(BUILD)
 
 # SPEC 19.2: every level of tests/vectors, and the answers of the real functions to vectors of others
-VECTOR_SOURCES = $(wildcard tools/vectors*.c)
-VECTOR_OBJECTS = $(VECTOR_SOURCES:%.c=$(BUILD)/%.o)
+VECTOR_PARTS = conv data draw elementary evaluation federation fill flags gate layers level loss model \
+               run run_draw run_layers run_loss run_sums sums write
+VECTOR_OBJECTS = $(BUILD)/tools/vectors.o $(VECTOR_PARTS:%=$(BUILD)/tools/vectors_%.o)
 $(BUILD)/vectors: $(VECTOR_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $(VECTOR_OBJECTS) libddome.a $(LDLIBS)

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../nn/os.h"
+
 /* The limit of the format on the bytes of a header (SPEC 17.4.1); a multiple of 8. */
 #define HEADER_MAX 100000000u
 
@@ -379,4 +381,18 @@ const data_safetensor *data_safetensors_find(const data_safetensors *file, const
         if (strcmp(file->tensor[i].name, name) == 0)
             return &file->tensor[i];
     return NULL;
+}
+
+ddome_status data_safetensors_read_file(ddome_error *error, nn_arena *arena, data_safetensors *out,
+                                        const char *path)
+{
+    unsigned char *bytes;
+    size_t size;
+    ddome_error reason = {DDOME_OK, ""}; /* the parser does not know the file */
+    ddome_status status = nn_os_read_file(error, arena, &bytes, &size, path, DDOME_ERR_DATA);
+    if (status != DDOME_OK)
+        return status;
+    status = data_safetensors_parse(&reason, arena, out, bytes, size);
+    return status == DDOME_OK ? status
+                              : nn_fail(error, status, "%.200s: %.300s", path, reason.text);
 }

@@ -26,6 +26,10 @@ DDOME_MUST_CHECK ddome_status data_safetensors_parse(ddome_error *error, nn_aren
                                                      data_safetensors *out,
                                                      const unsigned char *bytes, size_t count);
 
+/* The same of a file, which the error names. */
+DDOME_MUST_CHECK ddome_status data_safetensors_read_file(ddome_error *error, nn_arena *arena,
+                                                         data_safetensors *out, const char *path);
+
 const data_safetensor *data_safetensors_find(const data_safetensors *file, const char *name);
 
 /* The bytes of a file: names sorted by bytes, no metadata, header padded with spaces to a multiple

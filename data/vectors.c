@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../nn/os.h"
+#include "value.h"
 #include "vectors_private.h"
 
 enum { LABEL_BYTES = 80, EXPECTED_BYTES = 80 };
@@ -38,10 +39,10 @@ ddome_status data_vectors_refuse(const data_vectors_reader *r, const char *membe
 
 bool data_vectors_text(const char **out, const data_json_value *value)
 {
-    if (value == NULL || value->kind != DATA_JSON_STRING || strlen(value->text) != value->length)
-        return false;
-    *out = value->text;
-    return true;
+    const char *text = data_value_text(value);
+    if (text != NULL)
+        *out = text;
+    return text != NULL;
 }
 
 ddome_status data_vectors_known(const data_vectors_reader *r, const char *what,

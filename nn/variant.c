@@ -164,13 +164,13 @@ static size_t deviating(const nn_variant *variant, size_t kind)
 
 bool nn_variant_next(nn_variant *variant, size_t *deviations)
 {
-    size_t first = deviating(variant, 0), second = deviating(variant, first + 1);
     if (*deviations == 0) {
         memset(variant, 0, sizeof *variant);
         variant->choice[0] = 1;
         *deviations = 1;
         return true;
     }
+    size_t first = deviating(variant, 0), second = deviating(variant, first + 1);
     if (*deviations == 1) {
         if (advance(variant, &first))
             return true;

@@ -60,8 +60,8 @@ bool nn_variant_concerns(const char *op, const nn_variant *variant);
 
 /* The outputs of work->op for work->inputs, in the arena, in the order of SPEC 19.1.2. outputs of
  * `work` are not read. DDOME_ERR_DATA: an unknown operation, an input or attribute missing, of the
- * wrong type or shape, without its elements, or with an index out of range; an output of more than
- * 2^26 elements. The time is that of the plainest loops. */
+ * wrong type or shape, without its elements, or with an index out of range; an attribute above
+ * 4096, an output of more than 2^26 elements. The time is that of the plainest loops. */
 DDOME_MUST_CHECK ddome_status nn_variant_run(ddome_error *error, nn_arena *arena,
                                              const nn_value **outputs, size_t *output_count,
                                              const nn_case *work, const nn_variant *variant);

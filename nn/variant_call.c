@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Most elements of an output, and the largest attribute: what a file asks for stays affordable. */
-enum { OUTPUT_LIMIT = 1 << 26 };
+/* Most elements of an output, and the largest attribute (`build/vectors answer` takes no larger
+ * ones): what a file asks for stays affordable. */
+enum { OUTPUT_LIMIT = 1 << 26, ATTRIBUTE_LIMIT = 4096 };
 
 static const nn_try_op *find(const char *op)
 {
@@ -158,15 +159,15 @@ static ddome_status take_attribute(nn_try *t, const word *w)
 {
     const char name = letter(w, 0);
     const bool flag = name == 'f', zero = flag || name == 'p';
-    const uint64_t most = flag ? 1 : OUTPUT_LIMIT;
+    const uint64_t most = flag ? 1 : ATTRIBUTE_LIMIT;
     const uint64_t value = nn_case_attribute(t->work, w->name, UINT64_MAX);
     if (value == UINT64_MAX)
         return refuse(t, "attribute", w->name, "it is missing");
     if (value > most || (value == 0 && !zero))
         return refuse(t, "attribute", w->name,
                       flag   ? "expected 0 or 1"
-                      : zero ? "expected at most 67108864"
-                             : "expected 1 to 67108864");
+                      : zero ? "expected at most 4096"
+                             : "expected 1 to 4096");
     *size_of(t, name) = (size_t)value;
     return DDOME_OK;
 }
@@ -184,7 +185,7 @@ static ddome_status check_relation(nn_try *t, const word *w)
                  : nn_fail(t->error, DDOME_ERR_DATA, "operation %s: %s", t->work->op, why);
 }
 
-/* Sizes of the output of a window, SPEC 5.3. No sum overflows: no attribute is above 2^26, and an
+/* Sizes of the output of a window, SPEC 5.3. No sum overflows: no attribute is above 2^12, and an
  * array in memory has fewer than 2^30 elements where size_t has 32 bits. */
 static ddome_status take_window(nn_try *t)
 {

@@ -82,17 +82,40 @@ static void take_tap(const nn_try *t, window *best, bool inside, size_t at)
         *best = (window){true, inside, value, at};
 }
 
+/* Taps `from` to `to` - 1 of `kernel` lie inside an axis of `size`, the first of which is `start`
+ * places behind the padding's begin. */
+typedef struct taps {
+    size_t from, to, first; /* first: the place of tap `from` */
+} taps;
+
+static taps taps_inside(size_t start, size_t kernel, size_t pad, size_t size)
+{
+    taps inside = {pad > start ? pad - start : 0, nn_min(kernel, size + pad - start), 0};
+    inside.first = start + inside.from - pad;
+    return inside;
+}
+
+/* Taps outside are all alike, so of those side by side one is enough: a file may ask for a kernel
+ * far larger than its input. Each window has a tap inside, as the padding is smaller than it. */
 static window largest(const nn_try *t, size_t n, size_t oh, size_t ow, size_t c)
 {
-    const size_t stride = t->size['s'], pad = t->size['p'], kernel = t->size['u'];
+    const size_t *s = t->size, kernel = s['u'];
+    const taps rows = taps_inside(oh * s['s'], kernel, s['p'], s['h']);
+    const taps cols = taps_inside(ow * s['s'], kernel, s['p'], s['w']);
     window best = {false, false, 0.0f, 0};
-    for (size_t i = 0; i < kernel * kernel; i++) {
-        const size_t h = oh * stride + i / kernel, w = ow * stride + i % kernel;
-        const bool inside =
-            h >= pad && w >= pad && h - pad < t->size['h'] && w - pad < t->size['w'];
-        const size_t row = inside ? n * t->size['h'] + h - pad : 0, col = inside ? w - pad : 0;
-        take_tap(t, &best, inside, (row * t->size['w'] + col) * t->size['c'] + c);
+    if (rows.from != 0)
+        take_tap(t, &best, false, 0);
+    for (size_t i = 0; i < rows.to - rows.from; i++) {
+        const size_t row = (n * s['h'] + rows.first + i) * s['w'] + cols.first;
+        if (cols.from != 0)
+            take_tap(t, &best, false, 0);
+        for (size_t k = 0; k < cols.to - cols.from; k++)
+            take_tap(t, &best, true, (row + k) * s['c'] + c);
+        if (cols.to != kernel)
+            take_tap(t, &best, false, 0);
     }
+    if (rows.to != kernel)
+        take_tap(t, &best, false, 0);
     return best;
 }
 

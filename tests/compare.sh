@@ -164,6 +164,33 @@ call compare run other
 holds 0 "only in A final/expert_0.safetensors" "equal as far as B has what A has"
 verdict "files that B lacks are counted" "$why"
 
+copy
+head -n 1 run/rounds.jsonl > other/rounds.jsonl
+head -n 2 run/metrics.csv > other/metrics.csv
+grep -v '"train_sha256"' run/manifest.json > other/manifest.json
+call compare run other
+holds 0 "0 of 1 lines differ, 2 missing in B: agrees as far as B has" "1 missing in B: agrees as far as B has" \
+    "equal as far as B has what A has"
+verdict "a run cut short agrees as far as it goes" "$why"
+call compare run other --json
+holds 0 '"state": "agrees as far as B has"' '"missing": 0, "missing_parts": '
+verdict "and says so in JSON" "$why"
+sed 's/^{/{"more": [1],/' run/manifest.json > other/manifest.json
+call compare run other
+holds 0 "members differ, 1 only in B"
+verdict "members that only B's manifest has" "$why"
+sed 's/^{/{"more": [1, {"x": true}],/' run/manifest.json > first.json
+sed 's/^{/{"more": [1, {"x": false}],/' run/manifest.json > other/manifest.json
+cp -r run listed
+cp first.json listed/manifest.json
+differs "lists in a manifest" listed other "A        [1,{x:true}]" "B        [1,{x:false}]"
+copy
+awk 'NR == 2 { sub(/^[0-9]*/, "99999999999999999999999999") } { print }' run/metrics.csv > other/metrics.csv
+differs "a number without end in a table" run other "B        99999999999999999999999999"
+copy
+printf 'a\033[31mb\n' > other/metrics.csv
+differs "an escape sequence in a table" run other 'B        a\x1b[31mb'
+
 call train $tiny seed=2 --out two --quiet
 differs "another seed" run two "first difference: config.toml, line 1, key seed" \
     "first computed difference: manifest.json, member train_sha256" "give both the same keys"
@@ -270,7 +297,7 @@ json "one word as JSON" 4 compare A.json B.json --explain
 equal "one word within 15 ULP" A.json B.json --ulp 15
 printf 'mixed ulp 15\n' > level.txt
 equal "one word within the tolerance of its level" A.json B.json --tolerances level.txt
-printf 'other ulp 15\n' > level.txt
+printf 'conv ulp 15\n' > level.txt
 call compare A.json B.json --tolerances level.txt
 holds 4
 verdict "the tolerance of another level" "$why"
@@ -308,6 +335,59 @@ sed '/"id":"conv/d' A.json > B.json
 equal "missing vectors are counted" A.json B.json
 grep -q 'mixed  *9  *0  *2' out
 verdict "in the table of levels" "$([ $? -eq 0 ] || cat out)"
+# Values that B lacks, alone or under another name.
+awk '/"id":"sgd-1"/ { at = index($0, "\"expected\""); tail = substr($0, at); sub(/"w":/, "\"out\":", tail)
+        $0 = substr($0, 1, at - 1) tail } { print }' A.json > B.json
+equal "a value under another name" A.json B.json
+grep -q -F 'missing  sgd-1: B has out; expected w' out && grep -q 'mixed  *11  *0  *0, and values of others: 1$' out &&
+    grep -q '^equal as far as B has what A has$' out
+verdict "which is counted and shown" "$([ $? -eq 0 ] || cat out)"
+call compare A.json B.json --json
+holds 0 '"id": "sgd-1", "level": "mixed", "op": "sgd", "state": "ok", "missing": 1' '"missing": 0, "missing_parts": 1'
+verdict "and stands in JSON" "$why"
+
+printf '{"schema":"ddome-vectors-1","vectors":[{"id":"top-k","expected":{"index":{"dtype":"U32","shape":[1],"words":"0"}}}]}' > B.json
+call compare A.json B.json
+holds 4 "missing  top-k: B has index; expected chosen"
+verdict "an answer of other names alone" "$why"
+
+# Vectors for which every order is right are exact under tolerances for other orders.
+printf '{"schema":"ddome-vectors-1","level":"sum","vectors":[{"id":"s","op":"sum","exact":"any-order","expected":{"total":{"dtype":"F32","shape":[],"words":"3f800000"}}}]}' > any.json
+sed 's/3f800000/3f800001/' any.json > near.json
+printf 'sum ulp 4\n* ulp 4\n' > near.txt
+call compare any.json near.json --tolerances near.txt
+holds 4
+verdict "any-order is exact under tolerances" "$why"
+equal "but not against --ulp" any.json near.json --ulp 1
+equal "nor --relative" any.json near.json --relative 1e-5
+sed 's/any-order/this-order/' any.json > order.json
+equal "this-order is as the tolerances say" order.json near.json --tolerances near.txt
+printf '# x\nmatmull ulp 4\n' > near.txt
+fails "a level that is none" 2 "near.txt:2: expected the level of a vector file, the pass of a trace, model or *, found matmull; nearest is matmul" \
+    compare any.json near.json --tolerances near.txt
+fails "also between runs" 2 "nearest is matmul" compare run run --tolerances near.txt
+
+# What a file says neither moves the terminal nor ends its line.
+sed 's/"id":"s"/"id":"\\u001b[31m\\nequal\\u009b\\u202e"/' any.json > shown-a.json
+sed 's/3f800000/3f800001/' shown-a.json > shown-b.json
+differs "escape sequences in an id" shown-a.json shown-b.json \
+    'first difference: vector \x1b[31m\x0aequal\xc2\x9b\xe2\x80\xae, total of sum'
+grep -q "$(printf '\033')" out err
+verdict "are nowhere as such" "$([ $? -eq 1 ] || cat out err)"
+fails "a line break in a path" 3 'cannot open no\x0apath' compare "$(printf 'no\npath')" run
+
+# A kernel far larger than its input.
+printf '{"schema":"ddome-vectors-1","level":"pool","vectors":[{"id":"a","op":"max_pool","profile":"ma","attributes":{"kernel":4096,"stride":2048,"pad":4095},"inputs":{"x":{"dtype":"F32","shape":[1,1,1,1],"words":"3f800000"}},"expected":{"y":{"dtype":"F32","shape":[1,3,3,1],"words":"3f800000 3f800000 3f800000 3f800000 3f800000 3f800000 3f800000 3f800000 3f800000"}}}]}' > pool-a.json
+sed 's/3f800000"}}/3f800001"}}/2' pool-a.json | sed 's/\(.*\)3f800000"/\13f800001"/' > pool-b.json
+call compare pool-a.json pool-b.json --explain
+holds 4 "causes"
+verdict "a pool with a kernel of 4096 is explained in no time" "$why"
+sed 's/4096/67108864/; s/4095/67108863/' pool-a.json > huge-a.json
+sed 's/4096/67108864/; s/4095/67108863/' pool-b.json > huge-b.json
+call compare huge-a.json huge-b.json --explain
+holds 4 "larger computations"
+verdict "a pool with a larger one is not done again" "$why"
+
 printf '{"schema":"ddome-vectors-1","vectors":[]}' > B.json
 call compare A.json B.json
 holds 4
@@ -403,6 +483,60 @@ fails "a trace of another form" 3 "b.trace:1: expected" compare a.trace b.trace
 sed 3p a.trace > b.trace
 fails "a key twice" 3 "b.trace: expected each key once" compare a.trace b.trace
 
+# Of B's lines key and sha256 are enough; what stands there is compared.
+{
+    echo "$head_line"
+    sed -n 's/^\({"key":"[^"]*"\).*\("sha256":"[^"]*"\).*/\1,\2}/p' a.trace
+} > b.trace
+equal "key and sha256 are enough in B" a.trace b.trace
+grep -q '^0 values missing in B, 0 only in B$' out
+verdict "for all lines" "$([ $? -eq 0 ] || cat out)"
+fails "but not in A" 3 "b.trace:2: expected the texts key, op, name and tensor" compare b.trace a.trace
+sed 's/4444"/4445"/' b.trace > c.trace
+differs "a hash alone that differs" a.trace c.trace "first difference: r1/c0/s0/forward/gate/fc1/y, made by linear"
+sed '3s/"sha256"/"dtype":"F64","sha256"/' b.trace > c.trace
+differs "a form of B's own" a.trace c.trace "A is F32, B is F64"
+sed '3s/"sha256"/"op":"relu","sha256"/' b.trace > c.trace
+equal "another op in B" a.trace c.trace
+grep -q '^1 lines of B name another op, pass or tensor than A, first r1/c0/s0/start/gate/fc1.weight/value$' out
+verdict "is counted" "$([ $? -eq 0 ] || cat out)"
+sed '3s/"sha256"/"pass":"begin","sha256"/' b.trace > c.trace
+fails "an unknown pass of B's own" 3 "c.trace:3: expected a pass" compare a.trace c.trace
+
+# A list of inputs that names no keys, tensors of another trace, escapes in a key.
+average() { # KEY COPIES DIGIT
+    echo "$head_line"
+    printf '{"key":"?","pass":"average","op":"given","name":"n","tensor":"w","dtype":"F32","shape":[1],"sha256":"%s"}\n' \
+        e00e5eb9444182f352323374ef4e08ebcb784725fdd4fd612d7730540b3e0c8c # of 1.0
+    printf '{"key":"%s","pass":"average","op":"average","name":"n","tensor":"w","dtype":"F32","shape":[1],"sha256":"%s","attributes":{"uniform":1},"inputs":{"copies":%s,"samples":{"dtype":"U32","shape":[1],"words":"1"}}}\n' \
+        "$1" "$(printf '%064d' 0 | tr 0 "$3")" "$2"
+}
+one_tensor() { # NAME FILE: a float of 1.0 under that name
+    head="{\"$1\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}"
+    printf "\\$(printf '%03o' ${#head})\\000\\000\\000\\000\\000\\000\\000%s\\000\\000\\200\\077" "$head" > "$2"
+}
+one_tensor '?' copies-a.trace.safetensors
+for copies in '[5]' '[null]' '[]' '5' '[[]]' '["?",{}]'; do
+    average r1/average/x/w "$copies" 1 > copies-a.trace
+    average r1/average/x/w "$copies" 2 > copies-b.trace
+    differs "copies of $copies" copies-a.trace copies-b.trace "causes: A's inputs are not at hand"
+done
+average 'r1/\u001b[31m\nequal\n/w' '["?"]' 1 > copies-a.trace
+average 'r1/\u001b[31m\nequal\n/w' '["?"]' 2 > copies-b.trace
+differs "escape sequences in a key" copies-a.trace copies-b.trace 'first difference: r1/\x1b[31m\x0aequal\x0a/w, made' \
+    "--trace-tensors 'r1/??31m?equal?/w,?'"
+average r1/average/x/w '["?"]' 1 > copies-a.trace
+average r1/average/x/w '["?"]' 2 > copies-b.trace
+call compare copies-a.trace copies-b.trace --explain
+holds 4 "r1/average/x/w: nothing explains it"
+verdict "a list of keys whose elements stand beside" "$why"
+one_tensor r1/average/x/w copies-a.trace.safetensors # not that of its line
+one_tensor r1/average/x/w copies-b.trace.safetensors
+call compare copies-a.trace copies-b.trace --ulp 1
+holds 4 "A sha256 1111" "the tensors beside copies-a.trace are of another trace: 1 have not the sha256"
+verdict "tensors of another trace make nothing equal" "$why"
+json "and in JSON" 4 compare copies-a.trace copies-b.trace --relative 1
+
 # The engine's own trace: the first product of profile fma is fused.
 call train $tiny --out traced --force --quiet --trace ma.trace --trace-tensors 'r0/s0/*' --trace-rounds 0-0
 if [ "$status" -eq 0 ]; then
@@ -435,6 +569,10 @@ fi
 call probe write probe.json
 holds 0 "vectors    probe.json"
 verdict "probe write" "$why"
+if [ -n "$python" ]; then
+    "$python" "$root/tests/vectors_schema.py" probe.json > out 2> err
+    verdict "probe write keeps schema.json" "$([ $? -eq 0 ] || cat out err)"
+fi
 cp probe.json first.json
 call probe write probe.json
 cmp -s probe.json first.json
@@ -458,8 +596,8 @@ printf '{"schema":"ddome-vectors-1","vectors":[]}' > part.json
 call probe read probe.json part.json
 holds 0 "k = 32     no answer" "order      none: no answers"
 verdict "probe without answers" "$why"
-printf '{"schema":"ddome-vectors-1","vectors":[{"id":"probe/order-32","expected":{"c":{"dtype":"F32","shape":[1],"words":"00000000"}}}]}' > form.json
-fails "answers of another form" 3 "probe/order-32: expected c as F32 [496,1]" probe read probe.json form.json
+printf '{"schema":"ddome-vectors-1","vectors":[{"id":"probe.order_32","expected":{"c":{"dtype":"F32","shape":[1],"words":"00000000"}}}]}' > form.json
+fails "answers of another form" 3 "probe.order_32: expected c as F32 [496,1]" probe read probe.json form.json
 fails "vectors that are no probe" 3 "expected what \`ddome probe write\`" probe read A.json probe.json
 fails "probe into a folder that is not there" 5 "no/probe.json" probe write no/probe.json
 fails "a name that vectors cannot have" 2 "begins with no dot" probe write .probe

@@ -84,6 +84,7 @@
     T(idx_run)                                                                                     \
     T(trace)                                                                                       \
     T(compare)                                                                                     \
+    T(compare_damage)                                                                              \
     T(probe)
 
 #endif

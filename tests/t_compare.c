@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../tools/compare_values.h"
+#include "../tools/compare_run.h"
 #include "test.h"
 
 static void distances(void)
@@ -163,6 +163,52 @@ static void tolerances(void)
     nn_arena_free(&arena);
 }
 
+static void levels(void)
+{
+    static const char *const own[] = {"mixed"};
+    test_case("compare: levels of tolerances and the nearest of another");
+    CHECK(compare_level_nearest("conv", NULL, 0) == NULL);
+    CHECK(compare_level_nearest("forward", NULL, 0) == NULL);
+    CHECK(compare_level_nearest("model", NULL, 0) == NULL);
+    CHECK(compare_level_nearest("*", NULL, 0) == NULL);
+    CHECK(compare_level_nearest("mixed", own, 1) == NULL);
+    test_same_text("of the files", compare_level_nearest("mixes", own, 1), "mixed");
+    test_same_text("of all", compare_level_nearest("trainstep", own, 1), "train_step");
+}
+
+/* What a manifest or a round says: kinds, names, members and all elements. */
+static void json_values(void)
+{
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {
+        {"{\"a\":[1,{\"b\":null}]}", "{\"a\":[1,{\"b\":null}]}", true},
+        {"{\"a\":1,\"b\":2}", "{\"b\":2,\"a\":1}", true},
+        {"[true]", "[false]", false},
+        {"[null]", "[false]", false},
+        {"[1]", "[\"1\"]", false},
+        {"[1]", "[1,1]", false},
+        {"[1,2]", "[2,1]", false},
+        {"{\"a\":1}", "{\"b\":1}", false},
+        {"{\"a\":1}", "{\"a\":1,\"b\":1}", false},
+        {"{\"a\":{\"x\":true}}", "{\"a\":{\"x\":false}}", false},
+        {"\"a\\u0000b\"", "\"a\\u0000c\"", false},
+        {"1", "1.0", false},
+    };
+    test_case("compare: values of JSON");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        nn_arena arena = {0};
+        ddome_error error = {DDOME_OK, ""};
+        const data_json_value *a = NULL, *b = NULL;
+        if (CHECK(data_json_parse(&error, &arena, &a, rows[i].a, strlen(rows[i].a)) == DDOME_OK &&
+                  data_json_parse(&error, &arena, &b, rows[i].b, strlen(rows[i].b)) == DDOME_OK))
+            test_check(run_same_json(a, b) == rows[i].same, __FILE__, __LINE__, "%s and %s",
+                       rows[i].a, rows[i].b);
+        nn_arena_free(&arena);
+    }
+}
+
 /* Whichever allocation fails, the call says so and leaves nothing behind. */
 static void no_memory(void)
 {
@@ -188,5 +234,7 @@ void t_compare(void)
     places();
     tensors();
     tolerances();
+    levels();
+    json_values();
     no_memory();
 }

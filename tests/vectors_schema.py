@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Are tests/vectors what SPEC 19.2 says? Schema (python3-jsonschema; without it that part is skipped),
 ids, clauses, words of deviations, tensors beside, hashes, manifest, root. An own reading of the files:
-nothing of the C reader."""
+nothing of the C reader. With FILE as argument only that file of vectors (`ddome probe write` makes one)."""
 import hashlib
 import json
 import math
@@ -28,14 +28,14 @@ def check(name, findings):
     say("FAIL" if findings else "ok", name)
 
 
-def load(name):
+def load(name, folder=None):
     def once(pairs):
         members = dict(pairs)
         if len(members) != len(pairs):
             raise ValueError(f"{name}: a member stands twice")
         return members
 
-    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
+    with open(os.path.join(folder or FOLDER, name), encoding="utf-8") as file:
         return json.load(file, object_pairs_hook=once)
 
 
@@ -133,18 +133,30 @@ def manifest_findings(manifest, names):
     return findings
 
 
-def schema_findings(names):
+def schema_findings(names, folder=None):
     import jsonschema
 
     validator = jsonschema.Draft202012Validator(load("schema.json"))
     return [
         f"{name}: {'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
         for name in names
-        for error in validator.iter_errors(load(name))
+        for error in validator.iter_errors(load(name, folder))
     ]
 
 
+def check_one(path):
+    folder, name = os.path.split(os.path.abspath(path))
+    try:
+        check(f"{name} keeps schema.json", schema_findings([name], folder))
+    except ImportError:
+        say("skipped", "schema.json: python3-jsonschema is missing")
+    print(f"{totals['ok']} passed, {totals['FAIL']} failed, {totals['skipped']} skipped")
+    return 1 if totals["FAIL"] else 0
+
+
 def main():
+    if len(sys.argv) > 1:
+        return check_one(sys.argv[1])
     names = sorted(n for n in os.listdir(FOLDER) if re.match(r"\d\d_.*\.(json|safetensors)$", n))
     levels = {n: load(n) for n in names if n.endswith(".json")}
     with open(os.path.join(HERE, "..", "SPEC.md"), encoding="utf-8") as file:

@@ -125,6 +125,22 @@ static ddome_status take_rule(ddome_error *error, compare_call *call)
     return t->tolerances != NULL ? read_tolerances(error, call, t->tolerances) : DDOME_OK;
 }
 
+ddome_status compare_levels_known(ddome_error *error, const compare_call *call,
+                                  const char *const *levels, size_t count)
+{
+    const compare_tolerance *item = call->tolerances.item;
+    for (size_t i = 0; i < call->tolerances.count; i++) {
+        const char *nearest = compare_level_nearest(item[i].level, levels, count);
+        if (nearest != NULL)
+            return nn_fail(error, DDOME_ERR_USAGE,
+                           "%.200s:%lu: expected the level of a vector file, the pass of a trace, "
+                           "model or *, found %.40s; nearest is %.40s",
+                           call->t->tolerances, (unsigned long)item[i].line, item[i].level,
+                           nearest);
+    }
+    return DDOME_OK;
+}
+
 /* ---- the command ---- */
 
 static ddome_status dispatch(ddome_error *error, compare_call *call)
@@ -135,6 +151,10 @@ static ddome_status dispatch(ddome_error *error, compare_call *call)
     if (status != DDOME_OK)
         return status;
     tool_json_string(call->t, "kind", names[a]);
+    if (a != KIND_FOLDER && a != KIND_VECTORS)
+        status = compare_levels_known(error, call, NULL, 0);
+    if (status != DDOME_OK)
+        return status;
     if (a == KIND_RUN)
         return compare_runs(error, call);
     if (a == KIND_MODEL)
@@ -150,8 +170,10 @@ static void add_totals(const compare_call *call)
     tool_json_u64(t, "compared", call->compared);
     tool_json_u64(t, "differing", call->differing);
     tool_json_u64(t, "missing", call->missing);
+    tool_json_u64(t, "missing_parts", call->missing_parts);
+    const bool whole = call->missing == 0 && call->missing_parts == 0;
     if (call->first == NULL && call->compared != 0)
-        fl_text_add(&t->text, "equal%s\n", call->missing != 0 ? " as far as B has what A has" : "");
+        fl_text_add(&t->text, "equal%s\n", whole ? "" : " as far as B has what A has");
 }
 
 ddome_status tool_compare(ddome_error *error, tool *t)

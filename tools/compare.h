@@ -12,8 +12,9 @@ typedef struct compare_call {
     const char *a, *b; /* paths */
     compare_tolerances tolerances;
     bool explain;
-    size_t compared, differing, missing; /* values; missing: A has them and B has not */
-    const char *first;                   /* the name of the first difference, or NULL */
+    size_t compared, differing, missing; /* vectors, files, tensors, values; missing: B has none */
+    size_t missing_parts; /* of what is compared, values or lines or tensors that B lacks */
+    const char *first;    /* the name of the first difference, or NULL */
 } compare_call;
 
 /* compare_run.c, compare_model.c, compare_trace.c, compare_vectors.c: the kinds */
@@ -22,6 +23,11 @@ DDOME_MUST_CHECK ddome_status compare_models(ddome_error *error, compare_call *c
 DDOME_MUST_CHECK ddome_status compare_traces(ddome_error *error, compare_call *call);
 DDOME_MUST_CHECK ddome_status compare_vectors(ddome_error *error, compare_call *call, bool a_folder,
                                               bool b_folder);
+
+/* Is each level of the tolerances one of tests/vectors, of traces and models, or of these?
+ * DDOME_ERR_USAGE names the nearest. */
+DDOME_MUST_CHECK ddome_status compare_levels_known(ddome_error *error, const compare_call *call,
+                                                   const char *const *levels, size_t count);
 
 /* ---- models ---- */
 

@@ -210,10 +210,11 @@ static void add_operations(const explain_call *call, const bool *open)
         const size_t all = open_of_op(call, open, op), k = best_single(call, open, op);
         if (all == 0 || k == SIZE_MAX || !first_of_op(call, i))
             continue;
-        fl_text_add(&call->t->json, "%s{\"op\": \"%s\", \"differing\": %lu, \"explained\": %lu, ",
-                    first ? "" : ", ", op, (unsigned long)all,
-                    (unsigned long)covers(call, open, op, k));
-        fl_text_add(&call->t->text, "  %s, ", op);
+        fl_text_add(&call->t->json, "%s{\"op\": ", first ? "" : ", ");
+        tool_json_quoted(&call->t->json, op);
+        fl_text_add(&call->t->json, ", \"differing\": %lu, \"explained\": %lu, ",
+                    (unsigned long)all, (unsigned long)covers(call, open, op, k));
+        fl_text_add(&call->t->text, "  %s, ", tool_shown(call->t, op));
         add_count(call, covers(call, open, op, k), all);
         add_names(call, open, op, k);
         fl_text_add(&call->t->text, "\n");
@@ -227,7 +228,7 @@ static void add_operations(const explain_call *call, const bool *open)
 
 static void add_pairs(const explain_call *call, const explain_item *item)
 {
-    fl_text_add(&call->t->text, "  %s: ", item->id);
+    fl_text_add(&call->t->text, "  %s: ", tool_shown(call->t, item->id));
     for (size_t i = 0; i < item->pair_count; i++) {
         char name[NAME_BYTES];
         nn_variant_text(name, sizeof name, &item->pair[i]);
@@ -266,9 +267,10 @@ static void add_item(const explain_call *call, const explain_item *item, bool fi
     if (item->pair_count != 0)
         add_pairs(call, item);
     else if (item->as_specified)
-        fl_text_add(&t->text, "  %s: B has what the rules give, A deviates\n", item->id);
+        fl_text_add(&t->text, "  %s: B has what the rules give, A deviates\n",
+                    tool_shown(t, item->id));
     else if (item->able) {
-        fl_text_add(&t->text, "  %s: nothing explains it", item->id);
+        fl_text_add(&t->text, "  %s: nothing explains it", tool_shown(t, item->id));
         add_nearest(call, item);
     }
     fl_text_add(&t->json, "]}");

@@ -36,21 +36,14 @@ static ddome_status list_singles(ddome_error *error, explain_call *call)
 
 /* ---- one variant on one item ---- */
 
-static const nn_value *find_value(const nn_value *values, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(values[i].name, name) == 0)
-            return &values[i];
-    return NULL;
-}
-
 /* Elements of B's that the outputs do not have; a hash that is not theirs is SIZE_MAX. */
 static size_t gap(const nn_value *outputs, size_t count, const nn_value *got, size_t got_count)
 {
     const compare_rule exact = {false, false, 0, 0.0};
+    const nn_case own = {.outputs = outputs, .output_count = count};
     size_t sum = 0;
     for (size_t i = 0; i < got_count; i++) {
-        const nn_value *output = find_value(outputs, count, got[i].name);
+        const nn_value *output = nn_case_output(&own, got[i].name);
         if (output == NULL)
             return SIZE_MAX;
         const compare_result result = compare_values(output, &got[i], &exact);
@@ -157,7 +150,7 @@ static bool worth_trying(const explain_call *call, const explain_item *item,
     return true;
 }
 
-/* About: each element of the largest input times a row of the largest of the others. */
+/* About: each element of the largest input or output times a row of the largest of the others. */
 static double products_of(const nn_case *work)
 {
     double most = 1.0, row = 1.0;
@@ -174,6 +167,8 @@ static double products_of(const nn_case *work)
         else if (count > row * rows && rows > 0.0)
             row = count / rows;
     }
+    for (size_t i = 0; i < work->output_count; i++)
+        most = (double)work->outputs[i].count > most ? (double)work->outputs[i].count : most;
     return most * row;
 }
 

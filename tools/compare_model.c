@@ -2,23 +2,7 @@
 /* Two safetensors files, tensor by tensor. SPEC 19.4.1. */
 #include <string.h>
 
-#include "../nn/os.h"
 #include "compare.h"
-
-static ddome_status read_tensors(ddome_error *error, tool *t, data_safetensors *out,
-                                 const char *path)
-{
-    unsigned char *bytes;
-    size_t size;
-    ddome_error inner = {DDOME_OK, ""};
-    ddome_status status = nn_os_read_file(error, &t->arena, &bytes, &size, path, DDOME_ERR_DATA);
-    if (status != DDOME_OK)
-        return status;
-    status = data_safetensors_parse(&inner, &t->arena, out, bytes, size);
-    if (status != DDOME_OK)
-        return nn_fail(error, status, "%.200s: %.250s", path, inner.text);
-    return DDOME_OK;
-}
 
 static ddome_status index_tensors(ddome_error *error, tool *t, compare_name **out,
                                   const data_safetensors *file)
@@ -54,9 +38,9 @@ ddome_status compare_model_files(ddome_error *error, compare_call *call, compare
     data_safetensors file_a, file_b;
     compare_name *names = NULL;
     memset(out, 0, sizeof *out);
-    ddome_status status = read_tensors(error, call->t, &file_a, a);
+    ddome_status status = data_safetensors_read_file(error, &call->t->arena, &file_a, a);
     if (status == DDOME_OK)
-        status = read_tensors(error, call->t, &file_b, b);
+        status = data_safetensors_read_file(error, &call->t->arena, &file_b, b);
     if (status == DDOME_OK)
         status = index_tensors(error, call->t, &names, &file_b);
     if (status != DDOME_OK)
@@ -95,13 +79,13 @@ static void add_text(tool *t, const compare_model *model)
     for (size_t i = 0; i < model->differing_count; i++) {
         const compare_tensor *tensor = &model->differing[i];
         if (i == 0) {
-            fl_text_add(&t->text, "first difference: tensor %s, %s\n", tensor->name,
+            fl_text_add(&t->text, "first difference: tensor %s, %s\n", tool_shown(t, tensor->name),
                         tensor->a.dtype);
             compare_add_text(t, &tensor->a, &tensor->b, &tensor->result);
             fl_text_add(&t->text, "\n");
             continue;
         }
-        fl_text_add(&t->text, "differs  %s: ", tensor->name);
+        fl_text_add(&t->text, "differs  %s: ", tool_shown(t, tensor->name));
         compare_add_line(t, &tensor->a, &tensor->b, &tensor->result);
         fl_text_add(&t->text, "\n");
     }

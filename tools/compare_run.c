@@ -105,15 +105,9 @@ static ddome_status open_manifests(ddome_error *error, run_pair *pair, manifests
     return status;
 }
 
-static const char *member_text(const data_json_value *value)
-{
-    if (value->kind == DATA_JSON_BOOL)
-        return value->boolean ? "true" : "false";
-    return value->kind == DATA_JSON_STRING || value->kind == DATA_JSON_NUMBER ? value->text : "?";
-}
-
 static void manifest_stage(run_pair *pair, const manifests *m, run_stage stage)
 {
+    tool *t = pair->call->t;
     const data_json_value *a = m->a == NULL ? NULL : m->a->child;
     for (; a != NULL; a = a->next) {
         const data_json_value *b = data_json_member(m->b, a->name);
@@ -121,14 +115,24 @@ static void manifest_stage(run_pair *pair, const manifests *m, run_stage stage)
             continue;
         m->part->missing += b == NULL;
         m->part->units += b != NULL;
-        if (b == NULL || strcmp(member_text(a), member_text(b)) == 0)
+        if (b == NULL || run_same_json(a, b))
             continue;
         m->part->differing++;
-        run_finding found = {stage,          m->part->file,  NULL,         member_text(a),
-                             member_text(b), COMPARE_NO_ULP, RUN_NO_PLACE, RUN_NO_PLACE};
-        found.where = compare_format(pair->call->t, "member %s", a->name);
+        run_finding found = {stage, m->part->file,  NULL,         NULL,
+                             NULL,  COMPARE_NO_ULP, RUN_NO_PLACE, RUN_NO_PLACE};
+        found.where = compare_format(t, "member %s", a->name);
+        found.a = run_json_text(t, a);
+        found.b = run_json_text(t, b);
         run_found(pair, &found);
     }
+}
+
+/* Members that only B has. */
+static void count_extra(const manifests *m)
+{
+    const data_json_value *b = m->b == NULL ? NULL : m->b->child;
+    for (; b != NULL; b = b->next)
+        m->part->extra += data_json_member(m->a, b->name) == NULL;
 }
 
 /* ---- models ---- */
@@ -184,6 +188,7 @@ static ddome_status compare_given(ddome_error *error, run_pair *pair, manifests 
         status = open_manifests(error, pair, m);
     if (status != DDOME_OK)
         return status;
+    count_extra(m);
     manifest_stage(pair, m, RUN_SETTINGS);
     manifest_stage(pair, m, RUN_DATA);
     manifest_stage(pair, m, RUN_PARTITION);
@@ -216,7 +221,8 @@ static ddome_status compare_all(ddome_error *error, run_pair *pair)
 static void add_sides(tool *t, const run_finding *f)
 {
     if (f->a != NULL) {
-        fl_text_add(&t->text, "    A        %s\n    B        %s\n", f->a, f->b);
+        fl_text_add(&t->text, "    A        %s\n    B        %s\n", tool_shown(t, f->a),
+                    tool_shown(t, f->b));
         tool_json_string(t, "a", f->a);
         tool_json_string(t, "b", f->b);
     }
@@ -229,7 +235,7 @@ static void add_sides(tool *t, const run_finding *f)
 static void add_finding(tool *t, const run_pair *pair, const run_finding *f, const char *what,
                         const char *member)
 {
-    fl_text_add(&t->text, "%s: %s, %s\n", what, f->file, f->where);
+    fl_text_add(&t->text, "%s: %s, %s\n", what, f->file, tool_shown(t, f->where));
     fl_text_add(&t->json, ", \"%s\": {\"file\": \"%s\"", member, f->file);
     tool_json_string(t, "where", f->where);
     if (f->round != RUN_NO_PLACE)
@@ -300,6 +306,12 @@ static const char *state_of(const run_part *part)
     return part->differing != 0 ? "differs" : "agrees";
 }
 
+/* Of a file cut short it is only what is there that agrees. */
+static bool cut_short(const run_part *part)
+{
+    return part->in_a && part->in_b && part->differing == 0 && part->missing != 0;
+}
+
 static void add_part_lines(tool *t, const run_part *part)
 {
     fl_text_add(&t->text, "%-9s %-28s", state_of(part), part->file);
@@ -310,13 +322,15 @@ static void add_part_lines(tool *t, const run_part *part)
         fl_text_add(&t->text, ", %lu missing in B", (unsigned long)part->missing);
     if (part->extra != 0)
         fl_text_add(&t->text, ", %lu only in B", (unsigned long)part->extra);
+    if (cut_short(part))
+        fl_text_add(&t->text, ": agrees as far as B has");
     fl_text_add(&t->text, "\n");
 }
 
 static void add_part_json(tool *t, const run_part *part, bool first)
 {
     fl_text_add(&t->json, "%s{\"file\": \"%s\", \"state\": \"%s\"", first ? "" : ", ", part->file,
-                state_of(part));
+                cut_short(part) ? "agrees as far as B has" : state_of(part));
     tool_json_string(t, "unit", part->unit);
     tool_json_u64(t, "compared", part->units);
     tool_json_u64(t, "differing", part->differing);
@@ -340,6 +354,7 @@ static void add_parts(run_pair *pair)
         call->compared += part->in_a && part->in_b;
         call->differing += part->differing != 0;
         call->missing += part->in_a && !part->in_b;
+        call->missing_parts += part->in_a && part->in_b ? part->missing : 0;
     }
     fl_text_add(&call->t->json, "]");
 }

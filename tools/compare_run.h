@@ -54,6 +54,12 @@ void run_found(run_pair *pair, const run_finding *finding);
 DDOME_MUST_CHECK ddome_status run_open(ddome_error *error, run_pair *pair, run_part **part,
                                        const char *file, const char *unit, char **a, char **b);
 
+/* The same value of JSON: kinds, texts, members in any order; numbers as they are written. */
+bool run_same_json(const data_json_value *a, const data_json_value *b);
+
+/* A value as it may stand in a line, "nothing" for NULL. */
+const char *run_json_text(tool *t, const data_json_value *value);
+
 /* compare_table.c: files of lines */
 DDOME_MUST_CHECK ddome_status run_config(ddome_error *error, run_pair *pair);
 DDOME_MUST_CHECK ddome_status run_table(ddome_error *error, run_pair *pair, const char *file,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The files of lines of two runs: config.toml, the tables, rounds.jsonl. SPEC 16.1.6, 17.2. */
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compare_run.h"
@@ -112,10 +112,11 @@ static ddome_status take_row(ddome_error *error, line_pair *at, char *a, char *b
     }
     run_finding found = {at->stage, at->part->file, NULL,         NULL,
                          NULL,      COMPARE_NO_ULP, RUN_NO_PLACE, RUN_NO_PLACE};
-    if (at->stage == RUN_RESULTS && strspn(a, "0123456789") == field(a))
-        sscanf(a, "%" SCNu64, &found.round);
     found.where = compare_format(t, "line %lu, column %lu (%.*s)", (unsigned long)at->number,
                                  (unsigned long)column, (int)field(name), name);
+    const char *round = compare_format(t, "%.*s", (int)field(a), a);
+    if (at->stage == RUN_RESULTS && round != NULL && !compare_parse_ulp(&found.round, round))
+        found.round = RUN_NO_PLACE;
     found.a = compare_format(t, "%.*s", (int)field(x), x);
     found.b = compare_format(t, "%.*s", (int)field(y), y);
     run_found(at->pair, &found);
@@ -129,34 +130,71 @@ ddome_status run_table(ddome_error *error, run_pair *pair, const char *file, run
 
 /* ---- rounds.jsonl ---- */
 
-static bool same_json(const data_json_value *a, const data_json_value *b)
+static bool same_text(const char *a, size_t a_length, const char *b, size_t b_length)
 {
-    if (a == NULL || b == NULL || a->kind != b->kind || a->length != b->length)
-        return a == b;
-    if (a->kind == DATA_JSON_NUMBER || a->kind == DATA_JSON_STRING)
-        return memcmp(a->text, b->text, a->length) == 0;
-    a = a->child;
-    b = b->child;
-    while (a != NULL && b != NULL && same_json(a, b)) {
-        a = a->next;
-        b = b->next;
-    }
-    return a == NULL && b == NULL;
+    return a_length == b_length && memcmp(a, b, a_length) == 0;
 }
 
-/* Numbers, texts, and lists of them as they stand in a line. */
-static const char *json_text(tool *t, const data_json_value *value)
+/* The member of that name, NULs in it and all. */
+static const data_json_value *member_like(const data_json_value *object,
+                                          const data_json_value *member)
 {
+    const data_json_value *at = object->child;
+    while (at != NULL && !same_text(at->name, at->name_length, member->name, member->name_length))
+        at = at->next;
+    return at;
+}
+
+/* As deep as the reader of JSON goes, which is DATA_JSON_MAX_DEPTH. */
+bool run_same_json(const data_json_value *a, const data_json_value *b)
+{
+    if (a == NULL || b == NULL || a->kind != b->kind)
+        return a == b;
+    if (a->kind == DATA_JSON_NULL || a->kind == DATA_JSON_BOOL)
+        return a->kind == DATA_JSON_NULL || a->boolean == b->boolean;
+    if (a->kind == DATA_JSON_NUMBER || a->kind == DATA_JSON_STRING)
+        return same_text(a->text, a->length, b->text, b->length);
+    const data_json_value *y = b->child;
+    bool same = a->length == b->length;
+    for (const data_json_value *x = a->child; same && x != NULL; x = x->next) {
+        same = run_same_json(x, a->kind == DATA_JSON_OBJECT ? member_like(b, x) : y);
+        y = y == NULL ? NULL : y->next;
+    }
+    return same;
+}
+
+static void add_json_text(fl_text *text, const data_json_value *value)
+{
+    const bool object = value->kind == DATA_JSON_OBJECT;
+    if (value->kind == DATA_JSON_NULL || value->kind == DATA_JSON_BOOL) {
+        fl_text_add(text, "%s",
+                    value->kind == DATA_JSON_NULL ? "null"
+                    : value->boolean              ? "true"
+                                                  : "false");
+        return;
+    }
+    if (value->kind == DATA_JSON_NUMBER || value->kind == DATA_JSON_STRING) {
+        fl_text_add(text, "%s", value->text);
+        return;
+    }
+    fl_text_add(text, object ? "{" : "[");
+    for (const data_json_value *at = value->child; at != NULL; at = at->next) {
+        fl_text_add(text, "%s", at == value->child ? "" : ",");
+        if (object)
+            fl_text_add(text, "%s:", at->name);
+        add_json_text(text, at);
+    }
+    fl_text_add(text, object ? "}" : "]");
+}
+
+const char *run_json_text(tool *t, const data_json_value *value)
+{
+    fl_text text = {.arena = &t->arena};
     if (value == NULL)
         return "nothing";
-    if (value->kind == DATA_JSON_NUMBER || value->kind == DATA_JSON_STRING)
-        return value->text;
-    fl_text list = {.arena = &t->arena};
-    fl_text_add(&list, "[");
-    for (const data_json_value *at = value->child; at != NULL; at = at->next)
-        fl_text_add(&list, "%s%s", at == value->child ? "" : ",", json_text(t, at));
-    fl_text_add(&list, "]");
-    return list.failed ? "" : list.data;
+    add_json_text(&text, value);
+    t->text.failed = t->text.failed || text.failed;
+    return text.data == NULL ? "" : text.data;
 }
 
 static const data_json_value *element(const data_json_value *list, size_t index)
@@ -173,7 +211,7 @@ static bool pattern_of(uint32_t *bits, const data_json_value *value)
     if (value == NULL || value->kind != DATA_JSON_STRING || value->length != 8 ||
         strspn(value->text, "0123456789abcdef") != 8)
         return false;
-    sscanf(value->text, "%" SCNx32, bits);
+    *bits = (uint32_t)strtoul(value->text, NULL, 16);
     return true;
 }
 
@@ -205,7 +243,7 @@ static void find_element(line_pair *at, run_finding *found, const data_json_valu
     size_t index = 0;
     const data_json_value *p = a, *q = b;
     if (a->kind == DATA_JSON_ARRAY && b != NULL && b->kind == DATA_JSON_ARRAY) {
-        for (p = a->child, q = b->child; p != NULL && q != NULL && same_json(p, q); index++) {
+        for (p = a->child, q = b->child; p != NULL && q != NULL && run_same_json(p, q); index++) {
             p = p->next;
             q = q->next;
         }
@@ -213,8 +251,8 @@ static void find_element(line_pair *at, run_finding *found, const data_json_valu
     } else
         found->where = compare_format(t, "line %lu (round %" PRIu64 "), %s",
                                       (unsigned long)at->number, found->round, a->name);
-    found->a = json_text(t, p);
-    found->b = json_text(t, q);
+    found->a = run_json_text(t, p);
+    found->b = run_json_text(t, q);
     if (strcmp(a->name, "loss") == 0 && pattern_of(&x, p) && pattern_of(&y, q)) {
         found->a = loss_text(t, x);
         found->b = loss_text(t, y);
@@ -252,7 +290,7 @@ static ddome_status take_round(ddome_error *error, line_pair *at, char *a, char 
         found.round = at->number;
     found.where = compare_format(at->pair->call->t, "line %lu", (unsigned long)at->number);
     for (member = x->child; member != NULL; member = member->next)
-        if (!same_json(member, data_json_member(y, member->name)))
+        if (!run_same_json(member, data_json_member(y, member->name)))
             break;
     if (member != NULL)
         find_element(at, &found, x, member, data_json_member(y, member->name));

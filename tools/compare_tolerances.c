@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../fl/text.h"
 #include "compare_values.h"
 
 static const char blanks[] = " \t\r";
@@ -88,6 +89,7 @@ static ddome_status take_line(ddome_error *error, compare_tolerances *out, char 
         return nn_fail(error, DDOME_ERR_USAGE, "%.200s:%lu: level %.40s has a line already", path,
                        (unsigned long)number, word[0]);
     out->item[out->count].level = word[0];
+    out->item[out->count].line = number;
     out->item[out->count++].rule = rule;
     if (strcmp(word[0], "*") == 0)
         out->otherwise = rule;
@@ -121,6 +123,32 @@ ddome_status compare_tolerances_parse(ddome_error *error, nn_arena *arena, compa
     if (status == DDOME_OK)
         *out = read;
     return status;
+}
+
+/* The levels of tests/vectors and of probes, the passes of a trace, models, all. */
+static const char *const known[] = {
+    "rng",    "distributions", "elementary", "hash",  "sum",        "matmul",     "linear",
+    "conv",   "norm",          "pool",       "loss",  "activation", "mixture",    "optimiser",
+    "gate",   "aggregation",   "data",       "block", "partition",  "train_step", "common",
+    "client", "round",         "evaluation", "probe", "start",      "forward",    "backward",
+    "update", "choose",        "average",    "model", "evaluate",   "*"};
+
+const char *compare_level_nearest(const char *level, const char *const *levels, size_t count)
+{
+    const size_t all = sizeof known / sizeof *known + count;
+    const char *nearest = NULL;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < all; i++) {
+        const char *name = i < count ? levels[i] : known[i - count];
+        const size_t distance = fl_text_distance(level, name);
+        if (strcmp(level, name) == 0)
+            return NULL;
+        if (distance < least) {
+            nearest = name;
+            least = distance;
+        }
+    }
+    return nearest;
 }
 
 compare_rule compare_rule_of(const compare_tolerances *tolerances, const char *level)

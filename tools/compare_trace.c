@@ -22,93 +22,95 @@ typedef struct trace_pair {
 
 /* ---- one key ---- */
 
-/* A tensor beside the trace stands in for the line's hash when it has the line's form. */
-static compare_array array_of(const trace_file *file, const trace_event *event, bool elements)
+/* The elements of both sides; without those of one, both stay hashes. */
+static ddome_status add_elements(ddome_error *error, trace_pair *pair, const trace_event *a,
+                                 const trace_event *b, compare_array *x, compare_array *y)
 {
-    compare_array array = compare_array_of(&event->value);
-    const data_safetensor *tensor = elements ? trace_tensor(file, event->key) : NULL;
-    array.hash = event->value.hash;
-    if (tensor == NULL)
-        return array;
-    const compare_array found = compare_tensor_of(tensor);
-    return strcmp(found.dtype, array.dtype) == 0 && found.count == array.count ? found : array;
+    nn_arena *arena = &pair->call->t->arena;
+    const void *of_a = NULL, *of_b = NULL;
+    ddome_status status = trace_elements(error, arena, &of_a, &pair->a, a);
+    if (status == DDOME_OK && of_a != NULL)
+        status = trace_elements(error, arena, &of_b, &pair->b, b);
+    if (status == DDOME_OK && of_b != NULL) {
+        x->data = of_a;
+        y->data = of_b;
+    }
+    return status;
 }
 
 /* Hashes first: they settle almost all lines. */
-static compare_result compare_events(trace_pair *pair, const trace_event *a, const trace_event *b,
-                                     compare_array *x, compare_array *y)
+static ddome_status compare_events(ddome_error *error, trace_pair *pair, const trace_event *a,
+                                   const trace_event *b, compare_array *x, compare_array *y,
+                                   compare_result *result)
 {
     const compare_rule rule = compare_rule_of(&pair->call->tolerances, trace_pass_names[a->pass]);
-    *x = array_of(&pair->a, a, false);
-    *y = array_of(&pair->b, b, false);
-    compare_result result = compare_arrays(x, y, &rule);
-    if (result.verdict != COMPARE_HASH)
-        return result;
-    const compare_array full_x = array_of(&pair->a, a, true), full_y = array_of(&pair->b, b, true);
-    if (full_x.data == NULL || full_y.data == NULL)
-        return result;
-    const compare_result full = compare_arrays(&full_x, &full_y, &rule);
-    if (full.verdict == COMPARE_SAME && !rule.by_ulp && !rule.by_relative)
-        return result; /* the tensors are not those of the lines */
-    *x = full_x;
-    *y = full_y;
-    return full;
+    *x = compare_array_of(&a->value);
+    *y = compare_array_of(&b->value);
+    x->hash = a->value.hash;
+    y->hash = b->value.hash;
+    *result = compare_arrays(x, y, &rule);
+    if (result->verdict != COMPARE_HASH)
+        return DDOME_OK;
+    ddome_status status = add_elements(error, pair, a, b, x, y);
+    if (status == DDOME_OK && x->data != NULL)
+        *result = compare_arrays(x, y, &rule);
+    return status;
 }
 
-static void compare_key(trace_pair *pair, size_t i)
+static ddome_status compare_key(ddome_error *error, trace_pair *pair, size_t i)
 {
     compare_array x, y;
-    const trace_event *a = &pair->a.event[i];
-    const size_t j = compare_names_find(pair->b.names, pair->b.count, a->key);
-    if (j == SIZE_MAX) {
+    compare_result result;
+    nn_arena *arena = &pair->call->t->arena;
+    const nn_arena_mark mark = nn_arena_get_mark(arena);
+    const trace_event *a = &pair->a.event[i], *b = trace_find(&pair->b, a->key);
+    if (b == NULL) {
         pair->call->missing++;
-        return;
+        return DDOME_OK;
     }
-    const compare_result result = compare_events(pair, a, &pair->b.event[j], &x, &y);
+    ddome_status status = compare_events(error, pair, a, b, &x, &y, &result);
+    if (status != DDOME_OK)
+        return status;
     pair->call->compared++;
     pair->compared[a->pass]++;
-    if (result.verdict == COMPARE_SAME)
-        return;
-    pair->differing[a->pass]++;
-    if (pair->call->differing++ == 0) {
+    const bool differs = result.verdict != COMPARE_SAME;
+    pair->differing[a->pass] += differs;
+    if (differs && pair->call->differing++ == 0) {
         pair->first = i;
-        pair->other = j;
+        pair->other = (size_t)(b - pair->b.event);
         pair->x = x;
         pair->y = y;
         pair->result = result;
-    } else if (pair->next_count < NEXT_NAMES)
+        return DDOME_OK;
+    }
+    if (differs && pair->next_count < NEXT_NAMES)
         pair->next[pair->next_count++] = i;
+    nn_arena_rewind(arena, mark); /* only the first difference is shown */
+    return DDOME_OK;
 }
 
 /* ---- the report ---- */
 
-static const char *member_text(const data_json_value *object, const char *name)
-{
-    const data_json_value *value = data_json_member(object, name);
-    return value != NULL && value->kind == DATA_JSON_STRING ? value->text : "?";
-}
-
-/* The first four elements of both lines, for want of all. */
+/* The first four elements of a line, for want of all. */
 static void add_shown(tool *t, const char *side, const data_json_value *line)
 {
     const data_json_value *first = data_json_member(line, "first");
+    if (first == NULL || first->kind != DATA_JSON_ARRAY)
+        return;
     fl_text_add(&t->text, "    %s begins", side);
-    for (const data_json_value *at = first == NULL ? NULL : first->child; at != NULL; at = at->next)
+    for (const data_json_value *at = first->child; at != NULL; at = at->next)
         if (at->kind == DATA_JSON_STRING || at->kind == DATA_JSON_NUMBER)
-            fl_text_add(&t->text, " %s", at->text);
+            fl_text_add(&t->text, " %s", tool_shown(t, at->text));
     fl_text_add(&t->text, "\n");
 }
 
-/* What to trace to see the elements: the value itself and, for --explain, its inputs. */
-static void add_wanted(tool *t, const trace_pair *pair)
+/* What to trace to see the elements and, for --explain, those of the inputs. */
+static void add_wanted(tool *t, const trace_event *event, const data_json_value *line)
 {
-    const char *key = pair->a.event[pair->first].key;
-    const char *slash = strrchr(key, '/');
-    const size_t round = strspn(key, "r0123456789");
-    fl_text_add(&t->text,
-                "    elements are not at hand: trace both sides again with --trace-rounds "
-                "%.*s-%.*s --trace-tensors '%.*s/*'\n",
-                (int)round - 1, key + 1, (int)round - 1, key + 1, (int)(slash - key), key);
+    fl_text pattern = {.arena = &t->arena};
+    fl_text_add(&t->text, "    elements are not at hand: on both sides ");
+    trace_add_wanted(&t->text, &pattern, event, line);
+    fl_text_add(&t->text, "\n");
 }
 
 static ddome_status add_first(ddome_error *error, tool *t, const trace_pair *pair)
@@ -120,20 +122,18 @@ static ddome_status add_first(ddome_error *error, tool *t, const trace_pair *pai
         status = trace_line(error, &t->arena, &b, &pair->b, &pair->b.event[pair->other]);
     if (status != DDOME_OK)
         return status;
-    const char *op = member_text(a, "op");
     fl_text_add(&t->text, "first difference: %s, made by %s, %s (line %lu of A, %lu of B)\n",
-                event->key, op, pair->x.dtype, (unsigned long)event->number,
-                (unsigned long)pair->b.event[pair->other].number);
+                tool_shown(t, event->key), tool_shown(t, event->op), pair->x.dtype,
+                (unsigned long)event->number, (unsigned long)pair->b.event[pair->other].number);
     compare_add_text(t, &pair->x, &pair->y, &pair->result);
     if (pair->result.verdict == COMPARE_HASH) {
         add_shown(t, "A", a);
         add_shown(t, "B", b);
-        if (strrchr(event->key, '/') != NULL && event->key[0] == 'r')
-            add_wanted(t, pair);
+        add_wanted(t, event, a);
     }
     fl_text_add(&t->json, ", \"first\": {\"key\": ");
     tool_json_quoted(&t->json, event->key);
-    tool_json_string(t, "op", op);
+    tool_json_string(t, "op", event->op);
     tool_json_string(t, "pass", trace_pass_names[event->pass]);
     tool_json_u64(t, "line", event->number);
     compare_add_json(t, &pair->x, &pair->y, &pair->result);
@@ -149,7 +149,7 @@ static void add_next(tool *t, const trace_pair *pair)
     fl_text_add(&t->json, ", \"next\": [");
     for (size_t i = 0; i < pair->next_count; i++) {
         const char *key = pair->a.event[pair->next[i]].key;
-        fl_text_add(&t->text, "    %s\n", key);
+        fl_text_add(&t->text, "    %s\n", tool_shown(t, key));
         fl_text_add(&t->json, "%s", i == 0 ? "" : ", ");
         tool_json_quoted(&t->json, key);
     }
@@ -179,6 +179,27 @@ static void add_passes(tool *t, const trace_pair *pair)
     tool_json_u64(t, "extra", extra);
 }
 
+/* Known when all is done: --explain looks at more tensors. */
+static void add_foreign(tool *t, const trace_file *file, const char *member)
+{
+    if (file->foreign == 0)
+        return;
+    fl_text_add(&t->text,
+                "the tensors beside %s are of another trace: %lu have not the sha256 of their "
+                "lines and were not used\n",
+                tool_shown(t, file->path), (unsigned long)file->foreign);
+    tool_json_u64(t, member, file->foreign);
+}
+
+static void add_relabelled(tool *t, const trace_file *b)
+{
+    if (b->relabelled == 0)
+        return;
+    fl_text_add(&t->text, "%lu lines of B name another op, pass or tensor than A, first %s\n",
+                (unsigned long)b->relabelled, tool_shown(t, b->relabelled_key));
+    tool_json_u64(t, "relabelled", b->relabelled);
+}
+
 static ddome_status report(ddome_error *error, trace_pair *pair)
 {
     tool *t = pair->call->t;
@@ -196,6 +217,8 @@ static ddome_status report(ddome_error *error, trace_pair *pair)
     }
     if (status == DDOME_OK)
         add_passes(t, pair);
+    if (status == DDOME_OK)
+        add_relabelled(t, &pair->b);
     return status;
 }
 
@@ -206,14 +229,18 @@ ddome_status compare_traces(ddome_error *error, compare_call *call)
     if (pair == NULL)
         return nn_arena_fail(error, &t->arena, "comparison");
     pair->call = call;
-    ddome_status status = trace_read(error, t, &pair->a, call->a);
+    ddome_status status = trace_read(error, t, &pair->a, call->a, NULL);
     if (status == DDOME_OK)
-        status = trace_read(error, t, &pair->b, call->b);
+        status = trace_read(error, t, &pair->b, call->b, &pair->a);
     for (size_t i = 0; status == DDOME_OK && i < pair->a.count; i++)
-        compare_key(pair, i);
+        status = compare_key(error, pair, i);
     if (status == DDOME_OK)
         status = report(error, pair);
     if (status == DDOME_OK && call->explain && call->differing != 0)
         status = trace_explain(error, t, &pair->a, &pair->b, pair->first);
+    if (status == DDOME_OK) {
+        add_foreign(t, &pair->a, "a_foreign_tensors");
+        add_foreign(t, &pair->b, "b_foreign_tensors");
+    }
     return status;
 }

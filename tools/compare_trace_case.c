@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One computation out of a trace: its line, its inputs as far as their elements are at hand, what B
  * has for its outputs. SPEC 19.3, 19.4.4. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "../nn/loss.h"
@@ -12,13 +11,13 @@ enum { INPUTS = 3 + NN_MAX_EXPERTS, OUTPUTS = 8 };
 typedef struct trace_case {
     tool *t;
     ddome_error *error;
-    const trace_file *a, *b;
+    trace_file *a, *b;
     const data_json_value *line;
     nn_case work;
     nn_value input[INPUTS], got[OUTPUTS];
     size_t got_count;
-    bool flat;      /* one parameter or statistic, of whatever shape, as a vector */
-    fl_text wanted; /* patterns of what is missing */
+    bool flat;    /* one parameter or statistic, of whatever shape, as a vector */
+    bool lacking; /* an input is not at hand */
 } trace_case;
 
 static bool is_op(const trace_case *c, const char *op)
@@ -31,166 +30,113 @@ static ddome_status no_memory(const trace_case *c)
     return nn_arena_fail(c->error, &c->t->arena, "computation");
 }
 
-static void want(trace_case *c, const char *key)
-{
-    fl_text_add(&c->wanted, "%s%s", c->wanted.length == 0 ? "" : ",", key);
-}
-
 static void flatten(nn_value *value)
 {
     value->rank = 1;
     value->shape[0] = value->count;
 }
 
-/* ---- elements ---- */
-
-static void set_elements(nn_value *value, const void *elements)
-{
-    value->f32 = value->type == NN_VALUE_F32 ? elements : NULL;
-    value->f64 = value->type == NN_VALUE_F64 ? elements : NULL;
-    value->u32 = value->type == NN_VALUE_U32 ? elements : NULL;
-}
-
-static size_t width_of(const nn_value *value)
-{
-    return value->type == NN_VALUE_F64 ? 8 : 4;
-}
-
-static void store(unsigned char *to, size_t index, size_t width, uint64_t bits)
-{
-    const uint32_t word = (uint32_t)bits;
-    if (width == 8)
-        memcpy(to + 8 * index, &bits, sizeof bits);
-    else
-        memcpy(to + 4 * index, &word, sizeof word);
-}
-
-/* Asked before memory is: a line may claim any shape, a tensor has its bytes. */
-static bool at_hand(const nn_value *value, const trace_file *file, const char *key)
-{
-    const data_safetensor *tensor = trace_tensor(file, key);
-    if (tensor == NULL)
-        return false;
-    const compare_array form = compare_array_of(value), found = compare_tensor_of(tensor);
-    return strcmp(form.dtype, found.dtype) == 0 && form.count == found.count;
-}
-
-static void load(unsigned char *to, const trace_file *file, const char *key)
-{
-    const compare_array found = compare_tensor_of(trace_tensor(file, key));
-    for (size_t i = 0; i < found.count; i++)
-        store(to, i, found.width, compare_bits(&found, i));
-}
-
 /* ---- inputs ---- */
 
-static const trace_event *find_event(const trace_file *file, const char *key)
+/* The value of a line with its elements, under the name that it has. */
+static ddome_status take_event(trace_case *c, nn_value *value, trace_file *file,
+                               const trace_event *event)
 {
-    const size_t at = compare_names_find(file->names, file->count, key);
-    return at == SIZE_MAX ? NULL : &file->event[at];
+    const char *name = value->name;
+    const void *elements = NULL;
+    *value = event->value;
+    value->name = name;
+    ddome_status status = trace_elements(c->error, &c->t->arena, &elements, file, event);
+    data_value_set(value, elements);
+    return status;
 }
 
 /* "inputs": {"x": KEY} */
-static ddome_status take_key(trace_case *c, nn_value *value, const char *key)
+static ddome_status take_key(trace_case *c, nn_value *value, const data_json_value *member)
 {
-    const trace_event *event = find_event(c->a, key);
-    const char *name = value->name;
-    if (event == NULL) {
-        want(c, key);
-        return DDOME_OK;
-    }
-    *value = event->value;
-    value->name = name;
-    if (!at_hand(value, c->a, key)) {
-        want(c, key);
-        return DDOME_OK;
-    }
-    unsigned char *elements = nn_arena_alloc(&c->t->arena, value->count, width_of(value));
-    if (elements == NULL)
-        return no_memory(c);
-    load(elements, c->a, key);
-    set_elements(value, elements);
-    return DDOME_OK;
+    const char *key = data_value_text(member);
+    const trace_event *event = key == NULL ? NULL : trace_find(c->a, key);
+    ddome_status status = event == NULL ? DDOME_OK : take_event(c, value, c->a, event);
+    c->lacking = c->lacking || event == NULL || !nn_value_known(value);
+    return status;
 }
 
-/* Are all the keys of a list at hand, each of as many elements as the first? */
-static bool all_at_hand(trace_case *c, const data_json_value *keys)
+/* One row of a list: of the form of those before, its elements at hand. */
+static ddome_status take_row(trace_case *c, const nn_value **row, const data_json_value *key,
+                             const nn_value *first)
 {
-    const trace_event *first = NULL;
-    for (const data_json_value *at = keys->child; at != NULL; at = at->next) {
-        const char *key = at->kind == DATA_JSON_STRING ? at->text : "?";
-        const trace_event *event = find_event(c->a, key);
-        first = first == NULL ? event : first;
-        if (event == NULL || event->value.count != first->value.count ||
-            event->value.type != first->value.type || !at_hand(&event->value, c->a, key))
-            want(c, key);
+    nn_value *value = nn_arena_zero(&c->t->arena, 1, sizeof *value);
+    if (value == NULL)
+        return no_memory(c);
+    ddome_status status = take_key(c, value, key);
+    *row = value;
+    if (first != NULL && (value->type != first->type || value->count != first->count))
+        c->lacking = true;
+    return status;
+}
+
+static const void *elements_of(const nn_value *value)
+{
+    return value->type == NN_VALUE_F32   ? (const void *)value->f32
+           : value->type == NN_VALUE_F64 ? (const void *)value->f64
+                                         : (const void *)value->u32;
+}
+
+static ddome_status take_rows(trace_case *c, const nn_value **rows, const data_json_value *keys)
+{
+    ddome_status status = DDOME_OK;
+    size_t i = 0;
+    for (const data_json_value *at = keys->child; status == DDOME_OK && at != NULL; at = at->next) {
+        status = take_row(c, &rows[i], at, i == 0 ? NULL : rows[0]);
+        i++;
     }
-    return first != NULL && c->wanted.length == 0;
+    c->lacking = c->lacking || i == 0;
+    return status;
 }
 
 /* "copies": [KEY, KEY, ...], one row each */
 static ddome_status take_stack(trace_case *c, nn_value *value, const data_json_value *keys)
 {
-    const char *name = value->name;
-    if (!all_at_hand(c, keys)) {
-        if (c->wanted.length == 0)
-            want(c, name);
-        return DDOME_OK;
-    }
-    const nn_value *row = &find_event(c->a, keys->child->text)->value;
-    *value = *row;
-    value->name = name;
+    nn_arena *arena = &c->t->arena;
+    const nn_value **rows = nn_arena_zero(arena, keys->length, sizeof *rows);
+    if (rows == NULL)
+        return no_memory(c);
+    ddome_status status = take_rows(c, rows, keys);
+    if (status != DDOME_OK || c->lacking)
+        return status;
+    const size_t width = data_value_width(rows[0]->type), bytes = rows[0]->count * width;
+    value->type = rows[0]->type;
     value->rank = 2;
     value->shape[0] = keys->length;
-    value->shape[1] = row->count;
-    if (!nn_size_mul(&value->count, keys->length, row->count))
-        return no_memory(c);
-    unsigned char *elements = nn_arena_alloc(&c->t->arena, value->count, width_of(value)),
-                  *to = elements;
+    value->shape[1] = rows[0]->count;
+    unsigned char *elements = nn_size_mul(&value->count, keys->length, rows[0]->count)
+                                  ? nn_arena_alloc(arena, value->count, width)
+                                  : NULL;
     if (elements == NULL)
         return no_memory(c);
-    for (const data_json_value *at = keys->child; at != NULL; at = at->next) {
-        load(to, c->a, at->text);
-        to += row->count * width_of(value);
-    }
-    set_elements(value, elements);
+    for (size_t i = 0; bytes != 0 && i < keys->length; i++)
+        memcpy(elements + i * bytes, elements_of(rows[i]), bytes);
+    data_value_set(value, elements);
     return DDOME_OK;
-}
-
-/* The next word of a literal: hexadecimal for floats, else decimal. */
-static bool take_word(uint64_t *bits, const char **at, const nn_value *value)
-{
-    char *end;
-    const int base = value->type == NN_VALUE_U32 ? 10 : 16;
-    if (**at == '\0' || strchr("0123456789abcdef", **at) == NULL)
-        return false;
-    *bits = strtoull(*at, &end, base);
-    *at = *end == ' ' ? end + 1 : end;
-    return true;
 }
 
 /* "lr": {"dtype": "F32", "shape": [], "words": "3c23d70a"} */
 static ddome_status take_literal(trace_case *c, nn_value *value, const data_json_value *object)
 {
     const data_json_value *words = data_json_member(object, "words");
-    if (words == NULL || words->kind != DATA_JSON_STRING || !trace_read_form(value, object) ||
-        value->count > words->length / 2 + 1) {
-        want(c, value->name);
+    if (!data_value_read_type(&value->type, data_json_member(object, "dtype")) ||
+        !data_value_read_shape(value, data_json_member(object, "shape")) ||
+        !data_value_words_fit(value, words)) {
+        c->lacking = true;
         return DDOME_OK;
     }
-    const char *at = words->text;
-    unsigned char *elements = nn_arena_alloc(&c->t->arena, value->count, width_of(value));
+    void *elements = nn_arena_alloc(&c->t->arena, value->count, data_value_width(value->type));
     if (elements == NULL)
         return no_memory(c);
-    for (size_t i = 0; i < value->count; i++) {
-        uint64_t bits;
-        if (!take_word(&bits, &at, value)) {
-            want(c, value->name);
-            return DDOME_OK;
-        }
-        store(elements, i, width_of(value), bits);
-    }
-    set_elements(value, elements);
+    if (data_value_read_words(elements, value, words->text))
+        data_value_set(value, elements);
+    else
+        c->lacking = true;
     return DDOME_OK;
 }
 
@@ -201,12 +147,12 @@ static ddome_status take_input(trace_case *c, const data_json_value *member)
     nn_value *value = &c->input[c->work.input_count++];
     ddome_status status = DDOME_OK;
     value->name = member->name;
-    if (member->kind == DATA_JSON_STRING)
-        status = take_key(c, value, member->text);
-    else if (member->kind == DATA_JSON_ARRAY)
+    if (member->kind == DATA_JSON_ARRAY)
         status = take_stack(c, value, member);
     else if (member->kind == DATA_JSON_OBJECT)
         status = take_literal(c, value, member);
+    else
+        status = take_key(c, value, member);
     if (c->flat && value->rank > 1 && strcmp(value->name, "copies") != 0)
         flatten(value);
     return status;
@@ -279,22 +225,15 @@ static const char *output_name(const trace_case *c, const char *tensor)
 
 static ddome_status take_output(trace_case *c, const trace_event *event)
 {
-    const trace_event *other = find_event(c->b, event->key);
+    const trace_event *other = trace_find(c->b, event->key);
     if (other == NULL || c->got_count == OUTPUTS)
         return DDOME_OK;
     nn_value *value = &c->got[c->got_count++];
-    *value = other->value;
+    ddome_status status = take_event(c, value, c->b, other);
     value->name = output_name(c, event->value.name);
     if (c->flat)
         flatten(value);
-    if (!at_hand(value, c->b, event->key))
-        return DDOME_OK;
-    unsigned char *elements = nn_arena_alloc(&c->t->arena, value->count, width_of(value));
-    if (elements == NULL)
-        return no_memory(c);
-    load(elements, c->b, event->key);
-    set_elements(value, elements);
-    return DDOME_OK;
+    return status;
 }
 
 static ddome_status take_outputs(trace_case *c, size_t first)
@@ -319,7 +258,7 @@ static ddome_status take_case(trace_case *c, size_t first)
     ddome_status status = trace_line(c->error, &c->t->arena, &c->line, c->a, event);
     if (status != DDOME_OK)
         return status;
-    c->work.op = data_json_member(c->line, "op")->text;
+    c->work.op = event->op;
     c->work.arith = strcmp(c->a->arith, "fma") == 0 ? NN_ARITH_FMA : NN_ARITH_MA;
     c->flat = is_op(c, "sgd") || is_op(c, "average");
     status = take_attributes(c);
@@ -336,23 +275,21 @@ static ddome_status explain_case(const trace_case *c, const char *key)
     return status == DDOME_OK ? explain_report(c->error, &explain) : status;
 }
 
-/* rN of a key, for --trace-rounds. */
-static void add_missing(trace_case *c, const char *key)
+static void add_missing(const trace_case *c, const trace_event *event)
 {
-    const int round = key[0] == '\0' ? 0 : (int)strspn(key + 1, "0123456789");
-    fl_text_add(&c->t->text,
-                "\ncauses: A's inputs are not at hand; trace again with --trace-rounds %.*s-%.*s "
-                "--trace-tensors '%s,%s'\n",
-                round, key + (round > 0), round, key + (round > 0), key, c->wanted.data);
-    fl_text_add(&c->t->json, ", \"explain\": {\"trace_tensors\": ");
-    tool_json_quoted(&c->t->json, c->wanted.data);
-    fl_text_add(&c->t->json, "}");
+    tool *t = c->t;
+    fl_text pattern = {.arena = &t->arena};
+    fl_text_add(&t->text, "\ncauses: A's inputs are not at hand; ");
+    trace_add_wanted(&t->text, &pattern, event, c->line);
+    fl_text_add(&t->text, "\n");
+    fl_text_add(&t->json, ", \"explain\": {\"trace_tensors\": ");
+    tool_json_quoted(&t->json, pattern.data == NULL ? "" : pattern.data);
+    fl_text_add(&t->json, "}");
 }
 
-ddome_status trace_explain(ddome_error *error, tool *t, const trace_file *a, const trace_file *b,
-                           size_t first)
+ddome_status trace_explain(ddome_error *error, tool *t, trace_file *a, trace_file *b, size_t first)
 {
-    const char *key = a->event[first].key;
+    const trace_event *event = &a->event[first];
     trace_case *c = nn_arena_zero(&t->arena, 1, sizeof *c);
     if (c == NULL)
         return nn_arena_fail(error, &t->arena, "computation");
@@ -360,20 +297,19 @@ ddome_status trace_explain(ddome_error *error, tool *t, const trace_file *a, con
     c->error = error;
     c->a = a;
     c->b = b;
-    c->wanted.arena = &t->arena;
     ddome_status status = take_case(c, first);
     if (status != DDOME_OK)
         return status;
     if (is_op(c, "given") || !nn_variant_knows(c->work.op)) {
         fl_text_add(&t->text,
                     "\ncauses: %s is given, not computed: what made it lies before the trace\n",
-                    key);
+                    tool_shown(t, event->key));
         fl_text_add(&t->json, ", \"explain\": {\"given\": true}");
         return DDOME_OK;
     }
-    if (c->wanted.length != 0) {
-        add_missing(c, key);
+    if (c->lacking) {
+        add_missing(c, event);
         return DDOME_OK;
     }
-    return explain_case(c, key);
+    return explain_case(c, event->key);
 }

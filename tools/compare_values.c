@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../data/value.h"
+
 /* ---- distance ---- */
 
 /* Magnitudes below 2^63 add up without a carry, so the largest distance is 2^64 - 2 and never
@@ -33,11 +35,10 @@ uint64_t compare_ulp64(uint64_t a, uint64_t b)
 
 compare_array compare_array_of(const nn_value *value)
 {
-    static const char *const dtypes[] = {"F32", "F64", "U32"};
     static const compare_type types[] = {COMPARE_F32, COMPARE_F64, COMPARE_UNSIGNED};
-    compare_array array = {.dtype = dtypes[value->type],
+    compare_array array = {.dtype = data_value_dtype(value->type),
                            .type = types[value->type],
-                           .width = value->type == NN_VALUE_F64 ? 8 : 4,
+                           .width = data_value_width(value->type),
                            .count = value->count,
                            .rank = value->rank,
                            .sizes = value->shape,
@@ -169,11 +170,6 @@ static bool same_shape(const compare_array *a, const compare_array *b)
     return a->rank == b->rank;
 }
 
-static nn_digest digest_of(const nn_value *value)
-{
-    return nn_value_hash(value);
-}
-
 compare_result compare_arrays(const compare_array *a, const compare_array *b,
                               const compare_rule *rule)
 {
@@ -202,8 +198,8 @@ compare_result compare_values(const nn_value *a, const nn_value *b, const compar
     if (!nn_value_known(a) || !nn_value_known(b)) {
         x.data = NULL;
         y.data = NULL;
-        x.hash = digest_of(a);
-        y.hash = digest_of(b);
+        x.hash = nn_value_hash(a);
+        y.hash = nn_value_hash(b);
     }
     return compare_arrays(&x, &y, rule);
 }

@@ -79,6 +79,7 @@ void compare_decimal(char text[COMPARE_TEXT], const compare_array *array, size_t
 
 typedef struct compare_tolerance {
     const char *level;
+    size_t line;
     compare_rule rule;
 } compare_tolerance;
 
@@ -96,6 +97,9 @@ bool compare_parse_relative(double *out, const char *text);
 DDOME_MUST_CHECK ddome_status compare_tolerances_parse(ddome_error *error, nn_arena *arena,
                                                        compare_tolerances *out, const char *text,
                                                        const char *path);
+
+/* NULL for a level that is known (SPEC 19.4.3) or one of `levels`; else the one most like it. */
+const char *compare_level_nearest(const char *level, const char *const *levels, size_t count);
 
 compare_rule compare_rule_of(const compare_tolerances *tolerances, const char *level);
 

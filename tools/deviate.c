@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../data/value.h"
 #include "../data/vectors.h"
 #include "../fl/text.h"
 #include "../nn/os.h"
@@ -28,8 +29,8 @@ static void add_word(fl_text *text, const nn_value *value, size_t i)
 
 static void add_value(fl_text *text, const nn_value *value)
 {
-    static const char *const dtypes[] = {"F32", "F64", "U32"};
-    fl_text_add(text, "\"%s\":{\"dtype\":\"%s\",\"shape\":[", value->name, dtypes[value->type]);
+    fl_text_add(text, "\"%s\":{\"dtype\":\"%s\",\"shape\":[", value->name,
+                data_value_dtype(value->type));
     for (size_t i = 0; i < value->rank; i++)
         fl_text_add(text, "%s%lu", i == 0 ? "" : ",", (unsigned long)value->shape[i]);
     fl_text_add(text, "],\"words\":\"");

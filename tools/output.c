@@ -25,6 +25,53 @@ static size_t utf8_length(const unsigned char *at)
     return length;
 }
 
+/* A character that may be shown as it is: no control character (C0, DEL, C1), no mark that breaks a
+ * line or turns the direction of a text. Its length, or 0. */
+static size_t plain_length(const unsigned char *at)
+{
+    const size_t length = utf8_length(at);
+    const bool control = at[0] < ' ' || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0);
+    const bool mark = at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xa8 && at[2] <= 0xae) ||
+                                        (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+    return control || mark ? 0 : length;
+}
+
+const char *tool_shown(tool *t, const char *text)
+{
+    fl_text shown = {.arena = &t->arena};
+    const unsigned char *at = (const unsigned char *)text;
+    size_t length = 0;
+    while (*at != '\0' && (length = plain_length(at)) != 0)
+        at += length;
+    if (*at == '\0')
+        return text;
+    fl_text_add(&shown, "%.*s", (int)((const char *)at - text), text);
+    for (; *at != '\0'; at += nn_max(length, 1)) {
+        length = plain_length(at);
+        if (length == 0)
+            fl_text_add(&shown, "\\x%02x", *at);
+        else
+            fl_text_add(&shown, "%.*s", (int)length, (const char *)at);
+    }
+    t->text.failed = t->text.failed || shown.failed;
+    return shown.failed ? "" : shown.data;
+}
+
+/* One line, whatever names of files it has; without memory, which may be what failed. */
+static void print_error(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    fprintf(stderr, "ddome: ");
+    for (size_t length; *at != '\0'; at += nn_max(length, 1)) {
+        length = plain_length(at);
+        if (length == 0)
+            fprintf(stderr, "\\x%02x", *at);
+        else
+            fprintf(stderr, "%.*s", (int)length, (const char *)at);
+    }
+    fprintf(stderr, "\n");
+}
+
 /* A path is bytes, JSON is UTF-8: what is none is marked, byte by byte (SPEC 18.2.3). */
 void tool_json_quoted(fl_text *json, const char *value)
 {
@@ -80,7 +127,7 @@ static void print_text(const tool *t)
 /* A difference is a result as well: what was found stands beside the error. SPEC 18.2.2, 18.2.3. */
 static void print_failure(tool *t, const ddome_error *error, ddome_status status)
 {
-    fprintf(stderr, "ddome: %s\n", error->text);
+    print_error(error->text);
     if (!t->as_json && t->results_stand)
         print_text(t);
     if (!t->as_json)

@@ -49,7 +49,8 @@ struct tool_command {
 const char *tool_nearest_command(const char *word, const char *group);
 DDOME_MUST_CHECK ddome_status tool_parse(ddome_error *error, tool *t, int argc, char **argv);
 
-/* commands.c, data.c, partition.c, report.c, compare.c, probe.c, help.c: the commands */
+/* commands.c, data.c, partition.c, report.c, compare.c, probe_write.c, probe_read.c, help.c:
+ * the commands */
 ddome_status tool_train(ddome_error *error, tool *t);
 ddome_status tool_pretrain(ddome_error *error, tool *t);
 ddome_status tool_eval(ddome_error *error, tool *t);
@@ -96,6 +97,10 @@ void tool_json_string(tool *t, const char *name, const char *value);
 void tool_json_u64(tool *t, const char *name, uint64_t value);
 void tool_json_fixed6(tool *t, const char *name, double value);
 void tool_json_quoted(fl_text *json, const char *value);
+/* What a file says, for people: control characters and bytes that are no UTF-8 as \xNN, so that it
+ * stays in its line and moves no terminal. The text itself where there are none, else in the arena.
+ */
+const char *tool_shown(tool *t, const char *text);
 void tool_megabytes(fl_text *text, uint64_t bytes);
 DDOME_MUST_CHECK ddome_status tool_finish(tool *t, const ddome_error *error, ddome_status status);
 

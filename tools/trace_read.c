@@ -8,60 +8,9 @@
 const char *const trace_pass_names[TRACE_PASSES] = {"data",   "start",  "forward", "backward",
                                                     "update", "choose", "average", "evaluate"};
 
-/* ---- members ---- */
-
 static const char *text_of(const data_json_value *object, const char *name)
 {
-    const data_json_value *value = data_json_member(object, name);
-    const bool usable =
-        value != NULL && value->kind == DATA_JSON_STRING && strlen(value->text) == value->length;
-    return usable ? value->text : NULL;
-}
-
-bool trace_read_form(nn_value *value, const data_json_value *object)
-{
-    static const char *const dtypes[] = {"F32", "F64", "U32"};
-    const data_json_value *shape = data_json_member(object, "shape");
-    const char *dtype = text_of(object, "dtype");
-    size_t type = 0, room = 8; /* bytes of the elements fit a size_t */
-    while (type < 3 && (dtype == NULL || strcmp(dtype, dtypes[type]) != 0))
-        type++;
-    if (type == 3 || shape == NULL || shape->kind != DATA_JSON_ARRAY ||
-        shape->length > NN_VALUE_RANK)
-        return false;
-    value->type = (nn_value_type)type;
-    value->rank = 0;
-    value->count = 1;
-    for (const data_json_value *at = shape->child; at != NULL; at = at->next) {
-        uint64_t size;
-        if (!data_json_u64(&size, at) || size > SIZE_MAX || !nn_size_mul(&room, room, (size_t)size))
-            return false;
-        value->shape[value->rank++] = (size_t)size;
-        value->count *= (size_t)size;
-    }
-    return true;
-}
-
-static int digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 0; i < 16; i++)
-        if (digits[i] == c)
-            return i;
-    return -1;
-}
-
-static bool read_digest(nn_digest *out, const char *text)
-{
-    if (text == NULL || strlen(text) != NN_HEX_BYTES - 1)
-        return false;
-    for (size_t i = 0; i < sizeof out->byte; i++) {
-        const int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out->byte[i] = (unsigned char)(16 * high + low);
-    }
-    return true;
+    return data_value_text(data_json_member(object, name));
 }
 
 /* ---- lines ---- */
@@ -101,42 +50,97 @@ static bool find_pass(trace_pass *out, const char *name)
     return false;
 }
 
-/* What the index keeps is copied: the tree of the line goes. */
-static ddome_status take_event(ddome_error *error, nn_arena *arena, trace_event *event,
-                               const char *path, const data_json_value *object)
+/* A line under way: those of the second trace may leave to A what is the same. */
+typedef struct reading {
+    ddome_error *error;
+    tool *t;
+    trace_file *file;
+    const trace_file *like;
+    nn_arena scratch; /* the tree of one line */
+} reading;
+
+/* op, pass and tensor: of the line, else of the other trace; false: of neither. What is kept is
+ * copied: the tree of the line goes. */
+static bool take_labels(const reading *r, trace_event *event, const trace_event *other,
+                        const data_json_value *object)
 {
-    const char *key = text_of(object, "key"), *tensor = text_of(object, "tensor");
-    if (key == NULL || tensor == NULL || text_of(object, "op") == NULL ||
-        text_of(object, "name") == NULL)
-        return refuse(error, path, event->number, "the texts key, op, name and tensor");
-    if (!find_pass(&event->pass, text_of(object, "pass")))
-        return refuse(error, path, event->number, "a pass such as \"forward\"");
-    if (!trace_read_form(&event->value, object))
-        return refuse(error, path, event->number, "dtype F32, F64 or U32 and a shape of at most 4");
-    if (!read_digest(&event->value.hash, text_of(object, "sha256")))
-        return refuse(error, path, event->number, "sha256 as 64 lower-case hexadecimal digits");
+    const char *tensor = text_of(object, "tensor"), *op = text_of(object, "op");
+    const char *pass = text_of(object, "pass");
+    if (other == NULL && (tensor == NULL || op == NULL || text_of(object, "name") == NULL))
+        return false;
+    if (other != NULL) {
+        const bool same = (tensor == NULL || strcmp(tensor, other->value.name) == 0) &&
+                          (op == NULL || strcmp(op, other->op) == 0) &&
+                          (pass == NULL || strcmp(pass, trace_pass_names[other->pass]) == 0);
+        if (!same && r->file->relabelled++ == 0)
+            r->file->relabelled_key = other->key;
+        event->pass = other->pass;
+        event->op = other->op;
+        event->value.name = other->value.name;
+        return true;
+    }
+    event->op = nn_arena_string(&r->t->arena, op);
+    event->value.name = nn_arena_string(&r->t->arena, tensor);
+    return true;
+}
+
+/* dtype and shape, alike. */
+static bool take_form(trace_event *event, const trace_event *other, const data_json_value *object)
+{
+    const data_json_value *dtype = data_json_member(object, "dtype");
+    const data_json_value *shape = data_json_member(object, "shape");
+    nn_value form = event->value;
+    if (other != NULL) {
+        form = other->value;
+        form.name = event->value.name;
+    }
+    if ((other == NULL || dtype != NULL) && !data_value_read_type(&form.type, dtype))
+        return false;
+    if ((other == NULL || shape != NULL) && !data_value_read_shape(&form, shape))
+        return false;
+    event->value = form;
+    return true;
+}
+
+static ddome_status take_event(const reading *r, trace_event *event, const data_json_value *object)
+{
+    const char *key = text_of(object, "key"), *path = r->file->path;
+    const size_t number = event->number;
+    if (key == NULL)
+        return refuse(r->error, path, number, "the texts key, op, name and tensor");
+    const trace_event *other = r->like == NULL ? NULL : trace_find(r->like, key);
+    const bool alone = r->like != NULL && other == NULL; /* only counted */
+    if (!alone && !take_labels(r, event, other, object))
+        return refuse(r->error, path, number, "the texts key, op, name and tensor");
+    trace_pass pass = event->pass;
+    if ((r->like == NULL || data_json_member(object, "pass") != NULL) &&
+        !find_pass(&pass, text_of(object, "pass")))
+        return refuse(r->error, path, number, "a pass such as \"forward\"");
+    if (!alone && !take_form(event, other, object))
+        return refuse(r->error, path, number, "dtype F32, F64 or U32 and a shape of at most 4");
+    if (!data_value_read_digest(&event->value.hash, data_json_member(object, "sha256")))
+        return refuse(r->error, path, number, "sha256 as 64 lower-case hexadecimal digits");
+    event->pass = other == NULL ? pass : other->pass;
     event->value.hashed = true;
-    event->key = nn_arena_string(arena, key);
-    event->value.name = nn_arena_string(arena, tensor);
-    if (event->key == NULL || event->value.name == NULL)
-        return nn_arena_fail(error, arena, "trace");
+    event->key = nn_arena_string(&r->t->arena, key);
+    if (event->key == NULL || (!alone && (event->value.name == NULL || event->op == NULL)))
+        return nn_arena_fail(r->error, &r->t->arena, "trace");
     return DDOME_OK;
 }
 
-static ddome_status take_line(ddome_error *error, tool *t, nn_arena *scratch, trace_file *file,
-                              const char *line, size_t number)
+static ddome_status take_line(reading *r, const char *line, size_t number)
 {
     const data_json_value *object = NULL;
-    trace_event *event = &file->event[file->count];
-    const nn_arena_mark mark = nn_arena_get_mark(scratch);
+    trace_event *event = &r->file->event[r->file->count];
+    const nn_arena_mark mark = nn_arena_get_mark(&r->scratch);
     memset(event, 0, sizeof *event);
     event->line = line;
     event->number = number;
-    ddome_status status = parse_line(error, scratch, &object, file->path, number, line);
+    ddome_status status = parse_line(r->error, &r->scratch, &object, r->file->path, number, line);
     if (status == DDOME_OK)
-        status = take_event(error, &t->arena, event, file->path, object);
-    nn_arena_rewind(scratch, mark);
-    file->count += status == DDOME_OK;
+        status = take_event(r, event, object);
+    nn_arena_rewind(&r->scratch, mark);
+    r->file->count += status == DDOME_OK;
     return status;
 }
 
@@ -168,19 +172,18 @@ static size_t count_lines(const char *text)
     return lines;
 }
 
-static ddome_status take_lines(ddome_error *error, tool *t, nn_arena *scratch, trace_file *file,
-                               char *text)
+static ddome_status take_lines(reading *r, char *text)
 {
+    trace_file *file = r->file;
     ddome_status status = DDOME_OK;
-    file->event = nn_arena_alloc(&t->arena, count_lines(text), sizeof *file->event);
+    file->event = nn_arena_alloc(&r->t->arena, count_lines(text), sizeof *file->event);
     if (file->event == NULL)
-        return nn_arena_fail(error, &t->arena, "trace");
+        return nn_arena_fail(r->error, &r->t->arena, "trace");
     for (size_t number = 1; status == DDOME_OK && *text != '\0'; number++) {
         char *end = text + strcspn(text, "\n");
         char *next = *end == '\0' ? end : end + 1;
         *end = '\0';
-        status = number == 1 ? take_head(error, t, file, text)
-                             : take_line(error, t, scratch, file, text, number);
+        status = number == 1 ? take_head(r->error, r->t, file, text) : take_line(r, text, number);
         text = next;
     }
     return status;
@@ -204,20 +207,14 @@ static ddome_status index_keys(ddome_error *error, tool *t, trace_file *file)
 
 static ddome_status read_tensors(ddome_error *error, tool *t, trace_file *file)
 {
-    unsigned char *bytes;
-    size_t size;
-    ddome_error inner = {DDOME_OK, ""};
     const char *path = compare_format(t, "%s.safetensors", file->path);
     if (path == NULL)
         return nn_arena_fail(error, &t->arena, "paths");
     if (!nn_os_exists(path))
         return DDOME_OK;
-    ddome_status status = nn_os_read_file(error, &t->arena, &bytes, &size, path, DDOME_ERR_DATA);
+    ddome_status status = data_safetensors_read_file(error, &t->arena, &file->tensors, path);
     if (status != DDOME_OK)
         return status;
-    status = data_safetensors_parse(&inner, &t->arena, &file->tensors, bytes, size);
-    if (status != DDOME_OK)
-        return nn_fail(error, status, "%.200s: %.250s", path, inner.text);
     file->tensor_names = nn_arena_alloc(&t->arena, file->tensors.count, sizeof *file->tensor_names);
     if (file->tensor_names == NULL)
         return nn_arena_fail(error, &t->arena, "tensors");
@@ -229,27 +226,99 @@ static ddome_status read_tensors(ddome_error *error, tool *t, trace_file *file)
     return DDOME_OK;
 }
 
-const data_safetensor *trace_tensor(const trace_file *file, const char *key)
-{
-    const size_t at = compare_names_find(file->tensor_names, file->tensors.count, key);
-    return at == SIZE_MAX ? NULL : &file->tensors.tensor[at];
-}
-
-ddome_status trace_read(ddome_error *error, tool *t, trace_file *out, const char *path)
+ddome_status trace_read(ddome_error *error, tool *t, trace_file *out, const char *path,
+                        const trace_file *like)
 {
     unsigned char *bytes;
     size_t size;
-    nn_arena scratch;
+    reading r = {.error = error, .t = t, .file = out, .like = like};
     memset(out, 0, sizeof *out);
-    memset(&scratch, 0, sizeof scratch);
     out->path = path;
+    r.scratch.fail_after = t->arena.fail_after;
     ddome_status status = nn_os_read_file(error, &t->arena, &bytes, &size, path, DDOME_ERR_DATA);
     if (status == DDOME_OK && memchr(bytes, 0, size) != NULL)
         status = nn_fail(error, DDOME_ERR_DATA, "%.300s: expected text, found a NUL", path);
     if (status == DDOME_OK)
-        status = take_lines(error, t, &scratch, out, (char *)bytes);
-    nn_arena_free(&scratch);
+        status = take_lines(&r, (char *)bytes);
+    nn_arena_free(&r.scratch);
     if (status == DDOME_OK)
         status = index_keys(error, t, out);
     return status == DDOME_OK ? read_tensors(error, t, out) : status;
+}
+
+/* ---- what is read from it ---- */
+
+trace_event *trace_find(const trace_file *file, const char *key)
+{
+    const size_t at = compare_names_find(file->names, file->count, key);
+    return at == SIZE_MAX ? NULL : &file->event[at];
+}
+
+/* Asked before memory is: a line may claim any shape, a tensor has its bytes. */
+static const data_safetensor *tensor_of(const trace_file *file, const trace_event *event)
+{
+    const size_t at = compare_names_find(file->tensor_names, file->tensors.count, event->key);
+    const data_safetensor *tensor = at == SIZE_MAX ? NULL : &file->tensors.tensor[at];
+    const nn_value *form = &event->value;
+    if (tensor == NULL || strcmp(tensor->dtype, data_value_dtype(form->type)) != 0 ||
+        tensor->byte_count / data_value_width(form->type) != form->count)
+        return NULL;
+    return tensor;
+}
+
+ddome_status trace_elements(ddome_error *error, nn_arena *arena, const void **out, trace_file *file,
+                            const trace_event *event)
+{
+    nn_value value = event->value;
+    const data_safetensor *tensor = tensor_of(file, event);
+    const nn_arena_mark mark = nn_arena_get_mark(arena);
+    if (tensor == NULL)
+        return DDOME_OK;
+    void *elements = nn_arena_alloc(arena, value.count, data_value_width(value.type));
+    if (elements == NULL)
+        return nn_arena_fail(error, arena, "tensors");
+    data_value_read_tensor(elements, value.type, tensor);
+    data_value_set(&value, elements);
+    value.hashed = false;
+    const nn_digest found = nn_value_hash(&value);
+    if (memcmp(&found, &event->value.hash, sizeof found) == 0) {
+        *out = elements;
+        return DDOME_OK;
+    }
+    nn_arena_rewind(arena, mark);
+    file->foreign++;
+    return DDOME_OK;
+}
+
+/* ---- how to see more ---- */
+
+static void add_key(fl_text *pattern, const char *key)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-*?";
+    fl_text_add(pattern, "%s", pattern->length == 0 ? "" : ",");
+    for (; *key != '\0'; key++)
+        fl_text_add(pattern, "%c", strchr(plain, *key) != NULL ? *key : '?');
+}
+
+void trace_add_wanted(fl_text *text, fl_text *pattern, const trace_event *event,
+                      const data_json_value *line)
+{
+    const data_json_value *inputs = data_json_member(line, "inputs");
+    const int round = event->key[0] != 'r' ? 0 : (int)strspn(event->key + 1, "0123456789");
+    add_key(pattern, event->key);
+    if (inputs != NULL && inputs->kind != DATA_JSON_OBJECT)
+        inputs = NULL;
+    for (const data_json_value *at = inputs == NULL ? NULL : inputs->child; at != NULL;
+         at = at->next) {
+        const data_json_value *key = at->kind == DATA_JSON_ARRAY ? at->child : at;
+        for (; key != NULL; key = at->kind == DATA_JSON_ARRAY ? key->next : NULL)
+            if (data_value_text(key) != NULL)
+                add_key(pattern, key->text);
+    }
+    fl_text_add(text, "trace again with ");
+    if (round > 0)
+        fl_text_add(text, "--trace-rounds %.*s-%.*s ", round, event->key + 1, round,
+                    event->key + 1);
+    fl_text_add(text, "--trace-tensors '%s'", pattern->data == NULL ? "" : pattern->data);
 }

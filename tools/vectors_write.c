@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../data/value.h"
 #include "vectors.h"
 #include "vectors_run.h"
 
@@ -25,17 +26,11 @@ static void put_member(fl_text *text, const char *name, const char *value)
     fl_text_add(text, ",\n");
 }
 
-static const char *dtype_of(const nn_value *value)
-{
-    static const char *const names[] = {"F32", "F64", "U32"};
-    return names[value->type];
-}
-
 static void put_head(fl_text *text, const nn_value *value)
 {
     fl_text_add(text, "  ");
     put_text(text, value->name);
-    fl_text_add(text, ": {\"dtype\":\"%s\",\"shape\":[", dtype_of(value));
+    fl_text_add(text, ": {\"dtype\":\"%s\",\"shape\":[", data_value_dtype(value->type));
     for (size_t i = 0; i < value->rank; i++)
         fl_text_add(text, "%s%lu", i == 0 ? "" : ",", (unsigned long)value->shape[i]);
     fl_text_add(text, "],");
@@ -119,7 +114,7 @@ static void grow(vectors_maker *m)
 
 static bool same_form(const data_safetensor *tensor, const nn_value *value)
 {
-    if (strcmp(tensor->dtype, dtype_of(value)) != 0 || tensor->rank != value->rank)
+    if (strcmp(tensor->dtype, data_value_dtype(value->type)) != 0 || tensor->rank != value->rank)
         return false;
     for (size_t i = 0; i < value->rank; i++)
         if (tensor->shape[i] != value->shape[i])
@@ -130,7 +125,7 @@ static bool same_form(const data_safetensor *tensor, const nn_value *value)
 static void set_tensor(vectors_maker *m, data_safetensor *tensor, const nn_value *value)
 {
     memset(tensor, 0, sizeof *tensor);
-    tensor->dtype = dtype_of(value);
+    tensor->dtype = data_value_dtype(value->type);
     uint64_t *shape = vectors_alloc(m, value->rank, sizeof *shape);
     for (size_t i = 0; i < value->rank; i++)
         shape[i] = value->shape[i];
