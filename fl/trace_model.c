@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SCOPE = 16 };
+enum { SCOPE = 24 }; /* "expert" and any unsigned number */
 
 void fl_trace_scope_gate(char scope[16])
 {
