@@ -62,8 +62,9 @@ DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_
        partition partition_labels partition_skew partition_dirichlet partition_quantity \
        partition_shards partition_file partition_check
 FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee \
-     correction variates common gate wire sample client ifca server crew eval predict metrics \
-     checkpoint rundir baselines record watch watch_signs origin run finish plan plan_text entry
+     config_controls control cluster schedule correction variates common gate wire sample client \
+     ifca server crew eval eval_mixture predict metrics checkpoint rundir baselines record watch \
+     watch_signs run_controls run_round origin run finish plan plan_text entry
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "control.h"
+
 static const fl_algorithm ALGORITHMS[] = {
     [FL_ALGO_DDOME] = {.name = "ddome",
                        .models = FL_MODELS_EXPERTS,
@@ -12,6 +14,7 @@ static const fl_algorithm ALGORITHMS[] = {
                        .embeds = true,
                        .gate = true,
                        .pinned = true},
+    /* the clients and the participants of all others are the same (SPEC 12.6.1) */
     [FL_ALGO_FEDAVG] = {.name = "fedavg", .rounds = true},
     [FL_ALGO_COMMON] = {.name = "common", .from_common = true},
     [FL_ALGO_FEDPROX] = {.name = "fedprox", .correction = FL_CORRECTION_PROXIMAL, .rounds = true},
@@ -72,13 +75,13 @@ size_t fl_algorithm_trained(const fl_config *config)
 bool fl_algorithm_needs_common(const fl_config *config)
 {
     const fl_algorithm *algorithm = fl_algorithm_of(config);
-    return algorithm->embeds || algorithm->from_common || config->init == FL_INIT_COMMON;
+    return fl_control_embeds(config) || algorithm->from_common || config->init == FL_INIT_COMMON;
 }
 
 bool fl_algorithm_sends_common(const fl_config *config)
 {
     const fl_algorithm *algorithm = fl_algorithm_of(config);
-    return algorithm->embeds || (algorithm->own && config->init == FL_INIT_COMMON);
+    return fl_control_embeds(config) || (algorithm->own && config->init == FL_INIT_COMMON);
 }
 
 bool fl_algorithm_takes_all(const fl_config *config)

@@ -3,9 +3,11 @@
  * SPEC 11.3, 11.4. */
 #include "client.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "../nn/sum.h"
+#include "schedule.h"
 #include "trace_model.h"
 
 /* One client at work. */
@@ -16,9 +18,10 @@ typedef struct work {
     fl_visit *visit;
     fl_trainee gate, expert[NN_MAX_EXPERTS];
     size_t first, end; /* experts that are trained now; without a gate one after the other */
+    size_t batches;    /* of each model, at most (SPEC 11.11) */
     nn_rng augment;
-    float *losses; /* one a batch */
-    size_t steps;
+    float *losses;       /* one a batch */
+    size_t steps, limit; /* taken; at most, of the models so far */
 } work;
 
 /* The data of one step. */
@@ -26,25 +29,58 @@ typedef struct batch {
     size_t count;
     nn_tensor images, embeddings; /* data NULL: not needed */
     uint32_t *labels, *anchor;    /* anchor: the index of its expert, once a sample */
+    nn_tensor gate_logits;        /* where no gate is trained but something weighs the experts */
 } batch;
 
 bool fl_client_is_anchor(const fl_client_world *world, const data_client *client)
 {
-    return fl_algorithm_of(world->config)->pinned && client->role == DATA_ANCHOR;
+    return fl_control_is_anchor(world->control, client->id);
 }
 
 size_t fl_visit_last_step(const fl_visit *visit, size_t i)
 {
-    return visit->gate != NULL ? visit->steps - 1 : (i + 1) * (visit->steps / visit->k) - 1;
+    return visit->apart ? (i + 1) * (visit->steps / visit->k) - 1 : visit->steps - 1;
+}
+
+static bool trains_gate(const work *w)
+{
+    return w->visit->gate != NULL && !w->visit->gate_held;
+}
+
+/* Models of the visit that are trained. */
+static size_t trained_experts(const work *w)
+{
+    return w->visit->experts_held ? 0 : w->visit->k;
 }
 
 /* ---- batches ---- */
 
+/* SPEC 11.8.2, 11.8.3. */
+static ddome_status fetch_weights(const work *w, batch *b, const uint32_t *samples, size_t count)
+{
+    const fl_client_world *world = w->world;
+    const size_t experts = world->control->experts;
+    const fl_query query = {.engine = world->engine,
+                            .model = world->gate,
+                            .values = w->visit->gate,
+                            .embeddings = world->embeddings,
+                            .split = &world->task->set.train,
+                            .samples = samples,
+                            .count = count};
+    if (!world->control->routes || fl_client_is_anchor(world, w->visit->client))
+        return DDOME_OK;
+    b->gate_logits = (nn_tensor){NULL, count, 1, 1, experts};
+    b->gate_logits.data = nn_arena_alloc(w->scratch, count, experts * sizeof(float));
+    if (b->gate_logits.data == NULL)
+        return nn_arena_fail(w->error, w->scratch, "the weights of the experts");
+    return fl_control_logits(world->control, w->error, w->scratch, b->gate_logits.data, &query);
+}
+
 static ddome_status fetch_embeddings(const work *w, batch *b, const uint32_t *samples, size_t count)
 {
     const fl_embeddings *embeddings = w->world->embeddings;
-    if (embeddings == NULL)
-        return DDOME_OK;
+    if (!trains_gate(w) && !fl_algorithm_of(w->world->config)->head)
+        return fetch_weights(w, b, samples, count);
     b->embeddings = (nn_tensor){NULL, count, 1, 1, embeddings->features};
     b->embeddings.data = nn_arena_alloc(w->scratch, count, embeddings->features * sizeof(float));
     b->anchor = nn_arena_alloc(w->scratch, count, sizeof *b->anchor);
@@ -132,12 +168,34 @@ static ddome_status learn_alone(work *w, const batch *b)
 /* The gate's cross-entropy towards the anchor's expert, weighted. */
 static ddome_status learn_anchor_gate(work *w, const batch *b)
 {
-    float loss;
+    float loss = 0;
     nn_graph graph = new_tape(w);
     nn_node *logits =
         fl_trainee_build(&w->gate, &graph, leaf(&graph, "embeddings", &b->embeddings));
-    return fl_trainee_backward(&loss, &graph, loss_of(&graph, "gate_loss", logits, b->anchor),
-                               w->world->config->anchor_gate_weight.value);
+    ddome_status status =
+        fl_trainee_backward(&loss, &graph, loss_of(&graph, "gate_loss", logits, b->anchor),
+                            w->world->config->anchor_gate_weight.value);
+    if (w->visit->experts_held) /* the only loss there is (SPEC 11.8.3) */
+        w->losses[w->steps] = loss;
+    return status;
+}
+
+/* An expert that is not trained, in evaluation mode: its logits come with the batch. */
+static nn_node *held_expert(const work *w, nn_graph *tape, const batch *b, size_t i)
+{
+    const fl_model *model = w->world->expert;
+    nn_graph graph = {.engine = tape->engine, .arena = w->scratch, .error = w->error};
+    nn_net net = {.graph = &graph, .layout = &model->layout, .values = w->visit->expert[i]};
+    nn_node *z = fl_model_build(&net, NULL, nn_graph_leaf(&graph, &b->images, NULL), model);
+    char name[FL_TRACE_NAME];
+    if (graph.status != DDOME_OK) {
+        tape->status = graph.status;
+        return NULL;
+    }
+    snprintf(name, sizeof name, "logits%u", (unsigned)w->visit->chosen[i]);
+    const nn_value value = fl_trace_floats("value", z->value.data, b->count, model->outputs);
+    fl_trace_given(w->world->trace, "data", name, &value);
+    return leaf(tape, name, &z->value);
 }
 
 /* Cross-entropy of the mixture: one tape through the gate and every chosen expert. */
@@ -146,10 +204,13 @@ static ddome_status learn_jointly(work *w, const batch *b)
     const fl_visit *visit = w->visit;
     nn_node *outputs[NN_MAX_EXPERTS];
     nn_graph graph = new_tape(w);
-    nn_node *gate = fl_trainee_build(&w->gate, &graph, leaf(&graph, "embeddings", &b->embeddings));
-    nn_node *images = leaf(&graph, "images", &b->images);
+    nn_node *gate = trains_gate(w) ? fl_trainee_build(&w->gate, &graph,
+                                                      leaf(&graph, "embeddings", &b->embeddings))
+                                   : leaf(&graph, "gate_logits", &b->gate_logits);
+    nn_node *images = visit->experts_held ? NULL : leaf(&graph, "images", &b->images);
     for (size_t i = 0; i < visit->k; i++)
-        outputs[i] = fl_trainee_build(&w->expert[i], &graph, images);
+        outputs[i] = visit->experts_held ? held_expert(w, &graph, b, i)
+                                         : fl_trainee_build(&w->expert[i], &graph, images);
     nn_graph_name_next(&graph, NULL, "mixture", "");
     nn_node *mixed = nn_graph_mixture(&graph, gate, outputs, visit->chosen, visit->k,
                                       w->world->config->mix == FL_MIX_PROBS);
@@ -159,12 +220,12 @@ static ddome_status learn_jointly(work *w, const batch *b)
 
 static ddome_status learn(work *w, const batch *b)
 {
-    if (w->visit->gate == NULL)
+    if (!w->world->control->routes)
         return learn_alone(w, b);
     if (!fl_client_is_anchor(w->world, w->visit->client))
         return learn_jointly(w, b);
-    ddome_status status = learn_alone(w, b);
-    return status == DDOME_OK ? learn_anchor_gate(w, b) : status;
+    ddome_status status = w->visit->experts_held ? DDOME_OK : learn_alone(w, b);
+    return status == DDOME_OK && trains_gate(w) ? learn_anchor_gate(w, b) : status;
 }
 
 /* ---- what a trace records beside the tapes ---- */
@@ -172,7 +233,7 @@ static ddome_status learn(work *w, const batch *b)
 static void trace_start(const work *w, const batch *b)
 {
     fl_trace *trace = w->world->trace;
-    const bool gate = w->visit->gate != NULL;
+    const bool gate = trains_gate(w);
     fl_trace_at_step(trace, w->visit->round, w->visit->client->id, w->steps);
     if (!fl_trace_on(trace))
         return;
@@ -183,6 +244,11 @@ static void trace_start(const work *w, const batch *b)
         const nn_value anchor = fl_trace_integers("value", b->anchor, b->count);
         fl_trace_given(trace, "data", "gate_labels", &anchor);
     }
+    if (b->gate_logits.data != NULL) {
+        const nn_value weights =
+            fl_trace_floats("value", b->gate_logits.data, b->count, b->gate_logits.c);
+        fl_trace_given(trace, "data", "gate_logits", &weights);
+    }
     if (gate)
         fl_trace_start(trace, &w->gate);
     for (size_t i = w->first; i < w->end; i++)
@@ -191,7 +257,7 @@ static void trace_start(const work *w, const batch *b)
 
 static ddome_status trace_update(const work *w)
 {
-    if (w->visit->gate != NULL)
+    if (trains_gate(w))
         fl_trace_update(w->world->trace, &w->gate);
     for (size_t i = w->first; i < w->end; i++)
         fl_trace_update(w->world->trace, &w->expert[i]);
@@ -209,7 +275,7 @@ static ddome_status step(work *w, const uint32_t *samples, size_t count)
         status = learn(w, &b);
     }
     if (status == DDOME_OK) {
-        if (w->visit->gate != NULL)
+        if (trains_gate(w))
             fl_trainee_step(&w->gate);
         for (size_t i = w->first; i < w->end; i++)
             fl_trainee_step(&w->expert[i]);
@@ -233,7 +299,8 @@ static ddome_status epoch(work *w, uint32_t *order, uint32_t number)
     memcpy(order, client->samples, client->count * sizeof *order);
     nn_rng_shuffle(&shuffle, order, client->count);
     ddome_status status = DDOME_OK;
-    for (size_t start = 0; start < client->count && status == DDOME_OK; start += config->batch)
+    for (size_t start = 0; start < client->count && w->steps < w->limit && status == DDOME_OK;
+         start += config->batch)
         status = step(w, order + start, nn_min(config->batch, client->count - start));
     return status;
 }
@@ -245,34 +312,35 @@ static ddome_status prepare(work *w)
     const nn_sgd expert_sgd = {config->lr.value, config->momentum.value,
                                config->weight_decay.value};
     const nn_sgd gate_sgd = {config->gate_lr.value, config->gate_momentum.value, 0};
-    const size_t batches = (visit->client->count + config->batch - 1) / config->batch,
-                 passes = visit->gate != NULL ? 1 : visit->k;
     ddome_status status = DDOME_OK;
-    if (visit->gate != NULL)
+    w->batches = fl_schedule_batches(config, visit->client->count, visit->slow);
+    if (trains_gate(w))
         status =
             fl_trainee_init(w->error, w->scratch, &w->gate, w->world->gate, visit->gate, &gate_sgd);
     fl_trace_scope_gate(w->gate.scope);
-    for (size_t i = 0; i < visit->k && status == DDOME_OK; i++) {
+    for (size_t i = 0; i < trained_experts(w) && status == DDOME_OK; i++) {
         status = fl_trainee_init(w->error, w->scratch, &w->expert[i], w->world->expert,
                                  visit->expert[i], &expert_sgd);
         fl_trace_scope_expert(w->expert[i].scope, visit->chosen[i]);
     }
     if (visit->correction.kind != FL_CORRECTION_NONE)
         w->expert[0].correction = &visit->correction;
-    w->losses = nn_arena_alloc(w->scratch, passes * batches, config->epochs * sizeof *w->losses);
+    w->losses =
+        nn_arena_alloc(w->scratch, visit->apart ? visit->k : 1, w->batches * sizeof *w->losses);
     if (status == DDOME_OK && w->losses == NULL)
         status = nn_arena_fail(w->error, w->scratch, "losses");
     return status;
 }
 
-/* With a gate all models at once, else one after the other. */
+/* With a gate, or what stands for it, all models at once, else one after the other. */
 static ddome_status all_epochs(work *w, uint32_t *order)
 {
     const fl_visit *visit = w->visit;
-    const size_t together = visit->gate != NULL ? visit->k : 1;
+    const size_t together = visit->apart ? 1 : visit->k;
     ddome_status status = DDOME_OK;
     for (; w->first < visit->k && status == DDOME_OK; w->first += together) {
-        w->end = w->first + together;
+        w->end = nn_min(w->first + together, trained_experts(w));
+        w->limit = w->steps + w->batches; /* SPEC 12.7.3 */
         for (uint32_t number = 0; number < w->world->config->epochs && status == DDOME_OK; number++)
             status = epoch(w, order, number);
     }
@@ -285,8 +353,8 @@ static void close_visit(work *w)
     fl_visit *visit = w->visit;
     visit->steps = w->steps;
     visit->loss = w->steps == 0 ? 0 : nn_sum(w->losses, w->steps) / (float)w->steps;
-    for (size_t i = 0; i < visit->k; i++)
-        visit->batches[i] += visit->gate != NULL ? w->steps : w->steps / visit->k;
+    for (size_t i = 0; i < trained_experts(w); i++)
+        visit->batches[i] += visit->apart ? w->steps / visit->k : w->steps;
     fl_correction_renew(&visit->correction, visit->expert[0], &w->world->expert->layout, w->steps,
                         w->world->config->lr.value);
 }
@@ -295,6 +363,8 @@ ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *vi
                              const fl_client_world *world)
 {
     nn_arena_mark mark = nn_arena_get_mark(scratch);
+    if (visit->lost) /* SPEC 11.10.2 */
+        return DDOME_OK;
     work *w = nn_arena_zero(scratch, 1, sizeof *w);
     uint32_t *order = nn_arena_alloc(scratch, visit->client->count, sizeof *order);
     if (w == NULL || order == NULL)
@@ -303,6 +373,7 @@ ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *vi
     w->scratch = scratch;
     w->world = world;
     w->visit = visit;
+    visit->apart = !world->control->routes && visit->k > 1;
     ddome_status status = prepare(w);
     if (status == DDOME_OK)
         status = all_epochs(w, order);

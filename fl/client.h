@@ -5,6 +5,7 @@
 #define FL_CLIENT_H
 
 #include "common.h"
+#include "control.h"
 #include "trace.h"
 #include "trainee.h"
 
@@ -13,9 +14,10 @@ typedef struct fl_client_world {
     const nn_engine *engine;
     const fl_config *config;
     const fl_task *task;
-    const fl_model *expert, *gate;   /* gate NULL: the algorithm has none */
+    const fl_model *expert, *gate;   /* gate NULL: there is no network */
     const fl_embeddings *embeddings; /* of the train split; NULL: the algorithm has none */
-    fl_trace *trace;                 /* NULL: none */
+    const fl_control *control;
+    fl_trace *trace; /* NULL: none */
 } fl_client_world;
 
 /* The client's working copies, trained in place; they are what it returns. */
@@ -30,6 +32,11 @@ typedef struct fl_visit {
     float loss;                       /* mean over its batches of the loss of the predictions */
     size_t steps;                     /* taken */
     fl_correction correction;         /* of its one model; kind NONE: none */
+    bool apart;                       /* its models trained one after the other (SPEC 12.6.4) */
+    bool anchor;                      /* it did not choose: its expert is its own */
+    bool gate_held, experts_held;     /* not trained in this round, not returned */
+    bool slow;                        /* trains only a part of its batches (SPEC 11.11) */
+    bool lost;                        /* its answer does not arrive, so it is not worked out */
 } fl_visit;
 
 /* The last step in which expert[i] moved: models without a gate train one after the other

@@ -27,6 +27,7 @@ typedef struct pretraining {
     fl_trainee trainee;
     uint32_t *order;
     size_t step, steps; /* done and planned */
+    uint32_t round;     /* 0: before the first */
     fl_trace *trace;
 } pretraining;
 
@@ -42,7 +43,7 @@ static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size
 {
     const data_set *set = &p->task->set;
     nn_arena_mark mark = nn_arena_get_mark(p->scratch);
-    fl_trace_at_step(p->trace, 0, FL_TRACE_NONE, p->step);
+    fl_trace_at_step(p->trace, p->round, FL_TRACE_NONE, p->step);
     nn_graph graph = {.engine = p->engine,
                       .arena = p->scratch,
                       .error = p->error,
@@ -76,7 +77,8 @@ static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size
 static ddome_status pretrain_epoch(pretraining *p, uint32_t epoch)
 {
     const data_partition *partition = &p->task->partition;
-    nn_rng rng = nn_rng_at(p->config->seed, NN_STREAM_PRETRAIN, epoch, 0, 0);
+    const nn_stream stream = p->round == 0 ? NN_STREAM_PRETRAIN : NN_STREAM_COMMON_AGAIN;
+    nn_rng rng = nn_rng_at(p->config->seed, stream, epoch, p->round, 0);
     memcpy(p->order, partition->pool, partition->pool_count * sizeof *p->order);
     nn_rng_shuffle(&rng, p->order, partition->pool_count);
     ddome_status status = DDOME_OK;
@@ -152,14 +154,29 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
     return status;
 }
 
+/* The trainee and the order of the samples; scratch is the caller's to rewind. */
+static ddome_status open_pretraining(pretraining *p, const fl_common *common, const fl_model *model,
+                                     size_t epochs)
+{
+    const fl_config *config = p->config;
+    const nn_sgd sgd = {config->pretrain_lr.value, config->pretrain_momentum.value,
+                        config->pretrain_weight_decay.value};
+    const size_t pool = p->task->partition.pool_count, batch = config->pretrain_batch;
+    ddome_status status =
+        fl_trainee_init(p->error, p->scratch, &p->trainee, model, common->values, &sgd);
+    fl_trace_scope_common(p->trainee.scope);
+    p->order = nn_arena_alloc(p->scratch, pool, sizeof *p->order);
+    if (status == DDOME_OK && p->order == NULL)
+        status = nn_arena_fail(p->error, p->scratch, "the order of the samples");
+    p->steps = epochs * ((pool + batch - 1) / batch);
+    return status;
+}
+
 ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error, nn_arena *arena,
                                 nn_arena *scratch, fl_common *common, const fl_model *model,
                                 const fl_config *config, const fl_task *task,
                                 const ddome_progress *progress, fl_trace *trace)
 {
-    const nn_sgd sgd = {config->pretrain_lr.value, config->pretrain_momentum.value,
-                        config->pretrain_weight_decay.value};
-    const size_t pool = task->partition.pool_count, batch = config->pretrain_batch;
     pretraining p = {.engine = engine,
                      .error = error,
                      .scratch = scratch,
@@ -173,14 +190,31 @@ ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error, nn_
         return nn_arena_fail(error, arena, "the common expert");
     nn_layout_init(common->values, &model->layout, config->seed, NN_STREAM_INIT_COMMON, 0);
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    ddome_status status = fl_trainee_init(error, scratch, &p.trainee, model, common->values, &sgd);
-    fl_trace_scope_common(p.trainee.scope);
-    p.order = nn_arena_alloc(scratch, pool, sizeof *p.order);
-    if (status == DDOME_OK && p.order == NULL)
-        status = nn_arena_fail(error, scratch, "the order of the samples");
-    p.steps = config->pretrain_epochs * ((pool + batch - 1) / batch);
+    ddome_status status = open_pretraining(&p, common, model, config->pretrain_epochs);
     if (status == DDOME_OK)
         status = pretrain_epochs(&p, common, progress);
+    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+ddome_status fl_common_again(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                             fl_common *common, const fl_model *model, const fl_config *config,
+                             const fl_task *task, uint32_t round, fl_trace *trace)
+{
+    pretraining p = {.engine = engine,
+                     .error = error,
+                     .scratch = scratch,
+                     .config = config,
+                     .task = task,
+                     .round = round,
+                     .trace = trace};
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    ddome_status status = open_pretraining(&p, common, model, 1);
+    if (status == DDOME_OK)
+        status = pretrain_epoch(&p, 0);
+    if (status == DDOME_OK)
+        status = check_finite(&p);
+    common->batches += p.step;
     nn_arena_rewind(scratch, mark);
     return status;
 }
@@ -220,6 +254,27 @@ ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error, nn_are
     embeddings->rows = nn_arena_alloc(arena, used, model->features * sizeof *embeddings->rows);
     if (embeddings->rows == NULL)
         return nn_arena_fail(error, arena, "embeddings");
+    ddome_status status = fl_model_predict(engine, error, scratch, NULL, embeddings->rows, model,
+                                           common->values, &task->set, split, samples, used);
+    nn_arena_rewind(scratch, mark);
+    return status;
+}
+
+ddome_status fl_common_embed_again(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
+                                   fl_embeddings *embeddings, const fl_common *common,
+                                   const fl_model *model, const fl_task *task,
+                                   const data_split *split)
+{
+    nn_arena_mark mark = nn_arena_get_mark(scratch);
+    uint32_t *samples = nn_arena_alloc(scratch, split->count, sizeof *samples);
+    size_t used = 0;
+    if (samples == NULL)
+        return nn_arena_fail(error, scratch, "the table of embeddings");
+    for (size_t i = 0; i < split->count; i++)
+        if (embeddings->slot[i] != UINT32_MAX) {
+            samples[embeddings->slot[i]] = (uint32_t)i;
+            used++;
+        }
     ddome_status status = fl_model_predict(engine, error, scratch, NULL, embeddings->rows, model,
                                            common->values, &task->set, split, samples, used);
     nn_arena_rewind(scratch, mark);

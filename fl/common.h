@@ -30,6 +30,12 @@ DDOME_MUST_CHECK ddome_status fl_common_pretrain(const nn_engine *engine, ddome_
                                                  const fl_config *config, const fl_task *task,
                                                  const ddome_progress *progress, fl_trace *trace);
 
+/* One epoch more, before round `round`, from the server's own data (SPEC 11.12). */
+DDOME_MUST_CHECK ddome_status fl_common_again(const nn_engine *engine, ddome_error *error,
+                                              nn_arena *scratch, fl_common *common,
+                                              const fl_model *model, const fl_config *config,
+                                              const fl_task *task, uint32_t round, fl_trace *trace);
+
 /* Embeds once every sample of `split` that one of the clients holds; all hold samples of it. */
 DDOME_MUST_CHECK ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error,
                                               nn_arena *arena, nn_arena *scratch,
@@ -37,6 +43,12 @@ DDOME_MUST_CHECK ddome_status fl_common_embed(const nn_engine *engine, ddome_err
                                               const fl_model *model, const fl_task *task,
                                               const data_split *split, const data_client *clients,
                                               size_t count);
+
+/* The same samples once more, by the common expert as it is now. */
+DDOME_MUST_CHECK ddome_status fl_common_embed_again(const nn_engine *engine, ddome_error *error,
+                                                    nn_arena *scratch, fl_embeddings *embeddings,
+                                                    const fl_common *common, const fl_model *model,
+                                                    const fl_task *task, const data_split *split);
 
 /* x[i] = embedding of samples[i]. */
 void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uint32_t *samples,

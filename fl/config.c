@@ -275,7 +275,8 @@ static ddome_status apply(ddome_error *error, const rule *rules, size_t count)
 /* c->anchor_clients is resolved. SPEC 16.4.2. */
 static ddome_status check_clients(ddome_error *error, const fl_config *c)
 {
-    bool pinned = fl_algorithm_of(c)->pinned && c->anchor_clients != 0;
+    bool tied = c->anchors == FL_ANCHORS_LABEL || c->anchors == FL_ANCHORS_WRONG;
+    bool pinned = fl_algorithm_of(c)->pinned && tied && c->anchor_clients != 0;
     const rule rules[] = {
         {c->top_k > c->experts, "top_k", c->top_k, "at most experts", c->experts,
          "lower top_k or raise experts"},
@@ -287,17 +288,20 @@ static ddome_status check_clients(ddome_error *error, const fl_config *c)
 }
 
 /* uniform draws active_anchors + active_normal out of all clients, so only the sum is bounded
- * (D21). SPEC 16.4.3. */
+ * (D21). SPEC 11.7.4, 16.4.3. */
 static ddome_status check_participants(ddome_error *error, const fl_config *c)
 {
-    size_t active = c->active_anchors + c->active_normal, normal = c->clients - c->anchor_clients;
+    bool cluster = c->anchors == FL_ANCHORS_CLUSTER; /* M anchors, whatever the partition has */
+    size_t anchors = cluster ? nn_min(c->experts, c->clients) : c->anchor_clients;
+    size_t active = c->active_anchors + c->active_normal, normal = c->clients - anchors;
     bool strata = c->sampling == FL_SAMPLING_STRATA;
     const rule rules[] = {
         {active == 0, "active_anchors + active_normal", 0, "at least", 1, "raise one of them"},
-        {strata && c->active_anchors > c->anchor_clients, "active_anchors", c->active_anchors,
-         "at most anchor_clients", c->anchor_clients, "lower active_anchors"},
+        {strata && c->active_anchors > anchors, "active_anchors", c->active_anchors,
+         cluster ? "at most experts" : "at most anchor_clients", anchors, "lower active_anchors"},
         {strata && c->active_normal > normal, "active_normal", c->active_normal,
-         "at most clients - anchor_clients", normal, "lower active_normal or raise clients"},
+         cluster ? "at most clients - experts" : "at most clients - anchor_clients", normal,
+         "lower active_normal or raise clients"},
         {active > c->clients, "active_anchors + active_normal", active, "at most clients",
          c->clients, "lower them or raise clients"}};
     return apply(error, rules, sizeof rules / sizeof *rules);
@@ -364,6 +368,8 @@ ddome_status fl_config_check(ddome_error *error, fl_config *config)
         status = check_paths(error, &resolved);
     if (status == DDOME_OK)
         status = fl_algorithm_check(error, &resolved);
+    if (status == DDOME_OK)
+        status = fl_config_check_controls(error, &resolved);
     if (status == DDOME_OK)
         *config = resolved;
     return status;

@@ -57,6 +57,22 @@ typedef enum fl_scope {
 } fl_scope;
 typedef enum fl_budget { FL_BUDGET_PARTICIPATION, FL_BUDGET_FULL } fl_budget;
 typedef enum fl_ifca_test { FL_IFCA_ENTROPY, FL_IFCA_ORACLE } fl_ifca_test;
+typedef enum fl_gating {
+    FL_GATE_LEARNED,
+    FL_GATE_RANDOM,
+    FL_GATE_FROZEN,
+    FL_GATE_ORACLE
+} fl_gating;
+typedef enum fl_anchors {
+    FL_ANCHORS_LABEL,
+    FL_ANCHORS_CLUSTER,
+    FL_ANCHORS_WRONG,
+    FL_ANCHORS_NONE
+} fl_anchors;
+typedef enum fl_test { FL_TEST_ARGMAX, FL_TEST_MIXTURE } fl_test;
+typedef enum fl_order { FL_ORDER_JOINT, FL_ORDER_EXPERTS_FIRST, FL_ORDER_GATE_FIRST } fl_order;
+typedef enum fl_schedule { FL_SCHEDULE_ALL, FL_SCHEDULE_GROW, FL_SCHEDULE_SWITCH } fl_schedule;
+typedef enum fl_schedule_by { FL_SCHEDULE_BY_ID, FL_SCHEDULE_BY_LABEL } fl_schedule_by;
 
 /* A decimal as it was written, canonical (no trailing zeros, no exponent), and its float
  * (SPEC 16.2); "auto" and -1 before fl_config_check has put a number in its place. */
@@ -117,6 +133,16 @@ typedef struct fl_config {
     fl_decimal ifca_noise;
     int ifca_test; /* fl_ifca_test */
     size_t seen_samples;
+
+    int gate, anchors; /* fl_gating, fl_anchors */
+    size_t cluster_iterations;
+    int test;  /* fl_test */
+    int order; /* fl_order */
+    size_t order_rounds;
+    fl_decimal dropout, straggler, straggler_share;
+    int schedule, schedule_by; /* fl_schedule, fl_schedule_by */
+    size_t schedule_groups, schedule_rounds;
+    size_t common_every;
 } fl_config;
 
 /* Every default; data_dir from the environment variable DDOME_DATA is the caller's (tools/)
@@ -132,6 +158,11 @@ DDOME_MUST_CHECK ddome_status fl_config_set(ddome_error *error, fl_config *confi
 
 /* Resolves `auto` values and checks all keys against one another. Call it once, before use. */
 DDOME_MUST_CHECK ddome_status fl_config_check(ddome_error *error, fl_config *config);
+
+/* Its part for the controls of SPEC 16.4.10 to 16.4.13; anchor_clients is resolved.
+ * config_controls.c
+ */
+DDOME_MUST_CHECK ddome_status fl_config_check_controls(ddome_error *error, const fl_config *config);
 
 /* What stands in place of each path in the text: content hashes, or "" where unused. */
 typedef struct fl_config_hashes {

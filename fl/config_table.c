@@ -77,6 +77,12 @@ static const char *const mix[] = {"logits", "probs", NULL};
 static const char *const sampling[] = {"strata", "uniform", NULL};
 static const char *const aggregate[] = {"samples", "uniform", NULL};
 static const char *const bn_stats[] = {"average", "local", "first", NULL};
+static const char *const gate[] = {"learned", "random", "frozen", "oracle", NULL};
+static const char *const anchors[] = {"label", "cluster", "wrong", "none", NULL};
+static const char *const test[] = {"argmax", "mixture", NULL};
+static const char *const order[] = {"joint", "experts-first", "gate-first", NULL};
+static const char *const schedule[] = {"all", "grow", "switch", NULL};
+static const char *const schedule_by[] = {"id", "label", NULL};
 static const char *const eval_scope[] = {"unseen", "holdout", "global", "seen", NULL};
 static const char *const local_budget[] = {"participation", "full", NULL};
 static const char *const ifca_test[] = {"entropy", "oracle", NULL};
@@ -175,13 +181,50 @@ static const fl_key keys[] = {
     DECIMAL("baselines", ifca_noise, "0.01", 0, 1, FL_RANGE_CLOSED),
     CHOICE("baselines", ifca_test, ifca_test),
     SIZE("baselines", seen_samples, "0", 0, MOST_SAMPLES),
+
+    CHOICE("controls", gate, gate),
+    CHOICE("controls", anchors, anchors),
+    SIZE("controls", cluster_iterations, "100", 1, 10000),
+    CHOICE("controls", test, test),
+    CHOICE("controls", order, order),
+    SIZE("controls", order_rounds, "0", 0, MOST_ROUNDS),
+    DECIMAL("controls", dropout, "0", 0, 1, FL_RANGE_CLOSED),
+    DECIMAL("controls", straggler, "0", 0, 1, FL_RANGE_CLOSED),
+    DECIMAL("controls", straggler_share, "0.5", 0, 1, FL_RANGE_ABOVE),
+    CHOICE("controls", schedule, schedule),
+    CHOICE("controls", schedule_by, schedule_by),
+    SIZE("controls", schedule_groups, "5", 1, MOST_CLIENTS),
+    SIZE("controls", schedule_rounds, "200", 1, MOST_ROUNDS),
+    SIZE("controls", common_every, "0", 0, MOST_ROUNDS),
 };
 
 /* Keys younger than the first published hashes: config.toml leaves them out at their defaults, so
  * that a new key moves no root hash (SPEC 16.1.6). */
-static const char *const implied[] = {
-    "cifar100_labels", "emnist_split", "shards_per_client", "beta",         "mu", "server_lr",
-    "local_budget",    "ifca_noise",   "ifca_test",         "seen_samples", NULL};
+static const char *const implied[] = {"cifar100_labels",
+                                      "emnist_split",
+                                      "shards_per_client",
+                                      "beta",
+                                      "mu",
+                                      "server_lr",
+                                      "local_budget",
+                                      "ifca_noise",
+                                      "ifca_test",
+                                      "seen_samples",
+                                      "gate",
+                                      "anchors",
+                                      "cluster_iterations",
+                                      "test",
+                                      "order",
+                                      "order_rounds",
+                                      "dropout",
+                                      "straggler",
+                                      "straggler_share",
+                                      "schedule",
+                                      "schedule_by",
+                                      "schedule_groups",
+                                      "schedule_rounds",
+                                      "common_every",
+                                      NULL};
 
 #define KEYS (sizeof keys / sizeof *keys)
 
@@ -196,6 +239,10 @@ NN_ASSUME(bn_words, sizeof bn_stats / sizeof *bn_stats == FL_BN_FIRST + 2);
 NN_ASSUME(budget_words, sizeof local_budget / sizeof *local_budget == FL_BUDGET_FULL + 2);
 NN_ASSUME(ifca_words, sizeof ifca_test / sizeof *ifca_test == FL_IFCA_ORACLE + 2);
 NN_ASSUME(scope_words, sizeof eval_scope / sizeof *eval_scope == FL_SCOPE_SEEN + 2);
+NN_ASSUME(gate_words, sizeof gate / sizeof *gate == FL_GATE_ORACLE + 2);
+NN_ASSUME(anchors_words, sizeof anchors / sizeof *anchors == FL_ANCHORS_NONE + 2);
+NN_ASSUME(order_words, sizeof order / sizeof *order == FL_ORDER_GATE_FIRST + 2);
+NN_ASSUME(schedule_words, sizeof schedule / sizeof *schedule == FL_SCHEDULE_SWITCH + 2);
 
 const fl_key *fl_config_keys(size_t *count)
 {

@@ -6,7 +6,7 @@
 
 #include "config.h"
 
-enum { FL_MAX_KEYS = 80, FL_EXPECTED = 200 };
+enum { FL_MAX_KEYS = 128, FL_EXPECTED = 200 };
 
 typedef enum fl_key_type {
     FL_KEY_SIZE,         /* size_t */

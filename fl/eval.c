@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../nn/sum.h"
+#include "eval_mixture.h"
 #include "predict.h"
 #include "trace_model.h"
 
@@ -61,38 +62,32 @@ static ddome_status entropies(ddome_error *error, nn_arena *scratch, fl_client_r
     return DDOME_OK;
 }
 
-/* The chosen expert with the largest gate logit, the lowest index among equals (SPEC 13.2). */
-static uint32_t best_of(const float *logits, const uint32_t *chosen, size_t k)
-{
-    uint32_t best = chosen[0];
-    for (size_t i = 1; i < k; i++)
-        if (logits[chosen[i]] > logits[best])
-            best = chosen[i];
-    return best;
-}
-
 static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_result *result,
                           subject *s, const fl_evaluator *e, const fl_server *server)
 {
     const size_t experts = server->experts;
-    const fl_embeddings *embeddings =
-        e->config->eval_scope == FL_SCOPE_HOLDOUT ? e->train : e->test;
+    const data_client *client = s->client;
+    const fl_query query = {e->engine,
+                            e->gate,
+                            server->gate.values,
+                            e->config->eval_scope == FL_SCOPE_HOLDOUT ? e->train : e->test,
+                            s->split,
+                            client->samples,
+                            client->count,
+                            e->trace};
     float score[NN_MAX_EXPERTS];
-    ddome_status status =
-        fl_gate_logits(e->engine, error, scratch, s->gate_logits, e->gate, server->gate.values,
-                       embeddings, s->client->samples, s->client->count, e->trace);
+    result->k = e->config->eval_scope == FL_SCOPE_GLOBAL ? experts : e->config->top_k; /* D22 */
+    ddome_status status = fl_control_logits(e->control, error, scratch, s->gate_logits, &query);
     if (status == DDOME_OK)
-        status = fl_gate_score(error, scratch, score, s->gate_logits, s->client->count, experts);
+        status = fl_control_choose(e->control, error, scratch, score, result->chosen, result->k,
+                                   s->gate_logits, client->id, 0, &query);
     if (status == DDOME_OK)
         status = entropies(error, scratch, result, s, score, experts);
     if (status != DDOME_OK)
         return status;
-    result->k = e->config->eval_scope == FL_SCOPE_GLOBAL ? experts : e->config->top_k; /* D22 */
-    fl_gate_top_k(result->chosen, score, experts, result->k);
-    for (size_t i = 0; i < s->client->count; i++)
-        s->route[i] = best_of(s->gate_logits + i * experts, result->chosen, result->k);
-    const nn_value route = fl_trace_integers("index", s->route, s->client->count);
-    fl_trace_choice(e->trace, score, experts, result->chosen, result->k);
+    fl_control_route(e->control, s->route, result->chosen, result->k, s->gate_logits, client->count,
+                     client->id, false);
+    const nn_value route = fl_trace_integers("index", s->route, client->count);
     fl_trace_given(e->trace, "", "route", &route);
     return DDOME_OK;
 }
@@ -101,7 +96,7 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
 static ddome_status choose(ddome_error *error, nn_arena *scratch, fl_client_result *result,
                            subject *s, const fl_evaluator *e, const fl_server *server)
 {
-    if (e->gate != NULL)
+    if (e->control->routes)
         return route(error, scratch, result, s, e, server);
     if (fl_algorithm_of(e->config)->choice == FL_CHOICE_LOSS) {
         ddome_status status =
@@ -144,19 +139,43 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
     return status;
 }
 
-/* All models predict every sample together (SPEC 13.3). */
-static ddome_status predict_together(ddome_error *error, nn_arena *scratch, subject *s,
-                                     const fl_evaluator *e, const fl_server *server)
+/* What is right and what it costs, where all models predict together. */
+static void count_right(subject *s, size_t classes)
 {
-    const size_t classes = e->expert->outputs;
-    ddome_status status = fl_predict_together(error, scratch, s->label, s->logits, e, server,
-                                              s->client, s->gate_logits);
-    for (size_t i = 0; i < s->client->count && status == DDOME_OK; i++) {
+    for (size_t i = 0; i < s->client->count; i++) {
         const uint32_t label = s->split->labels[s->client->samples[i]];
         s->right[i] = s->label[i] == label;
         s->loss[i] = nn_cross_entropy_row(s->logits + i * classes, classes, label);
     }
+}
+
+/* All models predict every sample together (SPEC 13.3). */
+static ddome_status predict_together(ddome_error *error, nn_arena *scratch, subject *s,
+                                     const fl_evaluator *e, const fl_server *server)
+{
+    ddome_status status = fl_predict_together(error, scratch, s->label, s->logits, e, server,
+                                              s->client, s->gate_logits);
+    if (status == DDOME_OK)
+        count_right(s, e->expert->outputs);
     return status;
+}
+
+/* Of all samples, by the mixture of the chosen experts (SPEC 13.6). */
+static ddome_status predict_mixed(ddome_error *error, nn_arena *scratch, subject *s,
+                                  const fl_evaluator *e, const fl_server *server,
+                                  const fl_client_result *result)
+{
+    const size_t classes = e->expert->outputs, count = s->client->count;
+    const fl_mixed mixed = {s->split,  s->client->samples, count,
+                            result->k, result->chosen,     s->gate_logits};
+    ddome_status status = fl_eval_mixture(e, error, scratch, s->logits, server, &mixed);
+    if (status != DDOME_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        s->label[i] = (uint32_t)fl_argmax(s->logits + i * classes, classes);
+    count_right(s, classes);
+    fl_trace_mixed_predictions(e->trace, s->label, count);
+    return DDOME_OK;
 }
 
 /* Each sample by the model that it was sent to. */
@@ -204,10 +223,13 @@ static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, void 
         .client = client->id, .role = client->role, .count = client->count, .k = 1};
     fl_trace_at_client(e->trace, client->id);
     ddome_status status = new_subject(error, scratch, s, e, w->server->experts);
+    const bool together = fl_algorithm_of(e->config)->prediction != FL_PREDICTION_BEST;
     if (status == DDOME_OK)
         status = choose(error, scratch, result, s, e, w->server);
-    if (status == DDOME_OK && fl_algorithm_of(e->config)->prediction != FL_PREDICTION_BEST)
+    if (status == DDOME_OK && together)
         status = predict_together(error, scratch, s, e, w->server);
+    else if (status == DDOME_OK && e->config->test == FL_TEST_MIXTURE)
+        status = predict_mixed(error, scratch, s, e, w->server, result);
     else if (status == DDOME_OK)
         status = predict_apart(error, scratch, s, e, w->server, result);
     if (status == DDOME_OK) {
@@ -255,19 +277,26 @@ static ddome_status evaluate_clients(ddome_error *error, const fl_crew *crew, fl
 static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_evaluation *out,
                                   const fl_evaluator *e, const fl_server *server)
 {
-    const data_partition *partition = &e->task->partition;
+    const fl_control *control = e->control;
+    uint32_t all[NN_MAX_EXPERTS];
     ddome_status status = DDOME_OK;
-    for (size_t a = 0; a < partition->anchors && status == DDOME_OK; a++) {
-        const data_client *anchor = &partition->clients[a];
+    for (size_t i = 0; i < server->experts; i++)
+        all[i] = (uint32_t)i;
+    for (size_t q = 0; q < control->anchors && status == DDOME_OK; q++) {
+        const data_client *anchor = &e->task->partition.clients[control->anchor[q]];
+        const fl_query query = {e->engine,           e->gate,         server->gate.values, e->train,
+                                &e->task->set.train, anchor->samples, anchor->count,       NULL};
         nn_arena_mark mark = nn_arena_get_mark(scratch);
         float *logits = nn_arena_alloc(scratch, anchor->count, server->experts * sizeof *logits);
-        if (logits == NULL)
+        uint32_t *routes = nn_arena_alloc(scratch, anchor->count, sizeof *routes);
+        if (logits == NULL || routes == NULL)
             return nn_arena_fail(error, scratch, "gate logits of an anchor");
-        status = fl_gate_logits(e->engine, error, scratch, logits, e->gate, server->gate.values,
-                                e->train, anchor->samples, anchor->count, NULL);
+        status = fl_control_logits(control, error, scratch, logits, &query);
+        if (status == DDOME_OK)
+            fl_control_route(control, routes, all, server->experts, logits, anchor->count,
+                             anchor->id, true);
         for (size_t i = 0; i < anchor->count && status == DDOME_OK; i++)
-            out->anchor_own +=
-                fl_argmax(logits + i * server->experts, server->experts) == anchor->id;
+            out->anchor_own += routes[i] == q;
         out->anchor_total += anchor->count;
         nn_arena_rewind(scratch, mark);
     }
@@ -288,7 +317,7 @@ ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, const fl_crew *cre
     if (out->client == NULL || out->routed == NULL || out->correct == NULL)
         return nn_arena_fail(error, arena, "an evaluation");
     ddome_status status = evaluate_clients(error, crew, out, e, server);
-    if (status == DDOME_OK && fl_algorithm_of(e->config)->pinned)
+    if (status == DDOME_OK && e->control->routes)
         status = route_anchors(error, crew->scratch, out, e, server);
     return status;
 }

@@ -33,9 +33,11 @@ typedef struct fl_evaluator {
     const nn_engine *engine;
     const fl_config *config;
     const fl_task *task;
-    const fl_model *expert, *gate;     /* gate NULL: expert 0 predicts all */
+    const fl_model *expert, *gate;     /* gate NULL: something stands for it (SPEC 10.3), or expert
+                                          0 predicts all */
     const fl_embeddings *train, *test; /* NULL without gate */
-    const data_client *clients;        /* those of the scope */
+    const fl_control *control;
+    const data_client *clients; /* those of the scope */
     size_t client_count;
     fl_trace *trace; /* NULL: none; its place has round and pass */
 } fl_evaluator;

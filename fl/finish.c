@@ -150,6 +150,20 @@ static void add_models(fl_text *text, const fl_run *run)
                 (unsigned long long)nn_layout_bytes(&run->gate.layout));
 }
 
+/* What the reader of a table must know of the controls (SPEC 17.2.4). */
+static void add_controls(fl_text *text, const fl_run *run)
+{
+    const fl_control *control = &run->control;
+    if (control->oracle != NULL)
+        fl_text_add(text, ",\n  \"uses_labels\": true");
+    if (!control->cluster)
+        return;
+    fl_text_add(text, ",\n  \"cluster_anchors\": \"");
+    for (size_t q = 0; q < control->anchors; q++)
+        fl_text_add(text, "%s%u", q == 0 ? "" : " ", (unsigned)control->anchor[q]);
+    fl_text_add(text, "\"");
+}
+
 /* The version of the program is not in it: a release that moves no bit moves no root hash. Members
  * in the order of SPEC 17.2.4. */
 static void open_manifest(fl_text *text, const fl_run *run, const char *algo)
@@ -205,6 +219,7 @@ static ddome_status finish_manifest(fl_run *run, const nn_digest *partition,
     add_data(&text, run, partition);
     add_common(&text, run);
     add_models(&text, run);
+    add_controls(&text, run);
     add_decimal(&text, "accuracy_mean", run->record.last.mean);
     add_decimal(&text, "accuracy_mean_last10", fl_record_last_ten(&run->record));
     add_decimal(&text, "accuracy_mean_maximum_optimistic", fl_record_maximum(&run->record));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../nn/os.h"
+#include "schedule.h"
 
 /* ---- work ---- */
 
@@ -37,12 +38,9 @@ static ddome_status plan_model(fl_run *run, fl_plan_work *sum, const fl_model *m
 static ddome_status plan_models(fl_plan *p)
 {
     fl_run *run = p->run;
-    const size_t k = fl_algorithm_trained(&run->config);
     ddome_status status = plan_model(run, &p->expert, &run->expert);
-    if (status == DDOME_OK && run->algorithm->gate)
+    if (status == DDOME_OK && fl_control_has_gate(&run->config))
         status = plan_model(run, &p->gate, &run->gate);
-    p->kinds[FL_PLAN_ANCHOR].training = p->gate.training + p->expert.training;
-    p->kinds[FL_PLAN_NORMAL].training = p->gate.training + k * p->expert.training;
     return status;
 }
 
@@ -54,28 +52,66 @@ int fl_plan_kind_of(const fl_plan *plan, const data_client *client)
 }
 
 /* The first experts stand for any. */
-static fl_visit visit_of(const fl_plan *p, const data_client *client)
+static fl_visit visit_of(const fl_plan *p, const data_client *client, uint32_t round)
 {
-    fl_visit visit = {.client = client, .round = 1, .k = 1};
-    if (fl_plan_kind_of(p, client) == FL_PLAN_NORMAL)
+    fl_visit visit = fl_run_visit(p->run, client, round);
+    visit.anchor = fl_plan_kind_of(p, client) == FL_PLAN_ANCHOR;
+    if (!visit.anchor)
         visit.k = fl_algorithm_trained(&p->run->config);
     for (size_t i = 0; i < visit.k; i++)
         visit.chosen[i] = (uint32_t)i;
     return visit;
 }
 
-static void take_part(fl_plan *p, const data_client *client)
+/* An anchor does without what it does not train. */
+uint64_t fl_plan_sample_work(const fl_plan *p, const data_client *client, uint32_t round)
 {
-    const int which = fl_plan_kind_of(p, client);
-    fl_plan_kind *kind = &p->kinds[which];
-    if (kind->largest == NULL) {
-        const fl_visit visit = visit_of(p, client);
-        fl_run_count_visit(&kind->visit, p->run, &visit);
-    }
+    const fl_visit visit = visit_of(p, client, round);
+    const fl_plan_work none = {0, 0}, *gate = &p->gate, *expert = &p->expert;
+    if (visit.anchor && visit.gate_held)
+        gate = &none;
+    if (visit.anchor && visit.experts_held)
+        expert = &none;
+    return (visit.gate_held ? gate->forward : gate->training) +
+           visit.k * (visit.experts_held ? expert->forward : expert->training);
+}
+
+/* A lost visit is not worked out (SPEC 11.10). */
+static void count_training(fl_plan_tally *tally, const fl_plan *p, const fl_visit *visit)
+{
+    const uint64_t samples =
+        fl_schedule_samples(&p->run->config, visit->client->count, visit->slow);
+    if (visit->lost)
+        return;
+    tally->samples[fl_plan_kind_of(p, visit->client)] += samples;
+    tally->work += samples * fl_plan_sample_work(p, visit->client, visit->round);
+}
+
+static void take_part(fl_plan *p, const data_client *client, uint32_t round)
+{
+    fl_plan_kind *kind = &p->kinds[fl_plan_kind_of(p, client)];
+    fl_traffic traffic = {0, 0, 0, 0};
+    const fl_visit visit = visit_of(p, client, round);
+    fl_run_count_visit(&traffic, p->run, &visit);
+    if (kind->largest == NULL)
+        kind->visit = traffic;
     if (kind->largest == NULL || client->count > kind->largest->count)
         kind->largest = client;
-    fl_traffic_add(&p->all.traffic, &kind->visit);
-    p->all.samples[which] += (uint64_t)p->run->config.epochs * client->count;
+    fl_traffic_add(&p->all.traffic, &traffic);
+    count_training(&p->all, p, &visit);
+}
+
+/* With anchors = cluster the first clients stand for those that embeddings will name. */
+static void stand_for_clusters(fl_run *run)
+{
+    fl_control *control = &run->control;
+    if (!control->routes || run->config.anchors != FL_ANCHORS_CLUSTER)
+        return;
+    control->anchors = control->experts;
+    control->cluster = true;
+    for (size_t q = 0; q < control->anchors; q++)
+        control->anchor[q] = (uint32_t)q;
+    fl_control_tie(control);
 }
 
 /* Who takes part follows from the seed alone (SPEC 11.1). */
@@ -85,10 +121,13 @@ static ddome_status draw_rounds(fl_plan *p)
     const size_t rounds = fl_run_rounds(run);
     ddome_status status = DDOME_OK;
     fl_run_count_common(&p->set_up, run);
+    fl_run_count_means(&p->set_up, run);
     for (uint32_t round = 1; round <= rounds && status == DDOME_OK; round++) {
+        if (fl_schedule_common(&run->config, round))
+            fl_run_count_common(&p->all.traffic, run);
         status = fl_run_participants(run, round);
         for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
-            take_part(p, &run->task.partition.clients[run->participants[i]]);
+            take_part(p, &run->task.partition.clients[run->participants[i]], round);
         if (round == 1)
             p->first = p->all;
     }
@@ -105,11 +144,11 @@ static ddome_status copy_models(const fl_plan *p, nn_arena *arena, fl_visit *vis
 {
     const fl_run *run = p->run;
     bool made = true;
-    if (run->algorithm->gate) {
+    if (fl_control_has_gate(&run->config) && !(visit->anchor && visit->gate_held)) {
         visit->gate = nn_arena_zero(arena, run->gate.layout.total, sizeof *visit->gate);
         made = visit->gate != NULL;
     }
-    for (size_t i = 0; i < visit->k && made; i++) {
+    for (size_t i = 0; i < visit->k && made && !(visit->anchor && visit->experts_held); i++) {
         visit->expert[i] = nn_arena_zero(arena, run->expert.layout.total, sizeof *visit->expert[i]);
         made = visit->expert[i] != NULL;
     }
@@ -126,7 +165,8 @@ static ddome_status client_step(fl_plan *p, nn_arena *arena, const data_client *
                                 size_t samples)
 {
     const data_client part = {client->id, client->role, samples, client->samples};
-    fl_visit visit = visit_of(p, &part);
+    fl_visit visit = visit_of(p, &part, 1);
+    visit.lost = visit.slow = false;
     ddome_status status = copy_models(p, arena, &visit);
     if (status == DDOME_OK)
         status = fl_client_train(p->run->error, arena, &visit, &p->run->world);
@@ -202,13 +242,15 @@ static void set_keys(fl_plan *p)
 static ddome_status make_world(fl_plan *p)
 {
     fl_run *run = p->run;
-    const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
-    run->world = (fl_client_world){.engine = &run->solo,
-                                   .config = &p->keys,
-                                   .task = &run->task,
-                                   .expert = &run->expert,
-                                   .gate = gate,
-                                   .embeddings = run->algorithm->embeds ? &p->embeddings : NULL};
+    const fl_model *gate = fl_control_has_gate(&run->config) ? &run->gate : NULL;
+    run->world =
+        (fl_client_world){.engine = &run->solo,
+                          .config = &p->keys,
+                          .task = &run->task,
+                          .expert = &run->expert,
+                          .gate = gate,
+                          .control = &run->control,
+                          .embeddings = fl_control_embeds(&run->config) ? &p->embeddings : NULL};
     p->embeddings = (fl_embeddings){
         run->common_model.features,
         nn_arena_zero(&run->arena, run->task.set.train.count, sizeof *p->embeddings.slot),
@@ -226,7 +268,10 @@ ddome_status fl_plan_make(fl_plan *plan, fl_run *run)
     plan->run = run;
     plan->data_bytes = run->arena.used;
     set_keys(plan);
-    ddome_status status = make_world(plan);
+    stand_for_clusters(run);
+    ddome_status status = fl_control_oracle(run->error, &run->arena, &run->control, &run->task);
+    if (status == DDOME_OK)
+        status = make_world(plan);
     if (status == DDOME_OK)
         status = plan_models(plan);
     if (status == DDOME_OK)

@@ -22,8 +22,7 @@ typedef struct fl_plan_step {
 
 typedef struct fl_plan_kind {
     const data_client *largest; /* of those that ever take part; NULL: none does */
-    fl_traffic visit;           /* of one of them in one round */
-    uint64_t training;          /* multiply-adds a sample, all its models */
+    fl_traffic visit;           /* of the first of them that takes part */
     fl_plan_step step;
 } fl_plan_kind;
 
@@ -31,6 +30,7 @@ typedef struct fl_plan_kind {
 typedef struct fl_plan_tally {
     fl_traffic traffic;
     uint64_t samples[FL_PLAN_KINDS]; /* all epochs */
+    uint64_t work;                   /* multiply-adds */
 } fl_plan_tally;
 
 typedef struct fl_plan {
@@ -49,6 +49,9 @@ typedef struct fl_plan {
 /* Draws the participants of all rounds and does one step of each kind on made-up models. The run
  * comes from fl_run_init, must live as long as the plan, and is good for nothing else. */
 DDOME_MUST_CHECK ddome_status fl_plan_make(fl_plan *plan, fl_run *run);
+
+/* Multiply-adds of a sample that a client trains in a round. */
+uint64_t fl_plan_sample_work(const fl_plan *plan, const data_client *client, uint32_t round);
 
 /* Which kind of training client it is. */
 int fl_plan_kind_of(const fl_plan *plan, const data_client *client);

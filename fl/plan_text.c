@@ -61,26 +61,21 @@ static uint64_t samples_of(const fl_plan_tally *t)
     return t->samples[FL_PLAN_ANCHOR] + t->samples[FL_PLAN_NORMAL];
 }
 
-static uint64_t work_of(const fl_plan *p, const fl_plan_tally *t)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < FL_PLAN_KINDS; i++)
-        sum += t->samples[i] * p->kinds[i].training;
-    return sum;
-}
-
 static void add_work(fl_text *text, const fl_plan *p)
 {
     const data_partition *partition = &p->run->task.partition;
     fl_plan_tally epoch = {.samples = {0}}; /* one of all training clients */
-    for (size_t i = 0; i < partition->training; i++)
-        epoch.samples[fl_plan_kind_of(p, &partition->clients[i])] += partition->clients[i].count;
+    for (size_t i = 0; i < partition->training; i++) {
+        const data_client *client = &partition->clients[i];
+        epoch.samples[fl_plan_kind_of(p, client)] += client->count;
+        epoch.work += client->count * fl_plan_sample_work(p, client, 1);
+    }
     line(text, "mean client samples an epoch", samples_of(&epoch) / partition->training);
-    line(text, "mean client multiply-adds an epoch", work_of(p, &epoch) / partition->training);
+    line(text, "mean client multiply-adds an epoch", epoch.work / partition->training);
     line(text, "round 1 training samples", samples_of(&p->first));
-    line(text, "round 1 multiply-adds", work_of(p, &p->first));
+    line(text, "round 1 multiply-adds", p->first.work);
     line(text, "run training samples", samples_of(&p->all));
-    line(text, "run multiply-adds", work_of(p, &p->all));
+    line(text, "run multiply-adds", p->all.work);
 }
 
 /* ---- memory ---- */
@@ -100,7 +95,7 @@ static uint64_t embeddings(const fl_run *run)
 {
     const data_partition *p = &run->task.partition;
     const fl_evaluator *e = &run->evaluator;
-    if (!run->algorithm->embeds)
+    if (!fl_control_embeds(&run->config))
         return 0;
     if (run->config.eval_scope == FL_SCOPE_HOLDOUT)
         return split_embeddings(run, &run->task.set.train, p->clients, p->training + p->holdout);
@@ -112,7 +107,7 @@ static uint64_t embeddings(const fl_run *run)
 static uint64_t server(const fl_run *run)
 {
     const uint64_t floats = fl_algorithm_experts(&run->config) * run->expert.layout.total +
-                            (run->algorithm->gate ? run->gate.layout.total : 0);
+                            (fl_control_has_gate(&run->config) ? run->gate.layout.total : 0);
     const uint64_t common =
         fl_algorithm_needs_common(&run->config) ? run->common_model.layout.total : 0;
     return (sizeof(float) + sizeof(double)) * floats + sizeof(float) * common;
@@ -175,7 +170,7 @@ static double seconds_of(const fl_plan *p, const fl_plan_tally *t)
         if (p->kinds[i].step.samples != 0)
             sum +=
                 p->kinds[i].step.seconds * (double)t->samples[i] / (double)p->kinds[i].step.samples;
-    return sum / (double)nn_min(nn_team_size(p->run->crew.team), p->run->active);
+    return sum / (double)nn_min(nn_team_size(p->run->crew.team), p->run->most_active);
 }
 
 static double pretraining_seconds(const fl_plan *p)

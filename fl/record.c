@@ -53,6 +53,37 @@ static void add_chosen(fl_text *text, const fl_visit *visit)
     fl_text_add(text, "]");
 }
 
+/* Ids of those for whom it holds. */
+static void add_those(fl_text *text, const char *name, const fl_visit *visits, size_t count,
+                      bool lost)
+{
+    const char *before = "";
+    fl_text_add(text, ",\"%s\":[", name);
+    for (size_t i = 0; i < count; i++)
+        if (lost ? visits[i].lost : visits[i].slow) {
+            fl_text_add(text, "%s%u", before, (unsigned)visits[i].client->id);
+            before = ",";
+        }
+    fl_text_add(text, "]");
+}
+
+/* A lost visit has no loss. */
+static void add_losses(fl_text *text, const fl_visit *visits, size_t count)
+{
+    fl_text_add(text, ",\"loss\":[");
+    for (size_t i = 0; i < count; i++) {
+        fl_text_add(text, "%s", i == 0 ? "" : ",");
+        if (visits[i].lost) {
+            fl_text_add(text, "null");
+            continue;
+        }
+        fl_text_add(text, "\"");
+        fl_text_float(text, visits[i].loss);
+        fl_text_add(text, "\"");
+    }
+    fl_text_add(text, "]");
+}
+
 static void add_visits(fl_text *text, const fl_visit *visits, size_t count)
 {
     fl_text_add(text, ",\"participants\":[");
@@ -63,13 +94,8 @@ static void add_visits(fl_text *text, const fl_visit *visits, size_t count)
         fl_text_add(text, "%s", i == 0 ? "" : ",");
         add_chosen(text, &visits[i]);
     }
-    fl_text_add(text, "],\"loss\":[");
-    for (size_t i = 0; i < count; i++) {
-        fl_text_add(text, "%s\"", i == 0 ? "" : ",");
-        fl_text_float(text, visits[i].loss);
-        fl_text_add(text, "\"");
-    }
     fl_text_add(text, "]");
+    add_losses(text, visits, count);
 }
 
 static void add_hash(fl_text *text, const nn_digest *hash)
@@ -112,7 +138,12 @@ void fl_record_round(fl_record *record, uint32_t round, const fl_visit *visits, 
         fl_text_add(text, "%s", i == 0 ? "" : ",");
         add_hash(text, &server->expert[i].hash);
     }
-    fl_text_add(text, "]}\n");
+    fl_text_add(text, "]");
+    if (record->names_lost)
+        add_those(text, "lost", visits, count, true);
+    if (record->names_slow)
+        add_those(text, "slow", visits, count, false);
+    fl_text_add(text, "}\n");
 }
 
 /* ---- evaluations ---- */

@@ -13,6 +13,7 @@ typedef struct fl_record {
     double *means;    /* mean accuracy of each evaluation */
     size_t evaluations;
     fl_metrics last;
+    bool names_lost, names_slow; /* rounds.jsonl says who was (SPEC 17.2.3) */
 } fl_record;
 
 /* Header lines. evaluations: how many there will be at most. */

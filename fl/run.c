@@ -8,10 +8,7 @@
 #include "../nn/os.h"
 #include "../nn/selftest.h"
 #include "checkpoint.h"
-#include "ifca.h"
 #include "origin.h"
-#include "sample.h"
-#include "trace_model.h"
 
 /* ---- set-up ---- */
 
@@ -24,7 +21,7 @@ static ddome_status init_models(fl_run *run)
     if (status == DDOME_OK && run->algorithm->head)
         status = fl_model_head(run->error, &run->arena, &run->expert, run->common_model.features,
                                run->task.set.classes);
-    if (status == DDOME_OK && run->algorithm->gate)
+    if (status == DDOME_OK && fl_control_has_gate(config))
         status = fl_model_gate(run->error, &run->arena, &run->gate, run->expert.features,
                                config->gate_hidden, config->experts);
     return status;
@@ -32,15 +29,19 @@ static ddome_status init_models(fl_run *run)
 
 static ddome_status init_round_arrays(fl_run *run)
 {
-    run->active = fl_algorithm_takes_all(&run->config)
-                      ? run->config.clients
-                      : run->config.active_anchors + run->config.active_normal;
+    run->most_active = fl_algorithm_takes_all(&run->config)
+                           ? run->config.clients
+                           : run->config.active_anchors + run->config.active_normal;
+    run->active = run->most_active;
     run->participants = nn_arena_alloc(&run->arena, run->active, sizeof *run->participants);
     run->visits = nn_arena_zero(&run->arena, run->active, sizeof *run->visits);
     if (run->participants == NULL || run->visits == NULL)
         return nn_arena_fail(run->error, &run->arena, "the participants of a round");
-    return fl_record_init(run->error, &run->arena, &run->record,
-                          run->config.rounds / run->config.eval_every + 2);
+    ddome_status status = fl_record_init(run->error, &run->arena, &run->record,
+                                         run->config.rounds / run->config.eval_every + 2);
+    run->record.names_lost = run->config.dropout.value > 0;
+    run->record.names_slow = run->config.straggler.value > 0;
+    return status;
 }
 
 /* An unknown name is refused before data are read (SPEC 18.4.1). */
@@ -84,6 +85,8 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
     if (status == DDOME_OK)
         status = fl_task_scope(error, &run->arena, &run->evaluator.clients,
                                &run->evaluator.client_count, &run->whole, &run->task, &run->config);
+    if (status == DDOME_OK)
+        status = fl_control_init(error, &run->arena, &run->control, &run->config, &run->task);
     if (status == DDOME_OK)
         status = init_models(run);
     if (!fl_algorithm_needs_common(&run->config))
@@ -160,6 +163,7 @@ static void send_common(fl_run *run)
 {
     fl_traffic traffic = {0, 0, 0, 0};
     fl_run_count_common(&traffic, run);
+    fl_run_count_means(&traffic, run);
     fl_record_setup_traffic(&run->record, &traffic);
 }
 
@@ -168,7 +172,7 @@ ddome_status fl_run_embed(fl_run *run)
     const data_partition *p = &run->task.partition;
     if (fl_algorithm_sends_common(&run->config))
         send_common(run);
-    if (!run->algorithm->embeds)
+    if (!fl_control_embeds(&run->config))
         return DDOME_OK;
     /* held-out clients are embedded only when they are evaluated */
     const size_t count =
@@ -194,14 +198,15 @@ static const nn_engine *engine_for(const fl_run *run, size_t clients)
 ddome_status fl_run_server(fl_run *run)
 {
     const bool from_common = run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
-    const fl_model *gate = run->algorithm->gate ? &run->gate : NULL;
-    const bool embeds = run->algorithm->embeds;
-    run->world = (fl_client_world){.engine = engine_for(run, run->active),
+    const fl_model *gate = fl_control_has_gate(&run->config) ? &run->gate : NULL;
+    const bool embeds = fl_control_embeds(&run->config);
+    run->world = (fl_client_world){.engine = engine_for(run, run->most_active),
                                    .config = &run->config,
                                    .task = &run->task,
                                    .expert = &run->expert,
                                    .gate = gate,
                                    .embeddings = embeds ? &run->train : NULL,
+                                   .control = &run->control,
                                    .trace = run->trace};
     run->evaluator.engine = engine_for(run, run->evaluator.client_count);
     run->evaluator.config = &run->config;
@@ -210,6 +215,7 @@ ddome_status fl_run_server(fl_run *run)
     run->evaluator.gate = gate;
     run->evaluator.train = embeds ? &run->train : NULL;
     run->evaluator.test = embeds ? &run->test : NULL;
+    run->evaluator.control = &run->control;
     run->evaluator.trace = run->trace;
     return fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert, gate,
                           from_common ? &run->common : NULL, fl_algorithm_experts(&run->config));
@@ -223,213 +229,13 @@ ddome_status fl_run_set_up(fl_run *run)
     if (status == DDOME_OK)
         status = fl_run_embed(run);
     if (status == DDOME_OK)
+        status = fl_run_anchors(run);
+    if (status == DDOME_OK)
         status = fl_run_server(run);
     if (status == DDOME_OK)
         status = fl_watch_begin(run->error, &run->arena, &run->watch, &run->world, &run->common,
                                 &run->server);
     return status;
-}
-
-/* ---- a round ---- */
-
-ddome_status fl_run_participants(fl_run *run, uint32_t round)
-{
-    for (size_t i = 0; fl_algorithm_takes_all(&run->config) && i < run->active; i++)
-        run->participants[i] = (uint32_t)i;
-    if (fl_algorithm_takes_all(&run->config))
-        return DDOME_OK;
-    return fl_sample_participants(run->error, &run->scratch, run->participants, &run->config,
-                                  &run->task.partition, round);
-}
-
-ddome_status fl_run_open_round(fl_run *run, uint32_t round)
-{
-    memset(&run->traffic, 0, sizeof run->traffic);
-    fl_server_open_round(&run->server);
-    ddome_status status = fl_run_participants(run, round);
-    for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
-        run->visits[i] = (fl_visit){
-            .client = &run->task.partition.clients[run->participants[i]], .round = round, .k = 1};
-    return status;
-}
-
-/* What the functions below are handed through fl_crew_each. */
-typedef struct round_work {
-    fl_run *run;
-    fl_client_fn *one;
-    fl_take_fn *take;
-} round_work;
-
-static ddome_status work_on(ddome_error *error, nn_arena *scratch, void *context, size_t i)
-{
-    const round_work *w = context;
-    return w->one(error, scratch, &w->run->visits[i], w->run);
-}
-
-/* run->error is the one that fl_crew_each was given. */
-static ddome_status take_back(ddome_error *error, void *context, size_t i)
-{
-    const round_work *w = context;
-    (void)error;
-    return w->take(w->run, &w->run->visits[i]);
-}
-
-ddome_status fl_run_clients(fl_run *run, fl_client_fn *one, fl_take_fn *take)
-{
-    round_work w = {run, one, take};
-    return fl_crew_each(run->error, &run->crew, work_on, take_back, &w, run->active);
-}
-
-/* The client's own choice: top K of the mean score over its samples (SPEC 10.1, 10.2). */
-static ddome_status choose_by_gate(ddome_error *error, nn_arena *scratch, fl_visit *visit,
-                                   const fl_run *run)
-{
-    const size_t experts = run->server.experts, count = visit->client->count;
-    float score[NN_MAX_EXPERTS];
-    fl_trace_at_pass(run->trace, visit->round, visit->client->id, "choose");
-    nn_arena_mark mark = nn_arena_get_mark(scratch);
-    float *logits = nn_arena_alloc(scratch, count, experts * sizeof *logits);
-    if (logits == NULL)
-        return nn_arena_fail(error, scratch, "gate logits of a client");
-    ddome_status status = fl_gate_logits(run->world.engine, error, scratch, logits, &run->gate,
-                                         run->server.gate.values, &run->train,
-                                         visit->client->samples, count, run->trace);
-    if (status == DDOME_OK)
-        status = fl_gate_score(error, scratch, score, logits, count, experts);
-    visit->k = run->config.top_k;
-    if (status == DDOME_OK) {
-        fl_gate_top_k(visit->chosen, score, experts, visit->k);
-        fl_trace_choice(run->trace, score, experts, visit->chosen, visit->k);
-    }
-    nn_arena_rewind(scratch, mark);
-    return status == DDOME_OK ? fl_trace_status(error, run->trace) : status;
-}
-
-/* The model of least loss on the client's samples (SPEC 12.6.7). */
-static ddome_status choose_by_loss(ddome_error *error, nn_arena *scratch, fl_visit *visit,
-                                   const fl_run *run)
-{
-    const data_client *client = visit->client;
-    const fl_server *server = &run->server;
-    float loss[NN_MAX_EXPERTS];
-    ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < server->experts && status == DDOME_OK; i++)
-        status = fl_ifca_figure(run->world.engine, error, scratch, &loss[i], true, &run->expert,
-                                server->expert[i].values, &run->task.set, &run->task.set.train,
-                                client->samples, client->count);
-    if (status != DDOME_OK)
-        return status;
-    visit->chosen[0] = (uint32_t)fl_ifca_least(loss, server->experts);
-    fl_trace_at_pass(run->trace, visit->round, client->id, "choose");
-    fl_trace_figures(run->trace, "losses", loss, server->experts, visit->chosen[0]);
-    return fl_trace_status(error, run->trace);
-}
-
-/* A mixture on the tape refers to what was chosen. */
-static ddome_status choose_all(ddome_error *error, fl_visit *visit, const fl_run *run)
-{
-    visit->k = run->server.experts;
-    for (size_t i = 0; i < visit->k; i++)
-        visit->chosen[i] = (uint32_t)i;
-    if (!run->algorithm->gate)
-        return DDOME_OK;
-    const nn_value all = fl_trace_integers("chosen", visit->chosen, visit->k);
-    fl_trace_at_pass(run->trace, visit->round, visit->client->id, "choose");
-    fl_trace_given(run->trace, "", "chosen", &all);
-    return fl_trace_status(error, run->trace);
-}
-
-ddome_status fl_run_choose(ddome_error *error, nn_arena *scratch, fl_visit *visit,
-                           const fl_run *run)
-{
-    visit->k = 1;
-    visit->chosen[0] = visit->client->id;
-    if (fl_client_is_anchor(&run->world, visit->client))
-        return DDOME_OK;
-    if (run->algorithm->choice == FL_CHOICE_GATE)
-        return choose_by_gate(error, scratch, visit, run);
-    if (run->algorithm->choice == FL_CHOICE_LOSS)
-        return choose_by_loss(error, scratch, visit, run);
-    return choose_all(error, visit, run);
-}
-
-/* Gate down, indices up. */
-static void count_choice(fl_traffic *traffic, const fl_run *run, const fl_visit *visit)
-{
-    const fl_message down = {
-        .client = visit->client->id, .gate_model = &run->gate, .gate = run->server.gate.values};
-    const fl_message up = {
-        .client = visit->client->id, .index_count = visit->k, .indices = visit->chosen};
-    fl_traffic_down(traffic, &down);
-    fl_traffic_up(traffic, &up);
-}
-
-/* What travels in both directions: experts, the gate, a control variate. The gate goes down here
- * only where no choice needs it first. */
-static fl_message experts_message(const fl_run *run, const fl_visit *visit, bool with_gate)
-{
-    const bool variates = run->algorithm->correction == FL_CORRECTION_VARIATES;
-    const fl_message message = {.client = visit->client->id,
-                                .expert_model = &run->expert,
-                                .expert_count = visit->k,
-                                .experts = visit->expert,
-                                .gate_model = with_gate ? &run->gate : NULL,
-                                .gate = with_gate ? visit->gate : NULL,
-                                .variate_model = variates ? &run->expert : NULL,
-                                .variate = variates ? visit->correction.server : NULL};
-    return message;
-}
-
-void fl_run_count_visit(fl_traffic *traffic, const fl_run *run, const fl_visit *visit)
-{
-    const bool gate = run->algorithm->gate,
-               chooses = run->algorithm->choice == FL_CHOICE_GATE &&
-                         !fl_client_is_anchor(&run->world, visit->client);
-    fl_message down = experts_message(run, visit, gate && !chooses),
-               up = experts_message(run, visit, gate);
-    up.variate = visit->correction.change;
-    if (run->algorithm->own)
-        return; /* nothing moves (SPEC 12.6.6) */
-    if (run->algorithm->choice == FL_CHOICE_LOSS) {
-        down.expert_count = fl_algorithm_experts(&run->config); /* SPEC 12.6.7 */
-        up.index_count = visit->k;
-        up.indices = visit->chosen;
-    }
-    if (chooses)
-        count_choice(traffic, run, visit);
-    fl_traffic_down(traffic, &down);
-    fl_traffic_up(traffic, &up);
-}
-
-ddome_status fl_run_take(fl_run *run, const fl_visit *visit)
-{
-    fl_run_count_visit(&run->traffic, run, visit);
-    return fl_server_take(run->error, &run->arena, &run->server, visit);
-}
-
-static double mean_loss(const fl_run *run)
-{
-    double sum = 0;
-    for (size_t i = 0; i < run->active; i++)
-        sum = sum + (double)run->visits[i].loss;
-    return sum / (double)run->active;
-}
-
-ddome_status fl_run_close_round(fl_run *run, uint32_t round)
-{
-    ddome_status status = fl_server_average(run->error, &run->server);
-    if (status != DDOME_OK)
-        return status;
-    fl_trace_average(run->trace, round, &run->server, run->visits, run->active);
-    status = fl_trace_status(run->error, run->trace);
-    if (status != DDOME_OK)
-        return status;
-    fl_record_round(&run->record, round, run->visits, run->active, &run->traffic, &run->server);
-    fl_watch_round(&run->watch, round);
-    fl_text_add(&run->record.timing, "%u,%lu\n", (unsigned)round,
-                (unsigned long)(1000 * (nn_os_seconds() - run->started)));
-    fl_report(run->progress, DDOME_PHASE_ROUND, round, run->config.rounds, mean_loss(run));
-    return DDOME_OK;
 }
 
 /* ---- evaluation ---- */

@@ -23,13 +23,15 @@ typedef struct fl_run {
     fl_common common;
     fl_embeddings train, test;
     fl_server server;
+    fl_control control;
     fl_client_world world;
     fl_evaluator evaluator;
     data_client whole; /* the client of eval_scope = global */
     fl_rundir dir;
     fl_record record;
     fl_watch watch;
-    size_t active;          /* participants a round */
+    size_t most_active;     /* participants a round, at most */
+    size_t active;          /* of the round at hand */
     uint32_t *participants; /* [active], ascending */
     fl_visit *visits;       /* [active], what each did */
     fl_traffic traffic;     /* of the round at hand */
@@ -76,8 +78,15 @@ DDOME_MUST_CHECK ddome_status fl_run_pretrain(fl_run *run);
 /* Adds what its distribution moves (SPEC 15.2): nothing without a gate. */
 void fl_run_count_common(fl_traffic *traffic, const fl_run *run);
 
+/* Adds the mean embeddings that come up with anchors = cluster (SPEC 15.5). */
+void fl_run_count_means(fl_traffic *traffic, const fl_run *run);
+
 /* Sends the common expert to every training client, which embeds its samples once (SPEC 9.3). */
 DDOME_MUST_CHECK ddome_status fl_run_embed(fl_run *run);
+
+/* Whether the anchors are found by their embeddings (SPEC 10.4), and which experts an oracle names.
+ */
+DDOME_MUST_CHECK ddome_status fl_run_anchors(fl_run *run);
 
 /* Experts and gate at their start. */
 DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);
@@ -85,10 +94,17 @@ DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);
 /* The common expert if the algorithm has one, the embeddings, the server: ready for round 1. */
 DDOME_MUST_CHECK ddome_status fl_run_set_up(fl_run *run);
 
+/* Trains the common expert on, sends it to all training clients, and embeds anew (SPEC 11.12). */
+DDOME_MUST_CHECK ddome_status fl_run_renew_common(fl_run *run, uint32_t round);
+
 /* participants[active] of a round, ascending. */
 DDOME_MUST_CHECK ddome_status fl_run_participants(fl_run *run, uint32_t round);
 
-/* Step 1 of a round: who takes part; the sums are empty. */
+/* A client's visit before anything has happened to it. */
+fl_visit fl_run_visit(const fl_run *run, const data_client *client, uint32_t round);
+
+/* Step 1 of a round: the common expert is trained on if it is due (SPEC 11.12); who takes part; the
+ * sums are empty. */
 DDOME_MUST_CHECK ddome_status fl_run_open_round(fl_run *run, uint32_t round);
 
 /* A participant's own part of a round: it reads the run and writes its visit. */

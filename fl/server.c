@@ -210,10 +210,11 @@ static ddome_status send_correction(ddome_error *error, nn_arena *scratch, fl_vi
 ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *visit,
                             const fl_server *server)
 {
-    visit->gate = server->gate.model == NULL ? NULL : copy_of(scratch, &server->gate);
-    if (server->gate.model != NULL && visit->gate == NULL)
+    const bool gate = server->gate.model != NULL && !(visit->anchor && visit->gate_held);
+    visit->gate = gate ? copy_of(scratch, &server->gate) : NULL;
+    if (gate && visit->gate == NULL)
         return nn_arena_fail(error, scratch, "a client's copy of the gate");
-    for (size_t i = 0; i < visit->k; i++) {
+    for (size_t i = 0; i < visit->k && !(visit->anchor && visit->experts_held); i++) {
         const fl_slot *slot = &server->expert[visit->chosen[i]];
         const float *own = server->local == NULL ? NULL : *local_of(server, visit, i);
         visit->expert[i] = copy_of(scratch, slot);
@@ -301,8 +302,10 @@ ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *serv
         config->aggregate == FL_AGGREGATE_UNIFORM ? 1.0 : (double)visit->client->count;
     if (server->own != NULL)
         return keep_model(error, arena, server, visit);
-    if (visit->gate != NULL)
+    if (visit->gate != NULL && !visit->gate_held)
         take_slot(&server->gate, visit->gate, 0, weight, config);
+    if (visit->experts_held)
+        return DDOME_OK;
     for (size_t i = 0; i < visit->k; i++)
         take_slot(&server->expert[visit->chosen[i]], visit->expert[i], visit->batches[i], weight,
                   config);

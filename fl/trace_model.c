@@ -151,6 +151,8 @@ typedef struct copies {
 static bool returned(const copies *c, const fl_visit *visit)
 {
     bool has = c->expert == SIZE_MAX && visit->gate != NULL;
+    if (visit->lost)
+        return false;
     for (size_t i = 0; i < visit->k && !has; i++)
         has = visit->chosen[i] == c->expert;
     return has;
@@ -234,13 +236,26 @@ void fl_trace_average(fl_trace *trace, uint32_t round, const fl_server *server,
 
 /* ---- choice and predictions ---- */
 
-void fl_trace_choice(fl_trace *trace, const float *score, size_t experts, const uint32_t *chosen,
-                     size_t k)
+void fl_trace_stand_in(fl_trace *trace, const float *logits, size_t count, size_t experts)
+{
+    const nn_value z = fl_trace_floats("value", logits, count, experts);
+    fl_trace_given(trace, "", "gate_logits", &z);
+}
+
+void fl_trace_drawn(fl_trace *trace, const uint32_t *chosen, size_t k)
+{
+    const nn_value c = fl_trace_integers("chosen", chosen, k);
+    fl_trace_given(trace, "", "chosen", &c);
+}
+
+void fl_trace_choice(fl_trace *trace, bool stand_in, const float *score, size_t experts,
+                     const uint32_t *chosen, size_t k)
 {
     const nn_value s = fl_trace_floats("score", score, experts, 0);
     const nn_value c = fl_trace_integers("chosen", chosen, k);
     fl_trace_op(trace, "score");
-    fl_trace_input(trace, "logits", "", "gate/fc2", "y");
+    fl_trace_input(trace, "logits", "", stand_in ? "gate_logits" : "gate/fc2",
+                   stand_in ? "value" : "y");
     fl_trace_output(trace, "", "score", &s);
     fl_trace_op(trace, "top_k");
     fl_trace_attribute(trace, "k", k);
@@ -281,4 +296,12 @@ void fl_trace_predictions(fl_trace *trace, size_t expert, const float *logits,
     fl_trace_op(trace, "argmax");
     fl_trace_input(trace, "z", "", logits_name, "z");
     fl_trace_output(trace, "", name, &index);
+}
+
+void fl_trace_mixed_predictions(fl_trace *trace, const uint32_t *predicted, size_t count)
+{
+    const nn_value index = fl_trace_integers("index", predicted, count);
+    fl_trace_op(trace, "argmax");
+    fl_trace_input(trace, "z", "", "mixture", "y");
+    fl_trace_output(trace, "", "predictions", &index);
 }

@@ -29,9 +29,14 @@ void fl_trace_update(fl_trace *trace, const fl_trainee *trainee);
 void fl_trace_average(fl_trace *trace, uint32_t round, const fl_server *server,
                       const fl_visit *visits, size_t count);
 
-/* The score of a client and its choice. */
-void fl_trace_choice(fl_trace *trace, const float *score, size_t experts, const uint32_t *chosen,
-                     size_t k);
+/* The score of a client and its choice; the logits are the gate's, or those of fl_trace_stand_in.
+ */
+void fl_trace_choice(fl_trace *trace, bool stand_in, const float *score, size_t experts,
+                     const uint32_t *chosen, size_t k);
+
+/* Logits of what stands for a gate; a choice that is drawn. */
+void fl_trace_stand_in(fl_trace *trace, const float *logits, size_t count, size_t experts);
+void fl_trace_drawn(fl_trace *trace, const uint32_t *chosen, size_t k);
 
 /* Figures of every model, and the one that was chosen by them (SPEC 12.6.7). */
 void fl_trace_figures(fl_trace *trace, const char *name, const float *figures, size_t count,
@@ -44,5 +49,8 @@ void fl_trace_logits(fl_trace *trace, size_t expert, const float *logits, size_t
 /* Logits and predictions of the samples that one expert was given; none: nothing. */
 void fl_trace_predictions(fl_trace *trace, size_t expert, const float *logits,
                           const uint32_t *predicted, size_t count, size_t classes);
+
+/* Predictions of all samples of a client from the mixture (SPEC 13.6). */
+void fl_trace_mixed_predictions(fl_trace *trace, const uint32_t *predicted, size_t count);
 
 #endif

@@ -138,10 +138,11 @@ static void add_input(fl_trace *trace, const char *word, const nn_node *input)
                    input->name, leaf ? "value" : "y");
 }
 
-/* The experts that a visit has chosen stand before its steps. */
+/* The experts that a visit has chosen stand before its steps; those of an evaluation in it. */
 static void add_chosen(fl_trace *trace)
 {
-    const fl_trace_place place = {trace->at.round, trace->at.client, FL_TRACE_NONE, "choose"};
+    const char *pass = trace->at.pass == NULL ? "choose" : trace->at.pass;
+    const fl_trace_place place = {trace->at.round, trace->at.client, FL_TRACE_NONE, pass};
     fl_trace_input_from(trace, "chosen", &place, "", "chosen", "chosen");
 }
 

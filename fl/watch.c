@@ -54,11 +54,19 @@ static ddome_status choose_held(ddome_error *error, nn_arena *arena, const fl_wa
     return DDOME_OK;
 }
 
+/* The client that is tied to the expert for the whole run, or NULL. */
+static const data_client *anchor_of(const fl_client_world *world, size_t expert)
+{
+    const fl_control *control = world->control;
+    if (expert >= control->anchors || control->config->anchors == FL_ANCHORS_WRONG)
+        return NULL;
+    return &world->task->partition.clients[control->anchor[expert]];
+}
+
 ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena, fl_watch *watch,
                             const fl_client_world *world, const fl_common *common,
                             const fl_server *server)
 {
-    const data_partition *partition = &world->task->partition;
     memset(watch, 0, sizeof *watch);
     watch->task = world->task;
     watch->model = world->expert;
@@ -74,9 +82,9 @@ ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena, fl_watch *watch
     ddome_status status = choose_places(error, arena, watch);
     for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
         status = start_expert(error, arena, watch, i);
-        if (status == DDOME_OK && common->values != NULL && i < partition->anchors &&
-            fl_client_is_anchor(world, &partition->clients[i]))
-            status = choose_held(error, arena, watch, &partition->clients[i], &watch->expert[i]);
+        const data_client *anchor = anchor_of(world, i);
+        if (status == DDOME_OK && common->values != NULL && anchor != NULL)
+            status = choose_held(error, arena, watch, anchor, &watch->expert[i]);
     }
     return status;
 }

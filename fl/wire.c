@@ -4,7 +4,7 @@
 
 uint64_t fl_message_bytes(const fl_message *message)
 {
-    uint64_t bytes = 4 * (uint64_t)message->index_count;
+    uint64_t bytes = 4 * ((uint64_t)message->index_count + message->float_count);
     if (message->gate_model != NULL)
         bytes += nn_layout_bytes(&message->gate_model->layout);
     if (message->expert_model != NULL)

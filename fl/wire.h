@@ -19,6 +19,7 @@ typedef struct fl_message {
     const uint32_t *indices;
     const fl_model *variate_model; /* NULL: no control variate inside */
     const float *variate;          /* its trained values alone */
+    size_t float_count;            /* of a mean embedding */
 } fl_message;
 
 typedef struct fl_traffic {

@@ -24,8 +24,15 @@ typedef enum nn_stream {
     NN_STREAM_PRETRAIN = 14,     /* epoch = epoch: order of the samples */
     NN_STREAM_SHUFFLE = 15,      /* round, client, epoch: order of the samples */
     NN_STREAM_AUGMENT = 16,      /* round, client, epoch: crops and flips */
+    NN_STREAM_GATE_CHOICE = 17,  /* gate = random: round (0: evaluation), client */
+    NN_STREAM_GATE_ROUTE = 18,   /* gate = random: client; epoch 1 for the samples of anchors */
+    NN_STREAM_WRONG_ANCHOR = 19, /* round: experts of the anchors */
     NN_STREAM_SHARDS = 20,       /* order of the shards */
     NN_STREAM_QUANTITY = 21,     /* round 0: order of the samples; round 1: epoch = draw number */
+    NN_STREAM_CLUSTER = 22,      /* the first centre */
+    NN_STREAM_DROPOUT = 23,      /* round, client */
+    NN_STREAM_STRAGGLER = 24,    /* round, client */
+    NN_STREAM_COMMON_AGAIN = 25, /* round: order of the samples */
     NN_STREAM_TEST = 1024        /* tests draw from here and above */
 } nn_stream;
 

@@ -85,6 +85,11 @@
     T(trace)                                                                                       \
     T(compare)                                                                                     \
     T(compare_damage)                                                                              \
-    T(probe)
+    T(probe)                                                                                       \
+    T(control)                                                                                     \
+    T(cluster)                                                                                     \
+    T(schedule)                                                                                    \
+    T(control_bytes)                                                                               \
+    T(control_baselines)
 
 #endif

@@ -102,4 +102,19 @@ void t_baseline_runs(void)
     whole("algo=head init=common");
     whole("algo=head eval_scope=holdout arch=resnet34 width=1 rounds=2");
     whole("algo=ddome eval_scope=seen");
+    whole("algo=ddome gate=random anchors=cluster test=mixture");
+    whole("algo=ddome gate=oracle eval_scope=seen straggler=0.5");
+    whole("algo=ddome order=gate-first anchors=wrong dropout=0.5");
+    whole("algo=ddome gate=frozen common_every=1 schedule=grow schedule_groups=2 "
+          "schedule_rounds=1");
+    whole("algo=fedmix gate=random dropout=0.5");
+    whole("algo=fedmix gate=oracle eval_scope=seen straggler=0.5");
+    whole("algo=fedmix gate=frozen mix=probs common_every=1");
+    whole("algo=fedmix order=gate-first eval_scope=global");
+    whole("algo=scaffold dropout=0.5 straggler=0.5 epochs=2");
+    whole("algo=ensemble straggler=0.5 epochs=2");
+    whole("algo=ifca dropout=0.5 straggler=0.5");
+    whole("algo=head dropout=0.5 schedule=switch schedule_groups=2 schedule_rounds=1");
+    whole("algo=local eval_scope=seen local_budget=full straggler=0.5 schedule=grow "
+          "schedule_groups=2 schedule_rounds=1");
 }

@@ -23,11 +23,13 @@ static fl_config keys_of(int sampling, uint64_t seed)
 
 static void draw(uint32_t ids[ACTIVE], const fl_config *config, uint32_t round)
 {
-    const data_partition partition = {.training = CLIENTS, .anchors = ANCHORS};
+    const fl_field field = {CLIENTS, ANCHORS, NULL, NULL};
+    size_t count = 0;
     ddome_error error = {DDOME_OK, ""};
     nn_arena arena = {0};
-    test_status("draw", fl_sample_participants(&error, &arena, ids, config, &partition, round),
+    test_status("draw", fl_sample_participants(&error, &arena, ids, &count, config, &field, round),
                 DDOME_OK, &error, NULL);
+    test_same_u64("participants", count, ACTIVE);
     nn_arena_free(&arena);
 }
 

@@ -115,6 +115,15 @@ static void runs(void)
     one_run("trace_own", "algo=local eval_scope=seen rounds=1");
     one_run("trace_ifca", "algo=ifca rounds=1");
     one_run("trace_head", "algo=head rounds=1");
+    one_run("trace_random", "gate=random rounds=1 eval_every=1 test=mixture dropout=0.5");
+    one_run("trace_oracle", "gate=oracle top_k=1 rounds=1 anchors=cluster straggler=0.5");
+    one_run("trace_frozen", "gate=frozen rounds=2 mix=probs test=mixture common_every=1");
+    one_run("trace_gate", RESNET "order=gate-first rounds=2 active_normal=1 anchors=wrong");
+    one_run("trace_experts", "order=experts-first rounds=2 schedule=grow schedule_groups=2");
+    one_run("trace_mix_random", "algo=fedmix gate=random rounds=1 dropout=0.5");
+    one_run("trace_mix_gate", "algo=fedmix order=gate-first rounds=2 common_every=1 mix=probs");
+    one_run("trace_slow", "algo=ensemble straggler=1 epochs=2 rounds=1");
+    one_run("trace_lost", "algo=ifca dropout=0.5 rounds=2");
     one_run("trace_resnet", RESNET);
     one_run("trace_group", RESNET "norm=group stem=7x7 synth_size=16");
     one_run("trace_first", RESNET "bn_stats=first arith=fma");
