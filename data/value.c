@@ -154,3 +154,13 @@ void data_value_set(nn_value *value, const void *elements)
     value->f64 = value->type == NN_VALUE_F64 ? elements : NULL;
     value->u32 = value->type == NN_VALUE_U32 ? elements : NULL;
 }
+
+bool data_value_same_form(const data_safetensor *tensor, const nn_value *value)
+{
+    if (strcmp(tensor->dtype, data_value_dtype(value->type)) != 0 || tensor->rank != value->rank)
+        return false;
+    for (size_t i = 0; i < value->rank; i++)
+        if (tensor->shape[i] != value->shape[i])
+            return false;
+    return true;
+}

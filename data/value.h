@@ -31,4 +31,7 @@ void data_value_read_tensor(void *elements, nn_value_type type, const data_safet
 /* f32, f64 or u32 by the type. */
 void data_value_set(nn_value *value, const void *elements);
 
+/* Has the tensor the value's dtype and shape? */
+bool data_value_same_form(const data_safetensor *tensor, const nn_value *value);
+
 #endif

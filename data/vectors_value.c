@@ -69,16 +69,6 @@ static ddome_status find_companion(data_vectors_reader *r, data_companion **out,
     return status;
 }
 
-static bool same_form(const data_safetensor *tensor, const nn_value *value)
-{
-    if (strcmp(tensor->dtype, data_value_dtype(value->type)) != 0 || tensor->rank != value->rank)
-        return false;
-    for (size_t i = 0; i < value->rank; i++)
-        if (tensor->shape[i] != value->shape[i])
-            return false;
-    return true;
-}
-
 static const void *decode(nn_arena *arena, const data_safetensor *tensor, nn_value_type type)
 {
     const size_t width = data_value_width(type);
@@ -102,7 +92,7 @@ static ddome_status take_tensor(data_vectors_reader *r, const void **elements,
     if (status != DDOME_OK)
         return status;
     const data_safetensor *found = data_safetensors_find(&companion->tensors, tensor_name);
-    if (found == NULL || !same_form(found, value))
+    if (found == NULL || !data_value_same_form(found, value))
         return data_vectors_refuse(r, value->name, "a tensor of this dtype and shape in the file",
                                    tensor);
     const size_t at = (size_t)(found - companion->tensors.tensor);

@@ -112,16 +112,6 @@ static void grow(vectors_maker *m)
     m->tensor_capacity = capacity;
 }
 
-static bool same_form(const data_safetensor *tensor, const nn_value *value)
-{
-    if (strcmp(tensor->dtype, data_value_dtype(value->type)) != 0 || tensor->rank != value->rank)
-        return false;
-    for (size_t i = 0; i < value->rank; i++)
-        if (tensor->shape[i] != value->shape[i])
-            return false;
-    return true;
-}
-
 static void set_tensor(vectors_maker *m, data_safetensor *tensor, const nn_value *value)
 {
     memset(tensor, 0, sizeof *tensor);
@@ -142,7 +132,8 @@ static const char *tensor_of(vectors_maker *m, const char *id, const char *side,
 {
     const nn_digest hash = nn_value_hash(value);
     for (size_t i = 0; i < m->tensor_count; i++)
-        if (memcmp(&m->tensor_hash[i], &hash, sizeof hash) == 0 && same_form(&m->tensor[i], value))
+        if (memcmp(&m->tensor_hash[i], &hash, sizeof hash) == 0 &&
+            data_value_same_form(&m->tensor[i], value))
             return m->tensor[i].name;
     if (m->tensor_count == m->tensor_capacity)
         grow(m);
