@@ -63,16 +63,16 @@ DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_
        partition_shards partition_file partition_check
 FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee \
      config_controls control cluster schedule correction variates common gate wire sample client \
-     ifca server crew eval eval_mixture predict metrics checkpoint rundir baselines record watch \
-     watch_signs run_controls run_round origin run finish plan plan_text entry
+     ifca server crew eval eval_mixture predict metrics checkpoint rundir table baselines record watch \
+     watch_signs run_controls run_round run_keep saved state origin run finish plan plan_text entry verify
 LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 TEST_SOURCES = $(wildcard tests/*.c)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
 # What the test runner links, too
 PURE = compare compare_values compare_tolerances compare_report compare_run compare_table compare_model \
        compare_vectors compare_trace compare_trace_case trace_read compare_explain compare_causes output \
-       probe_tree probe_text probe_name
-TOOLS = main options settings commands partition data report report_csv report_read report_rows \
+       signals probe_tree probe_text probe_name
+TOOLS = main options settings commands resume partition data report report_csv report_read report_rows \
         report_count report_text report_export help progress probe_set probe_write probe_read $(PURE)
 TOOL_OBJECTS = $(TOOLS:%=$(BUILD)/tools/%.o)
 PURE_OBJECTS = $(PURE:%=$(BUILD)/tools/%.o)

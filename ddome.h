@@ -43,7 +43,8 @@ typedef enum ddome_status {
     DDOME_ERR_IO = 5,        /* reading or writing failed, disk full */
     DDOME_ERR_MEMORY = 6,    /* out of memory */
     DDOME_ERR_NONFINITE = 7, /* a value became infinite or NaN */
-    DDOME_ERR_RESUME = 8     /* a saved state does not fit */
+    DDOME_ERR_RESUME = 8,    /* a saved state does not fit */
+    DDOME_STOPPED = 9        /* the caller wanted to stop; no exit code (SPEC 18.1) */
 } ddome_status;
 
 /* One line that says what went wrong. Every call below clears it first; a failing one fills it. */
@@ -106,7 +107,11 @@ typedef struct ddome_progress {
     void (*report)(void *user, ddome_phase phase, uint64_t done, uint64_t of, double value);
     void *user;
     void (*notice)(void *user, const char *line); /* a failure signature, when it is first seen
-                                                     (SPEC 14.6); may be NULL */
+                                                     (SPEC 14.6), or a damaged checkpoint; may be
+                                                     NULL */
+    int (*stop)(
+        void *user); /* asked after every round and epoch of pretraining; not 0: a checkpoint
+                        is written and the call ends with DDOME_STOPPED; may be NULL */
 } ddome_progress;
 
 /* What a run ends with; accuracies in [0, 1], bytes of all rounds and the common expert's
@@ -125,6 +130,26 @@ typedef struct ddome_summary {
 DDOME_MUST_CHECK ddome_status ddome_train(ddome_error *error, ddome_summary *summary,
                                           const ddome_config *config, const char *out_dir,
                                           const ddome_progress *progress, int force);
+
+/* Goes on with a run that was broken off, from the newest checkpoint in run_dir that is whole
+ * (SPEC 17.6); the files it ends with are those of a run that was not. One without a checkpoint
+ * starts anew. config must be that of the run, ddome_config_load of run_dir/ckpt/run.toml: another
+ * configuration, data set, profile or version of SPEC.md is DDOME_ERR_RESUME, and the key that
+ * differs is named. */
+DDOME_MUST_CHECK ddome_status ddome_resume(ddome_error *error, ddome_summary *summary,
+                                           const ddome_config *config, const char *run_dir,
+                                           const ddome_progress *progress);
+
+/* Is the finished run in run_dir what SHA256SUMS says, and is it what this program makes of config?
+ * All files are hashed again; then rounds are done again and all they write is compared: from round
+ * 1, or from the newest checkpoint of at most first - 1 rounds where first is above 1, to round
+ * `last`; the models and SHA256SUMS as well if that is the last of the run. last = 0: no round.
+ * DDOME_ERR_VERIFY names the file that differs. Writes nothing. root_hash of the summary is that
+ * of the files. */
+DDOME_MUST_CHECK ddome_status ddome_verify(ddome_error *error, ddome_summary *summary,
+                                           const ddome_config *config, const char *run_dir,
+                                           const ddome_progress *progress, uint64_t first,
+                                           uint64_t last);
 
 /* Trains the common expert alone and writes out_dir/common.safetensors (SPEC 9); mean_accuracy is
  * that on the held-out part. */

@@ -39,4 +39,13 @@ DDOME_MUST_CHECK ddome_status data_safetensors_format(ddome_error *error, nn_are
                                                       const data_safetensor *tensors,
                                                       size_t tensor_count);
 
+/* The bytes before the data of such a file, for one that is written piece by piece: behind them
+ * come the data of order[0 .. tensor_count - 1], the tensors by name. Their `bytes` are not looked
+ * at, and nothing is checked: names are distinct, shapes fit byte_count. */
+DDOME_MUST_CHECK ddome_status data_safetensors_head(ddome_error *error, nn_arena *arena,
+                                                    unsigned char **bytes, size_t *count,
+                                                    const data_safetensor *const **order,
+                                                    const data_safetensor *tensors,
+                                                    size_t tensor_count);
+
 #endif

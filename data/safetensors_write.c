@@ -89,14 +89,20 @@ static void put_header(sink *s, const data_safetensor *const *order, size_t coun
         put(s, ' ');
 }
 
-static void put_file(unsigned char *file, const data_safetensor *const *order, size_t count,
+static void put_head(unsigned char *file, const data_safetensor *const *order, size_t count,
                      size_t header_bytes)
 {
     sink header = {file + PREFIX_BYTES, header_bytes, 0};
-    unsigned char *data = file + PREFIX_BYTES + header_bytes;
     for (unsigned i = 0; i < PREFIX_BYTES; i++)
         file[i] = (unsigned char)((uint64_t)header_bytes >> 8 * i & 0xFF);
     put_header(&header, order, count);
+}
+
+static void put_file(unsigned char *file, const data_safetensor *const *order, size_t count,
+                     size_t header_bytes)
+{
+    unsigned char *data = file + PREFIX_BYTES + header_bytes;
+    put_head(file, order, count, header_bytes);
     for (size_t i = 0; i < count; i++) {
         if (order[i]->byte_count > 0)
             memcpy(data, order[i]->bytes, order[i]->byte_count);
@@ -185,4 +191,24 @@ ddome_status data_safetensors_format(ddome_error *error, nn_arena *arena, unsign
     if (status != DDOME_OK)
         nn_arena_rewind(arena, mark);
     return status;
+}
+
+ddome_status data_safetensors_head(ddome_error *error, nn_arena *arena, unsigned char **bytes,
+                                   size_t *count, const data_safetensor *const **order,
+                                   const data_safetensor *tensors, size_t tensor_count)
+{
+    const data_safetensor **sorted = NULL;
+    size_t header_bytes = 0, total = 0;
+    ddome_status status = sort_tensors(error, arena, &sorted, tensors, tensor_count);
+    if (status != DDOME_OK)
+        return status;
+    const bool fits = measure(&header_bytes, &total, sorted, tensor_count);
+    unsigned char *head = fits ? nn_arena_alloc(arena, PREFIX_BYTES + header_bytes, 1) : NULL;
+    if (head == NULL)
+        return nn_arena_fail(error, arena, "the head of a safetensors file");
+    put_head(head, sorted, tensor_count, header_bytes);
+    *bytes = head;
+    *count = PREFIX_BYTES + header_bytes;
+    *order = sorted;
+    return DDOME_OK;
 }

@@ -15,6 +15,11 @@ void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done,
         progress->report(progress->user, phase, done, of, value);
 }
 
+bool fl_wants_stop(const ddome_progress *progress)
+{
+    return progress != NULL && progress->stop != NULL && progress->stop(progress->user) != 0;
+}
+
 /* ---- pretraining ---- */
 
 /* Everything one pretraining needs. */
@@ -149,6 +154,8 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
                   (double)common->correct / (double)common->total);
         if (reached(common, p->config->pretrain_target.value))
             break;
+        if (epoch + 1 < epochs && fl_wants_stop(progress))
+            return DDOME_STOPPED;
     }
     common->batches = p->step;
     return status;

@@ -23,7 +23,8 @@ typedef struct fl_embeddings {
 } fl_embeddings;
 
 /* SGD with linear decay on the training pool until the held-out accuracy reaches pretrain_target or
- * pretrain_epochs are over. trace may be NULL. */
+ * pretrain_epochs are over. trace may be NULL. DDOME_STOPPED, without a line in error: the caller
+ * wants to stop after an epoch. */
 DDOME_MUST_CHECK ddome_status fl_common_pretrain(const nn_engine *engine, ddome_error *error,
                                                  nn_arena *arena, nn_arena *scratch,
                                                  fl_common *common, const fl_model *model,
@@ -57,5 +58,8 @@ void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uin
 /* Tells the caller, if it wants to know. */
 void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of,
                double value);
+
+/* Does it want to stop? */
+bool fl_wants_stop(const ddome_progress *progress);
 
 #endif

@@ -143,6 +143,8 @@ typedef struct fl_config {
     int schedule, schedule_by; /* fl_schedule, fl_schedule_by */
     size_t schedule_groups, schedule_rounds;
     size_t common_every;
+
+    size_t checkpoint_every, checkpoint_keep; /* move no bit */
 } fl_config;
 
 /* Every default; data_dir from the environment variable DDOME_DATA is the caller's (tools/)

@@ -51,6 +51,11 @@
 #name, section, FL_KEY_PATH, FIELD(name), "", 0, 0, FL_RANGE_CLOSED, NO_CHOICE, true,      \
             offsetof(fl_config_hashes, name)                                                       \
     }
+#define SIZE_LOCAL(section, name, otherwise, low, high)                                            \
+    {                                                                                              \
+#name, section, FL_KEY_SIZE, FIELD(name), otherwise, low, high, FL_RANGE_CLOSED,           \
+            NO_CHOICE, false, 0                                                                    \
+    }
 #define PATH_LOCAL(section, name)                                                                  \
     {                                                                                              \
 #name, section, FL_KEY_PATH, FIELD(name), "", 0, 0, FL_RANGE_CLOSED, NO_CHOICE, false, 0   \
@@ -90,6 +95,7 @@ static const char *const ifca_test[] = {"entropy", "oracle", NULL};
 enum {
     MOST_CLIENTS = 1000000,  /* SPEC 8 */
     MOST_SAMPLES = 10000000, /* SPEC 7.4.1 */
+    MOST_KEPT = 100,         /* room of fl/saved.h */
     MOST_EPOCHS = 65535,     /* 16 bits of the generator's counter (SPEC 4.2) */
     MOST_ROUNDS = 1000000,
     MOST_BATCH = 65536,
@@ -196,6 +202,9 @@ static const fl_key keys[] = {
     SIZE("controls", schedule_groups, "5", 1, MOST_CLIENTS),
     SIZE("controls", schedule_rounds, "200", 1, MOST_ROUNDS),
     SIZE("controls", common_every, "0", 0, MOST_ROUNDS),
+
+    SIZE_LOCAL("checkpoints", checkpoint_every, "10", 0, MOST_ROUNDS),
+    SIZE_LOCAL("checkpoints", checkpoint_keep, "2", 1, MOST_KEPT),
 };
 
 /* Keys younger than the first published hashes: config.toml leaves them out at their defaults, so

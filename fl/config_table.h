@@ -34,7 +34,7 @@ typedef struct fl_key {
     uint64_t low, high;        /* numbers only */
     fl_key_range range;        /* DECIMAL only; the others are closed */
     const char *const *choice; /* CHOICE: the words in the order of the enum, then NULL */
-    bool bits;                 /* false: where things are, not what they are */
+    bool bits;                 /* false: where things are, how often a state is saved */
     size_t hash;               /* PATH with bits: offset in fl_config_hashes */
 } fl_key;
 

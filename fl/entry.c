@@ -27,6 +27,11 @@ size_t fl_threads_of(const ddome_config *config)
     return config->threads;
 }
 
+size_t fl_rounds_of(const ddome_config *config)
+{
+    return fl_algorithm_of(&config->keys)->rounds ? config->keys.rounds : 0;
+}
+
 const fl_trace_wish *fl_trace_wish_of(const ddome_config *config)
 {
     return &config->trace;

@@ -11,22 +11,27 @@ ddome_status fl_record_init(ddome_error *error, nn_arena *arena, fl_record *reco
                             size_t evaluations)
 {
     memset(record, 0, sizeof *record);
-    record->metrics.arena = record->clients.arena = record->experts.arena = arena;
-    record->comm.arena = record->rounds.arena = record->timing.arena = arena;
+    fl_table_init(&record->metrics, arena, "metrics.csv", true);
+    fl_table_init(&record->clients, arena, "clients.csv", true);
+    fl_table_init(&record->experts, arena, "experts.csv", true);
+    fl_table_init(&record->comm, arena, "comm.csv", true);
+    fl_table_init(&record->rounds, arena, "rounds.jsonl", true);
+    fl_table_init(&record->timing, arena, "timing.csv", false);
+    record->most_evaluations = evaluations;
     record->means = nn_arena_alloc(arena, evaluations, sizeof *record->means);
     if (record->means == NULL)
         return nn_arena_fail(error, arena, "the list of evaluations");
     fl_text_add(
-        &record->metrics,
+        &record->metrics.text,
         "round,scope,clients,correct,total,accuracy,mean,weighted_std,std,min,p10,p50,p90,max,"
         "worst10,loss,"
         "gate_entropy_mean_score,gate_mean_entropy,anchor_routed,anchor_total,expert_usage_clients,"
         "expert_usage_samples,bytes_down,bytes_up\n");
-    fl_text_add(&record->clients, "%s", fl_record_clients_header);
-    fl_text_add(&record->experts, "round,expert,label,routed,correct\n");
-    fl_text_add(&record->comm,
+    fl_text_add(&record->clients.text, "%s", fl_record_clients_header);
+    fl_text_add(&record->experts.text, "round,expert,label,routed,correct\n");
+    fl_text_add(&record->comm.text,
                 "round,messages,round_trips,bytes_down,bytes_up,total_down,total_up\n");
-    fl_text_add(&record->timing, "round,milliseconds\n");
+    fl_text_add(&record->timing.text, "round,milliseconds\n");
     return DDOME_OK;
 }
 
@@ -35,7 +40,7 @@ ddome_status fl_record_init(ddome_error *error, nn_arena *arena, fl_record *reco
 static void add_traffic(fl_record *record, uint32_t round, const fl_traffic *t)
 {
     fl_traffic_add(&record->total, t);
-    fl_text_add(&record->comm, "%u,%llu,%llu,%llu,%llu,%llu,%llu\n", (unsigned)round,
+    fl_text_add(&record->comm.text, "%u,%llu,%llu,%llu,%llu,%llu,%llu\n", (unsigned)round,
                 (unsigned long long)t->messages, (unsigned long long)t->round_trips,
                 (unsigned long long)t->down, (unsigned long long)t->up,
                 (unsigned long long)record->total.down, (unsigned long long)record->total.up);
@@ -122,7 +127,7 @@ static void add_own_hashes(fl_text *text, const fl_visit *visits, size_t count,
 void fl_record_round(fl_record *record, uint32_t round, const fl_visit *visits, size_t count,
                      const fl_traffic *traffic, const fl_server *server)
 {
-    fl_text *text = &record->rounds;
+    fl_text *text = &record->rounds.text;
     add_traffic(record, round, traffic);
     fl_text_add(text, "{\"round\":%u", (unsigned)round);
     add_visits(text, visits, count);
@@ -224,7 +229,7 @@ static void add_metrics(fl_record *record, uint32_t round, const fl_evaluation *
     const double values[] = {m->accuracy, m->mean,          m->weighted_std, m->std, m->min,
                              m->p10,      m->p50,           m->p90,          m->max, m->worst10,
                              m->loss,     m->score_entropy, m->mean_entropy};
-    fl_text *text = &record->metrics;
+    fl_text *text = &record->metrics.text;
     fl_text_add(text, "%u,%s,%lu,%llu,%llu", (unsigned)round, scope_name(evaluator),
                 (unsigned long)e->clients, (unsigned long long)m->correct,
                 (unsigned long long)m->total);
@@ -248,8 +253,8 @@ ddome_status fl_record_evaluation(ddome_error *error, nn_arena *scratch, fl_reco
         return status;
     record->means[record->evaluations++] = record->last.mean;
     add_metrics(record, round, evaluation, evaluator);
-    fl_record_clients(&record->clients, round, evaluation, evaluator);
-    add_experts(&record->experts, round, evaluation);
+    fl_record_clients(&record->clients.text, round, evaluation, evaluator);
+    add_experts(&record->experts.text, round, evaluation);
     return DDOME_OK;
 }
 
@@ -273,27 +278,30 @@ double fl_record_maximum(const fl_record *record)
 
 /* ---- to disk ---- */
 
-/* SPEC 17.1.1, 17.1.3. */
-ddome_status fl_record_write(ddome_error *error, fl_rundir *dir, const fl_record *record)
+void fl_record_tables(fl_table *tables[FL_RECORD_TABLES], fl_record *record)
 {
-    const struct {
-        const char *name;
-        const fl_text *text;
-    } files[] = {{"metrics.csv", &record->metrics},
-                 {"clients.csv", &record->clients},
-                 {"experts.csv", &record->experts},
-                 {"comm.csv", &record->comm},
-                 {"rounds.jsonl", &record->rounds}};
+    fl_table *const all[FL_RECORD_TABLES] = {&record->metrics, &record->clients, &record->experts,
+                                             &record->comm,    &record->rounds,  &record->timing};
+    memcpy(tables, all, sizeof all);
+}
+
+/* SPEC 17.1.3. */
+ddome_status fl_record_write(ddome_error *error, fl_rundir *dir, fl_record *record)
+{
+    fl_table *tables[FL_RECORD_TABLES];
     ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < sizeof files / sizeof *files && status == DDOME_OK; i++) {
-        status = fl_text_status(error, files[i].text);
-        if (status == DDOME_OK)
-            status = fl_rundir_write(error, dir, files[i].name,
-                                     files[i].text->length == 0 ? "" : files[i].text->data,
-                                     files[i].text->length);
-    }
-    if (status == DDOME_OK)
-        status = fl_rundir_write_unhashed(error, dir, "timing.csv", record->timing.data,
-                                          record->timing.length);
+    fl_record_tables(tables, record);
+    for (size_t i = 0; i < FL_RECORD_TABLES && status == DDOME_OK; i++)
+        status = fl_table_write(error, dir, tables[i]);
+    return status;
+}
+
+ddome_status fl_record_close(ddome_error *error, fl_rundir *dir, fl_record *record)
+{
+    fl_table *tables[FL_RECORD_TABLES];
+    ddome_status status = DDOME_OK;
+    fl_record_tables(tables, record);
+    for (size_t i = 0; i < FL_RECORD_TABLES && status == DDOME_OK; i++)
+        status = fl_table_close(error, dir, tables[i]);
     return status;
 }

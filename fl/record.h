@@ -4,14 +4,17 @@
 #define FL_RECORD_H
 
 #include "metrics.h"
-#include "rundir.h"
+#include "table.h"
 #include "wire.h"
 
+/* timing.csv is outside the hashes. */
+enum { FL_RECORD_TABLES = 6 };
+
 typedef struct fl_record {
-    fl_text metrics, clients, experts, comm, rounds, timing;
+    fl_table metrics, clients, experts, comm, rounds, timing;
     fl_traffic total; /* of all rounds so far, the common expert's distribution included */
     double *means;    /* mean accuracy of each evaluation */
-    size_t evaluations;
+    size_t evaluations, most_evaluations;
     fl_metrics last;
     bool names_lost, names_slow; /* rounds.jsonl says who was (SPEC 17.2.3) */
 } fl_record;
@@ -39,9 +42,16 @@ void fl_record_clients(fl_text *text, uint32_t round, const fl_evaluation *evalu
 
 extern const char fl_record_clients_header[];
 
-/* Writes the tables as they stand now; each is replaced as a whole. */
+/* All tables, those of SHA256SUMS first. */
+void fl_record_tables(fl_table *tables[FL_RECORD_TABLES], fl_record *record);
+
+/* What the tables have in memory goes to their files. */
 DDOME_MUST_CHECK ddome_status fl_record_write(ddome_error *error, fl_rundir *dir,
-                                              const fl_record *record);
+                                              fl_record *record);
+
+/* For the last time: they belong to the run's hashed files. */
+DDOME_MUST_CHECK ddome_status fl_record_close(ddome_error *error, fl_rundir *dir,
+                                              fl_record *record);
 
 /* Mean over the last ten evaluations, and the maximum, of the mean accuracy (D16). */
 double fl_record_last_ten(const fl_record *record);

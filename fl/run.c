@@ -9,6 +9,7 @@
 #include "../nn/selftest.h"
 #include "checkpoint.h"
 #include "origin.h"
+#include "state.h"
 
 /* ---- set-up ---- */
 
@@ -100,15 +101,11 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
 
 void fl_run_free(fl_run *run)
 {
+    fl_rundir_leave(&run->dir);
+    fl_saved_free(&run->saved);
     fl_crew_close(&run->crew);
     nn_arena_free(&run->scratch);
     nn_arena_free(&run->arena);
-}
-
-ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force)
-{
-    ddome_status status = fl_rundir_open(run->error, &run->dir, &run->arena, out_dir, force);
-    return status == DDOME_OK ? fl_trace_begin(run->error, run->trace, run->engine.arith) : status;
 }
 
 /* ---- the common expert ---- */
@@ -131,8 +128,22 @@ ddome_status fl_run_take_common(fl_run *run)
     return fl_origin_check_common(run->error, &run->scratch, run->config.common, &hash, &run->task);
 }
 
+/* It may have been trained on since it was given or made (SPEC 11.12). */
+static ddome_status common_of_checkpoint(fl_run *run)
+{
+    fl_common *common = &run->common;
+    common->floats = run->common_model.layout.total;
+    if (common->values == NULL)
+        common->values = nn_arena_alloc(&run->arena, common->floats, sizeof *common->values);
+    if (common->values == NULL)
+        return nn_arena_fail(run->error, &run->arena, "the common expert");
+    return fl_state_common(run, &run->saved.state);
+}
+
 ddome_status fl_run_common(fl_run *run)
 {
+    if (run->saved.found)
+        return common_of_checkpoint(run);
     ddome_status status = fl_run_take_common(run);
     if (status != DDOME_OK || run->common.values != NULL)
         return status;
@@ -141,9 +152,14 @@ ddome_status fl_run_common(fl_run *run)
 
 ddome_status fl_run_pretrain(fl_run *run)
 {
-    return fl_common_pretrain(&run->engine, run->error, &run->arena, &run->scratch, &run->common,
-                              &run->common_model, &run->config, &run->task, run->progress,
-                              run->trace);
+    ddome_status status =
+        fl_common_pretrain(&run->engine, run->error, &run->arena, &run->scratch, &run->common,
+                           &run->common_model, &run->config, &run->task, run->progress, run->trace);
+    if (status == DDOME_STOPPED)
+        return nn_fail(run->error, status,
+                       "stopped while the common expert was pretrained, before any checkpoint; "
+                       "start again");
+    return status;
 }
 
 void fl_run_count_common(fl_traffic *traffic, const fl_run *run)
@@ -235,6 +251,9 @@ ddome_status fl_run_set_up(fl_run *run)
     if (status == DDOME_OK)
         status = fl_watch_begin(run->error, &run->arena, &run->watch, &run->world, &run->common,
                                 &run->server);
+    if (status == DDOME_OK && run->saved.found)
+        status = fl_state_take(run, &run->saved.state);
+    fl_saved_free(&run->saved);
     return status;
 }
 
@@ -251,7 +270,6 @@ bool fl_run_evaluates(const fl_run *run, uint32_t round)
     return round % run->config.eval_every == 0 || round == run->config.rounds;
 }
 
-/* The tables are on the disk before the next round begins (SPEC 17.1.3). */
 ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
 {
     fl_evaluation evaluation;
@@ -269,9 +287,5 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
         status = fl_watch_evaluation(run->error, &run->scratch, &run->watch, &run->engine, round,
                                      &evaluation, &run->record.last, run->progress);
     nn_arena_rewind(&run->scratch, mark);
-    if (status == DDOME_OK)
-        status = fl_record_write(run->error, &run->dir, &run->record);
-    if (status == DDOME_OK)
-        status = fl_watch_write(run->error, &run->dir, &run->watch);
     return status;
 }

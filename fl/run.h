@@ -6,6 +6,7 @@
 #include "baselines.h"
 #include "crew.h"
 #include "record.h"
+#include "saved.h"
 #include "watch.h"
 
 typedef struct fl_run {
@@ -28,8 +29,10 @@ typedef struct fl_run {
     fl_evaluator evaluator;
     data_client whole; /* the client of eval_scope = global */
     fl_rundir dir;
+    fl_saved saved; /* its checkpoints, and the one it goes on from */
     fl_record record;
     fl_watch watch;
+    uint32_t done;          /* rounds before this program's first */
     size_t most_active;     /* participants a round, at most */
     size_t active;          /* of the round at hand */
     uint32_t *participants; /* [active], ascending */
@@ -39,10 +42,11 @@ typedef struct fl_run {
     double started;
 } fl_run;
 
-/* The keys behind the public handle, and what ddome_config_set_threads and ddome_config_set_trace
- * have set. */
+/* The keys behind the public handle, what ddome_config_set_threads and ddome_config_set_trace
+ * have set, and the rounds that its algorithm has. */
 const fl_config *fl_config_of(const ddome_config *config);
 size_t fl_threads_of(const ddome_config *config);
+size_t fl_rounds_of(const ddome_config *config);
 const fl_trace_wish *fl_trace_wish_of(const ddome_config *config);
 
 /* The whole self-test (SPEC 3.7) with the kernels that DDOME_ISA names, or the fastest. */
@@ -69,7 +73,18 @@ DDOME_MUST_CHECK ddome_status fl_run_take_common(fl_run *run);
 /* The run directory; empty but for a proof that it can be written. The trace likewise. */
 DDOME_MUST_CHECK ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force);
 
-/* The common expert: the given one, or pretrained (SPEC 9). */
+/* The same for a run with rounds, which writes down what `resume` reads (SPEC 17.6.1). */
+DDOME_MUST_CHECK ddome_status fl_run_open_kept(fl_run *run, const char *out_dir, bool force);
+
+/* The directory of a run that was broken off, to go on from its newest checkpoint that is whole; of
+ * one that has none, to start anew. DDOME_ERR_RESUME: it is of another run. */
+DDOME_MUST_CHECK ddome_status fl_run_reopen(fl_run *run, const char *out_dir);
+
+/* The directory of a finished run, to compare what this program makes with what is there. The
+ * rounds go on from the newest checkpoint of at most `most` rounds; 0 is from the start. */
+DDOME_MUST_CHECK ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most);
+
+/* The common expert: the one of the checkpoint, the given one, or pretrained (SPEC 9). */
 DDOME_MUST_CHECK ddome_status fl_run_common(fl_run *run);
 
 /* Pretrains it, whatever the key `common` says. */
@@ -91,7 +106,8 @@ DDOME_MUST_CHECK ddome_status fl_run_anchors(fl_run *run);
 /* Experts and gate at their start. */
 DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);
 
-/* The common expert if the algorithm has one, the embeddings, the server: ready for round 1. */
+/* The common expert if the algorithm has one, the embeddings, the server: ready for round 1, or for
+ * the one after run->done. */
 DDOME_MUST_CHECK ddome_status fl_run_set_up(fl_run *run);
 
 /* Trains the common expert on, sends it to all training clients, and embeds anew (SPEC 11.12). */
@@ -130,6 +146,10 @@ DDOME_MUST_CHECK ddome_status fl_run_take(fl_run *run, const fl_visit *visit);
 
 /* Its second half: averages, record of the round. */
 DDOME_MUST_CHECK ddome_status fl_run_close_round(fl_run *run, uint32_t round);
+
+/* Its last step: the tables go to their files, a checkpoint is written when it is due or when the
+ * caller wants to stop, which is DDOME_STOPPED (SPEC 17.6). */
+DDOME_MUST_CHECK ddome_status fl_run_keep_round(fl_run *run, uint32_t round);
 
 /* Rounds of the algorithm: 0 when it has none. */
 size_t fl_run_rounds(const fl_run *run);

@@ -5,6 +5,7 @@
 #include "run.h"
 #include "sample.h"
 #include "schedule.h"
+#include "state.h"
 
 #include "../nn/sum.h"
 
@@ -38,6 +39,17 @@ static ddome_status mean_embedding(fl_run *run, float *mean, const data_client *
     return DDOME_OK;
 }
 
+/* Those of a checkpoint were found when the common expert was still the first. */
+static ddome_status anchors_of_checkpoint(fl_run *run)
+{
+    run->control.anchors = run->control.experts;
+    run->control.cluster = true;
+    ddome_status status = fl_state_anchors(run, &run->saved.state);
+    if (status == DDOME_OK)
+        fl_control_tie(&run->control);
+    return status;
+}
+
 static ddome_status find_anchors(fl_run *run)
 {
     const size_t training = run->task.partition.training, width = run->common_model.features;
@@ -64,7 +76,7 @@ ddome_status fl_run_anchors(fl_run *run)
 {
     ddome_status status = DDOME_OK;
     if (run->control.routes && run->config.anchors == FL_ANCHORS_CLUSTER)
-        status = find_anchors(run);
+        status = run->saved.found ? anchors_of_checkpoint(run) : find_anchors(run);
     return status == DDOME_OK
                ? fl_control_oracle(run->error, &run->arena, &run->control, &run->task)
                : status;

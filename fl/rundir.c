@@ -4,36 +4,39 @@
 
 #include <string.h>
 
-#include "../nn/os.h"
-
 struct fl_rundir_file {
     const char *name;
     nn_digest digest;
     fl_rundir_file *next; /* ascending by the bytes of the name */
 };
 
-static const char sums[] = "SHA256SUMS", manifest[] = "manifest.json", probe[] = "probe.tmp";
+static const char sums[] = "SHA256SUMS", manifest[] = "manifest.json", done[] = "ckpt/DONE",
+                  probe[] = "probe.tmp", lock[] = "lock";
 
-/* path/name in the arena. */
-static ddome_status join(ddome_error *error, const fl_rundir *dir, char **out, const char *name)
+enum { CHUNK_BYTES = 1 << 16 };
+
+ddome_status fl_rundir_join(ddome_error *error, nn_arena *arena, const fl_rundir *dir, char **out,
+                            const char *name)
 {
-    fl_text text = {.arena = dir->arena};
+    fl_text text = {.arena = arena};
     fl_text_add(&text, "%s/%s", dir->path, name);
     *out = text.data;
     return fl_text_status(error, &text);
 }
 
-/* A run is there once its manifest or its hashes are (SPEC 17.3.3). */
+/* ---- opening ---- */
+
+/* A run is there once its manifest, its hashes or a checkpoint are (SPEC 17.3.3). */
 static ddome_status clear(ddome_error *error, const fl_rundir *dir, const char *name, bool force)
 {
     char *path;
-    ddome_status status = join(error, dir, &path, name);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
     if (status != DDOME_OK || !nn_os_exists(path))
         return status;
     if (!force)
         return nn_fail(error, DDOME_ERR_USAGE,
-                       "%.200s holds a run already (%s); choose another folder, or replace it with "
-                       "--force",
+                       "%.200s holds a run already (%s); choose another folder, go on with it by "
+                       "--resume, or replace it with --force",
                        dir->path, name);
     nn_os_remove(path);
     if (nn_os_exists(path))
@@ -46,7 +49,7 @@ static ddome_status clear(ddome_error *error, const fl_rundir *dir, const char *
 static ddome_status prove_writable(ddome_error *error, const fl_rundir *dir)
 {
     char *path;
-    ddome_status status = join(error, dir, &path, probe);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, probe);
     if (status == DDOME_OK)
         status = nn_os_write_file(error, path, "", 0);
     if (status == DDOME_OK)
@@ -54,23 +57,72 @@ static ddome_status prove_writable(ddome_error *error, const fl_rundir *dir)
     return status;
 }
 
+static ddome_status name_folder(ddome_error *error, fl_rundir *dir, nn_arena *arena,
+                                const char *path)
+{
+    *dir = (fl_rundir){.path = nn_arena_string(arena, path), .arena = arena};
+    return dir->path == NULL ? nn_arena_fail(error, arena, "run directory") : DDOME_OK;
+}
+
+static ddome_status take_folder(ddome_error *error, fl_rundir *dir, nn_arena *arena,
+                                const char *path)
+{
+    char *file;
+    ddome_status status = name_folder(error, dir, arena, path);
+    if (status == DDOME_OK)
+        status = nn_os_make_dir(error, path);
+    if (status == DDOME_OK)
+        status = fl_rundir_join(error, arena, dir, &file, lock);
+    if (status == DDOME_OK)
+        status = nn_os_lock_file(error, &dir->lock, file);
+    return status == DDOME_OK ? prove_writable(error, dir) : status;
+}
+
+/* *dir gets what was opened, or stays as it is. */
+static ddome_status hand_over(fl_rundir *dir, fl_rundir *opened, ddome_status status)
+{
+    if (status == DDOME_OK)
+        *dir = *opened;
+    else
+        fl_rundir_leave(opened);
+    return status;
+}
+
 ddome_status fl_rundir_open(ddome_error *error, fl_rundir *dir, nn_arena *arena, const char *path,
                             bool force)
 {
-    fl_rundir opened = {nn_arena_string(arena, path), arena, NULL};
-    if (opened.path == NULL)
-        return nn_arena_fail(error, arena, "run directory");
-    ddome_status status = nn_os_make_dir(error, path);
+    fl_rundir opened;
+    ddome_status status = take_folder(error, &opened, arena, path);
     if (status == DDOME_OK)
         status = clear(error, &opened, sums, force);
     if (status == DDOME_OK)
         status = clear(error, &opened, manifest, force);
     if (status == DDOME_OK)
-        status = prove_writable(error, &opened);
-    if (status == DDOME_OK)
-        *dir = opened;
-    return status;
+        status = clear(error, &opened, done, force);
+    return hand_over(dir, &opened, status);
 }
+
+ddome_status fl_rundir_reopen(ddome_error *error, fl_rundir *dir, nn_arena *arena, const char *path)
+{
+    fl_rundir opened;
+    const ddome_status status = take_folder(error, &opened, arena, path);
+    return hand_over(dir, &opened, status);
+}
+
+ddome_status fl_rundir_view(ddome_error *error, fl_rundir *dir, nn_arena *arena, const char *path)
+{
+    fl_rundir opened;
+    const ddome_status status = name_folder(error, &opened, arena, path);
+    opened.verify = true;
+    return hand_over(dir, &opened, status);
+}
+
+void fl_rundir_leave(fl_rundir *dir)
+{
+    nn_os_unlock(&dir->lock);
+}
+
+/* ---- files ---- */
 
 /* The folder of "folder/file", made when it is not there. */
 static ddome_status make_folder(ddome_error *error, const fl_rundir *dir, const char *name)
@@ -84,19 +136,112 @@ static ddome_status make_folder(ddome_error *error, const fl_rundir *dir, const 
     return status == DDOME_OK ? nn_os_make_dir(error, text.data) : status;
 }
 
+static ddome_status differs(ddome_error *error, const fl_rundir *dir, const char *name, uint64_t at)
+{
+    return nn_fail(error, DDOME_ERR_VERIFY,
+                   "%.200s/%s is not what this program makes of the run: the first difference is "
+                   "byte %llu",
+                   dir->path, name, (unsigned long long)at);
+}
+
+static ddome_status missing(ddome_error *error, const fl_rundir *dir, const char *name,
+                            uint64_t end)
+{
+    return nn_fail(error, DDOME_ERR_VERIFY,
+                   "%.200s/%s: expected %llu bytes at least, found fewer or no file", dir->path,
+                   name, (unsigned long long)end);
+}
+
+/* Does the file have these bytes from `at` on? */
+static ddome_status compare_part(ddome_error *error, const fl_rundir *dir, const char *name,
+                                 uint64_t at, const unsigned char *bytes, size_t size)
+{
+    unsigned char *chunk = nn_arena_alloc(dir->arena, CHUNK_BYTES, 1);
+    ddome_error inner = {DDOME_OK, ""};
+    ddome_status status = DDOME_OK;
+    if (chunk == NULL)
+        return nn_arena_fail(error, dir->arena, "a part of a file");
+    for (size_t done_bytes = 0; done_bytes < size && status == DDOME_OK;) {
+        const size_t part = nn_min(size - done_bytes, CHUNK_BYTES);
+        status = fl_rundir_read_part(&inner, dir, chunk, part, name, at + done_bytes);
+        for (size_t i = 0; i < part && status == DDOME_OK; i++)
+            if (chunk[i] != bytes[done_bytes + i])
+                return differs(error, dir, name, at + done_bytes + i);
+        done_bytes += part;
+    }
+    if (status == DDOME_OK)
+        return status;
+    return status == DDOME_ERR_DATA ? missing(error, dir, name, at + size)
+                                    : nn_fail(error, status, "%s", inner.text);
+}
+
+/* And no more than these? */
+static ddome_status compare_whole(ddome_error *error, const fl_rundir *dir, const char *name,
+                                  const void *bytes, size_t size)
+{
+    unsigned char more;
+    ddome_status status = compare_part(error, dir, name, 0, bytes, size);
+    if (status == DDOME_OK && fl_rundir_read_part(NULL, dir, &more, 1, name, size) == DDOME_OK)
+        return differs(error, dir, name, size);
+    return status;
+}
+
+static ddome_status write_whole(ddome_error *error, const fl_rundir *dir, const char *name,
+                                const void *bytes, size_t size)
+{
+    char *path;
+    ddome_status status = make_folder(error, dir, name);
+    if (status == DDOME_OK)
+        status = fl_rundir_join(error, dir->arena, dir, &path, name);
+    return status == DDOME_OK ? nn_os_write_file(error, path, bytes, size) : status;
+}
+
 ddome_status fl_rundir_write_unhashed(ddome_error *error, const fl_rundir *dir, const char *name,
                                       const void *bytes, size_t size)
 {
     nn_arena_mark mark = nn_arena_get_mark(dir->arena);
-    char *path;
-    ddome_status status = make_folder(error, dir, name);
-    if (status == DDOME_OK)
-        status = join(error, dir, &path, name);
-    if (status == DDOME_OK)
-        status = nn_os_write_file(error, path, bytes, size);
+    ddome_status status = dir->verify ? DDOME_OK : write_whole(error, dir, name, bytes, size);
     nn_arena_rewind(dir->arena, mark);
     return status;
 }
+
+ddome_status fl_rundir_append(ddome_error *error, const fl_rundir *dir, const char *name,
+                              uint64_t at, const void *bytes, size_t size)
+{
+    char *path;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
+    if (status == DDOME_OK)
+        status = dir->verify ? compare_part(error, dir, name, at, bytes, size)
+                             : nn_os_append(error, path, at, bytes, size);
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+ddome_status fl_rundir_flush(ddome_error *error, const fl_rundir *dir, const char *name)
+{
+    char *path;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
+    if (status == DDOME_OK)
+        status = nn_os_flush(error, path);
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+ddome_status fl_rundir_read_part(ddome_error *error, const fl_rundir *dir, void *bytes, size_t size,
+                                 const char *name, uint64_t at)
+{
+    char *path;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
+    if (status == DDOME_OK)
+        status = nn_os_read_part(error, bytes, size, path, at);
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+/* ---- hashes ---- */
 
 /* The entry of name, made in its place of the order when there is none; NULL when memory is out. */
 static fl_rundir_file *entry_of(fl_rundir *dir, const char *name)
@@ -116,18 +261,24 @@ static fl_rundir_file *entry_of(fl_rundir *dir, const char *name)
     return made;
 }
 
+ddome_status fl_rundir_list(ddome_error *error, fl_rundir *dir, const char *name,
+                            const nn_digest *digest)
+{
+    fl_rundir_file *entry = entry_of(dir, name);
+    if (entry == NULL)
+        return nn_arena_fail(error, dir->arena, "run directory");
+    entry->digest = *digest;
+    return DDOME_OK;
+}
+
 /* Written first: a name is listed only with the bytes that are on the disk. */
 ddome_status fl_rundir_write(ddome_error *error, fl_rundir *dir, const char *name,
                              const void *bytes, size_t size)
 {
-    ddome_status status = fl_rundir_write_unhashed(error, dir, name, bytes, size);
-    if (status != DDOME_OK)
-        return status;
-    fl_rundir_file *entry = entry_of(dir, name);
-    if (entry == NULL)
-        return nn_arena_fail(error, dir->arena, "run directory");
-    entry->digest = nn_sha256_of(bytes, size);
-    return DDOME_OK;
+    const nn_digest digest = nn_sha256_of(bytes, size);
+    ddome_status status = dir->verify ? compare_whole(error, dir, name, bytes, size)
+                                      : fl_rundir_write_unhashed(error, dir, name, bytes, size);
+    return status == DDOME_OK ? fl_rundir_list(error, dir, name, &digest) : status;
 }
 
 /* SPEC 17.3.1, 17.3.2. */
@@ -141,7 +292,8 @@ ddome_status fl_rundir_close(ddome_error *error, fl_rundir *dir, char root_hash[
     }
     ddome_status status = fl_text_status(error, &text);
     if (status == DDOME_OK)
-        status = fl_rundir_write_unhashed(error, dir, sums, text.data, text.length);
+        status = dir->verify ? compare_whole(error, dir, sums, text.data, text.length)
+                             : fl_rundir_write_unhashed(error, dir, sums, text.data, text.length);
     if (status != DDOME_OK)
         return status;
     nn_digest root = nn_sha256_of(text.data, text.length);

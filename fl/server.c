@@ -115,7 +115,7 @@ static ddome_status keep_statistics(ddome_error *error, nn_arena *arena, fl_serv
     for (size_t i = 0; i < visit->k; i++) {
         float **kept = local_of(server, visit, i);
         if (*kept == NULL)
-            *kept = nn_arena_alloc(arena, layout->total, sizeof **kept);
+            *kept = nn_arena_zero(arena, layout->total, sizeof **kept);
         if (*kept == NULL)
             return nn_arena_fail(error, arena, "a client's batch-norm statistics");
         copy_statistics(*kept, visit->expert[i], layout);

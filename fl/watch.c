@@ -72,10 +72,12 @@ ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena, fl_watch *watch
     watch->model = world->expert;
     watch->common = common;
     watch->server = server;
-    watch->signatures.arena = watch->drift.arena = arena;
-    fl_text_add(&watch->signatures, "round,signature,experts,value\n");
-    fl_text_add(&watch->drift, "round,expert,trained_rounds,last_trained,cosine,anchor_correct,"
-                               "anchor_total,common_correct\n");
+    fl_table_init(&watch->signatures, arena, "signatures.csv", false);
+    fl_table_init(&watch->drift, arena, "drift.csv", false);
+    fl_text_add(&watch->signatures.text, "round,signature,experts,value\n");
+    fl_text_add(&watch->drift.text,
+                "round,expert,trained_rounds,last_trained,cosine,anchor_correct,"
+                "anchor_total,common_correct\n");
     watch->expert = nn_arena_zero(arena, server->experts, sizeof *watch->expert);
     if (watch->expert == NULL)
         return nn_arena_fail(error, arena, "the watch over the experts");
@@ -173,16 +175,14 @@ ddome_status fl_watch_evaluation(ddome_error *error, nn_arena *scratch, fl_watch
                : status;
 }
 
-static ddome_status write_table(ddome_error *error, const fl_rundir *dir, const char *name,
-                                const fl_text *text)
+ddome_status fl_watch_write(ddome_error *error, fl_rundir *dir, fl_watch *watch)
 {
-    ddome_status status = fl_text_status(error, text);
-    return status == DDOME_OK ? fl_rundir_write_unhashed(error, dir, name, text->data, text->length)
-                              : status;
+    ddome_status status = fl_table_write(error, dir, &watch->signatures);
+    return status == DDOME_OK ? fl_table_write(error, dir, &watch->drift) : status;
 }
 
-ddome_status fl_watch_write(ddome_error *error, const fl_rundir *dir, const fl_watch *watch)
+ddome_status fl_watch_close(ddome_error *error, fl_rundir *dir, fl_watch *watch)
 {
-    ddome_status status = write_table(error, dir, "signatures.csv", &watch->signatures);
-    return status == DDOME_OK ? write_table(error, dir, "drift.csv", &watch->drift) : status;
+    ddome_status status = fl_table_close(error, dir, &watch->signatures);
+    return status == DDOME_OK ? fl_table_close(error, dir, &watch->drift) : status;
 }

@@ -5,7 +5,7 @@
 #define FL_WATCH_H
 
 #include "metrics.h"
-#include "rundir.h"
+#include "table.h"
 
 /* D53: rounds in a row without training. D54: at most so many parameters of an expert are followed.
  */
@@ -47,7 +47,7 @@ typedef struct fl_watch {
     fl_watched *expert; /* [server->experts] */
     bool begun;         /* the common expert was evaluated */
     bool seen[FL_SIGNS][FL_MAX_EXPERTS];
-    fl_text signatures, drift; /* signatures.csv, drift.csv */
+    fl_table signatures, drift; /* both outside the hashes */
 } fl_watch;
 
 /* The server stands at its start. An expert has an anchor when the client of its number trains as
@@ -66,8 +66,10 @@ DDOME_MUST_CHECK ddome_status fl_watch_evaluation(ddome_error *error, nn_arena *
                                                   const fl_metrics *metrics,
                                                   const ddome_progress *progress);
 
-DDOME_MUST_CHECK ddome_status fl_watch_write(ddome_error *error, const fl_rundir *dir,
-                                             const fl_watch *watch);
+DDOME_MUST_CHECK ddome_status fl_watch_write(ddome_error *error, fl_rundir *dir, fl_watch *watch);
+
+/* For the last time. */
+DDOME_MUST_CHECK ddome_status fl_watch_close(ddome_error *error, fl_rundir *dir, fl_watch *watch);
 
 /* watch_signs.c: the lines of one evaluation, once the experts are counted. */
 DDOME_MUST_CHECK ddome_status fl_watch_judge(ddome_error *error, nn_arena *scratch, fl_watch *watch,

@@ -40,7 +40,7 @@ static void add_list(fl_text *text, const uint32_t *list, size_t count)
 /* "round,signature,experts,"; the value and the line's end are the caller's. */
 static fl_text *open_line(const judgement *j, fl_sign sign, const uint32_t *experts, size_t count)
 {
-    fl_text *text = &j->watch->signatures;
+    fl_text *text = &j->watch->signatures.text;
     fl_text_add(text, "%u,%s,", (unsigned)j->round, SIGN_NAME[sign]);
     add_list(text, experts, count);
     fl_text_add(text, ",");
@@ -192,7 +192,7 @@ static void judge_drift(const judgement *j, uint32_t expert)
 static void add_drift(const judgement *j, uint32_t expert)
 {
     fl_watched *w = &j->watch->expert[expert];
-    fl_text *text = &j->watch->drift;
+    fl_text *text = &j->watch->drift.text;
     fl_text_add(text, "%u,%u,%u,%u,", (unsigned)j->round, (unsigned)expert, (unsigned)w->trained,
                 (unsigned)w->last);
     if (w->updates != 0)
@@ -243,6 +243,6 @@ ddome_status fl_watch_judge(ddome_error *error, nn_arena *scratch, fl_watch *wat
     for (uint32_t i = 0; i < experts; i++)
         add_drift(&j, i);
     nn_arena_rewind(scratch, mark);
-    ddome_status status = fl_text_status(error, &watch->signatures);
-    return status == DDOME_OK ? fl_text_status(error, &watch->drift) : status;
+    ddome_status status = fl_text_status(error, &watch->signatures.text);
+    return status == DDOME_OK ? fl_text_status(error, &watch->drift.text) : status;
 }

@@ -13,10 +13,26 @@ DDOME_MUST_CHECK ddome_status nn_os_read_file(ddome_error *error, nn_arena *aren
                                               unsigned char **bytes, size_t *size, const char *path,
                                               ddome_status missing);
 
-/* Writes path.tmp, flushes it to disk, renames it over path: a reader sees the old bytes or the
- * new, never half. */
+/* Writes path.tmp, flushes it to disk, renames it over path, flushes the folder: a reader sees the
+ * old bytes or the new, never half, and what is written stays after a crash of the machine. */
 DDOME_MUST_CHECK ddome_status nn_os_write_file(ddome_error *error, const char *path,
                                                const void *bytes, size_t size);
+
+/* The first `at` bytes of the file stay, `bytes` become all that follows; at 0 makes the file. A
+ * file shorter than `at` is DDOME_ERR_IO and stays as it is. Not flushed: see nn_os_flush. */
+DDOME_MUST_CHECK ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at,
+                                           const void *bytes, size_t size);
+
+/* bytes[size] of the file, from its byte `at` on; a file that ends before is DDOME_ERR_DATA. */
+DDOME_MUST_CHECK ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size,
+                                              const char *path, uint64_t at);
+
+/* What was appended is on the disk, not only in its cache, when this returns DDOME_OK. */
+DDOME_MUST_CHECK ddome_status nn_os_flush(ddome_error *error, const char *path);
+
+/* Flushes `from` and gives it the name `to`, whatever had it; the folder is flushed, too. On error
+ * `from` is removed. */
+DDOME_MUST_CHECK ddome_status nn_os_move(ddome_error *error, const char *from, const char *to);
 
 /* Creates the folder (its parent must exist); one that exists is fine. */
 DDOME_MUST_CHECK ddome_status nn_os_make_dir(ddome_error *error, const char *path);
@@ -31,6 +47,21 @@ DDOME_MUST_CHECK ddome_status nn_os_list(ddome_error *error, nn_arena *arena, co
 
 /* Removes a file; one that is not there is fine. */
 void nn_os_remove(const char *path);
+
+/* One process at a time: a lock on the file `path`, which is made where it is not there and says
+ * who has the lock. It ends with the process, so a file that a killed one left locks nothing. A
+ * lock that another process has is DDOME_ERR_USAGE; a second one of the same process is not
+ * noticed. os_c99.c locks nothing. */
+typedef struct nn_os_lock {
+    int file;         /* + 1; 0: no lock */
+    const char *path; /* the caller's, until it is unlocked */
+} nn_os_lock;
+
+DDOME_MUST_CHECK ddome_status nn_os_lock_file(ddome_error *error, nn_os_lock *lock,
+                                              const char *path);
+
+/* Removes the file; a zeroed lock is fine. */
+void nn_os_unlock(nn_os_lock *lock);
 
 /* Seconds since some fixed point. Never enters a hashed file. */
 double nn_os_seconds(void);

@@ -70,6 +70,12 @@ static bool replace(const char *from, const char *to)
     return remove(to) == 0 && rename(from, to) == 0;
 }
 
+static ddome_status write_failed(ddome_error *error, const char *path)
+{
+    return nn_fail(error, DDOME_ERR_IO,
+                   "cannot write %s; check the folder, its rights and the free space", path);
+}
+
 ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *bytes, size_t size)
 {
     char temporary[PATH_BYTES];
@@ -79,8 +85,74 @@ ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *
     if (write_closed(temporary, bytes, size) && replace(temporary, path))
         return DDOME_OK;
     remove(temporary);
-    return nn_fail(error, DDOME_ERR_IO,
-                   "cannot write %s; check the folder, its rights and the free space", path);
+    return write_failed(error, path);
+}
+
+/* The first `size` bytes of `path` into `file`. */
+static bool copy_start(FILE *file, const char *path, uint64_t size)
+{
+    unsigned char chunk[CHUNK_BYTES];
+    FILE *from = fopen(path, "rb");
+    bool ok = from != NULL;
+    while (ok && size != 0) {
+        const size_t part = size < sizeof chunk ? (size_t)size : sizeof chunk;
+        ok = fread(chunk, 1, part, from) == part && fwrite(chunk, 1, part, file) == part;
+        size -= part;
+    }
+    if (from != NULL)
+        fclose(from);
+    return ok;
+}
+
+/* C99 cannot make a file shorter: what stays is copied. */
+ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, const void *bytes,
+                          size_t size)
+{
+    char temporary[PATH_BYTES];
+    int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    if (length < 0 || (size_t)length >= sizeof temporary)
+        return nn_fail(error, DDOME_ERR_IO, "cannot write %.80s...: path too long", path);
+    FILE *file = fopen(temporary, "wb");
+    bool ok = file != NULL && (at == 0 || copy_start(file, path, at)) &&
+              fwrite(bytes, 1, size, file) == size;
+    ok = (file == NULL || fclose(file) == 0) && ok;
+    if (ok && replace(temporary, path))
+        return DDOME_OK;
+    remove(temporary);
+    return write_failed(error, path);
+}
+
+ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const char *path,
+                             uint64_t at)
+{
+    unsigned char chunk[CHUNK_BYTES];
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return nn_fail(error, DDOME_ERR_DATA, "cannot open %s; check the path", path);
+    bool ok = true;
+    for (size_t part; ok && at != 0; at -= part) { /* fseek takes a long */
+        part = at < sizeof chunk ? (size_t)at : sizeof chunk;
+        ok = fread(chunk, 1, part, file) == part;
+    }
+    ok = ok && fread(bytes, 1, size, file) == size;
+    fclose(file);
+    if (ok)
+        return DDOME_OK;
+    return nn_fail(error, DDOME_ERR_DATA, "%s: expected more bytes than it has; it was cut", path);
+}
+
+/* C99 has no way to the disk but closing the file. */
+ddome_status nn_os_flush(ddome_error *error, const char *path)
+{
+    return nn_os_exists(path) ? DDOME_OK : write_failed(error, path);
+}
+
+ddome_status nn_os_move(ddome_error *error, const char *from, const char *to)
+{
+    if (replace(from, to))
+        return DDOME_OK;
+    remove(from);
+    return write_failed(error, to);
 }
 
 /* C99 cannot make a folder: one that takes a file counts as made. */
@@ -118,6 +190,18 @@ ddome_status nn_os_list(ddome_error *error, nn_arena *arena, const char ***names
 void nn_os_remove(const char *path)
 {
     remove(path);
+}
+
+ddome_status nn_os_lock_file(ddome_error *error, nn_os_lock *lock, const char *path)
+{
+    (void)error;
+    *lock = (nn_os_lock){0, path};
+    return DDOME_OK;
+}
+
+void nn_os_unlock(nn_os_lock *lock)
+{
+    (void)lock;
 }
 
 double nn_os_seconds(void)

@@ -77,19 +77,53 @@ static bool write_all(int file, const unsigned char *bytes, size_t size)
     return true;
 }
 
-/* The bytes are on the disk, not only in its cache, when this returns true. EINVAL: the file system
- * has no flush. close is called once on every path; errno is that of the first failure. */
+/* EINVAL: the file system has no flush. */
+static bool flush(int file)
+{
+    return fsync(file) == 0 || errno == EINVAL;
+}
+
+/* close is called once on every path; errno is that of the first failure. */
+static bool close_after(int file, bool ok)
+{
+    const int cause = errno;
+    const bool closed = close(file) == 0;
+    if (!ok)
+        errno = cause;
+    return ok && closed;
+}
+
+/* A name lasts once its folder is on the disk. A folder that cannot be opened for reading has no
+ * flush either. */
+static bool flush_folder(const char *path)
+{
+    char folder[PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    if (length >= sizeof folder)
+        return false;
+    memcpy(folder, path, length);
+    strcpy(folder + length, ".");
+    const int file = open(folder, O_RDONLY);
+    if (file < 0)
+        return errno == EACCES;
+    return close_after(file, flush(file));
+}
+
+/* The bytes are on the disk, not only in its cache, when this returns true. */
 static bool write_flushed(const char *path, const void *bytes, size_t size)
 {
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (file < 0)
         return false;
-    bool ok = write_all(file, bytes, size) && (fsync(file) == 0 || errno == EINVAL);
-    int cause = errno;
-    bool closed = close(file) == 0;
-    if (!ok)
-        errno = cause;
-    return ok && closed;
+    return close_after(file, write_all(file, bytes, size) && flush(file));
+}
+
+static ddome_status write_failed(ddome_error *error, const char *path, int cause)
+{
+    return nn_fail(error, DDOME_ERR_IO,
+                   "cannot write %s: %s; check the folder, its rights and the free space", path,
+                   strerror(cause));
 }
 
 ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *bytes, size_t size)
@@ -98,13 +132,75 @@ ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *
     int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
     if (length < 0 || (size_t)length >= sizeof temporary)
         return nn_fail(error, DDOME_ERR_IO, "cannot write %.80s...: path too long", path);
-    if (write_flushed(temporary, bytes, size) && rename(temporary, path) == 0)
+    if (write_flushed(temporary, bytes, size) && rename(temporary, path) == 0 && flush_folder(path))
         return DDOME_OK;
     int cause = errno;
     unlink(temporary);
-    return nn_fail(error, DDOME_ERR_IO,
-                   "cannot write %s: %s; check the folder, its rights and the free space", path,
-                   strerror(cause));
+    return write_failed(error, path, cause);
+}
+
+/* The file's end is moved to `at`; EFBIG: no file can be so long. */
+static bool cut_at(int file, uint64_t at)
+{
+    const off_t end = (off_t)at;
+    struct stat info;
+    if (end < 0 || (uint64_t)end != at) {
+        errno = EFBIG;
+        return false;
+    }
+    if (fstat(file, &info) != 0)
+        return false;
+    if (info.st_size < end) {
+        errno = ENODATA;
+        return false;
+    }
+    return ftruncate(file, end) == 0 && lseek(file, end, SEEK_SET) == end;
+}
+
+ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, const void *bytes,
+                          size_t size)
+{
+    const int file = open(path, O_WRONLY | O_CREAT, 0666);
+    if (file >= 0 && close_after(file, cut_at(file, at) && write_all(file, bytes, size)))
+        return DDOME_OK;
+    return write_failed(error, path, errno);
+}
+
+ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const char *path,
+                             uint64_t at)
+{
+    const int file = open(path, O_RDONLY);
+    if (file < 0)
+        return nn_fail(error, DDOME_ERR_DATA, "cannot open %s: %s; check the path", path,
+                       strerror(errno));
+    const off_t start = (off_t)at;
+    errno = 0;
+    bool ok = start >= 0 && (uint64_t)start == at && lseek(file, start, SEEK_SET) == start &&
+              read_all(file, bytes, size);
+    if (close_after(file, ok))
+        return DDOME_OK;
+    if (errno != 0)
+        return nn_fail(error, DDOME_ERR_IO, "reading %s failed: %s", path, strerror(errno));
+    return nn_fail(error, DDOME_ERR_DATA, "%s: expected %llu bytes, found fewer; it was cut", path,
+                   (unsigned long long)at + size);
+}
+
+ddome_status nn_os_flush(ddome_error *error, const char *path)
+{
+    const int file = open(path, O_WRONLY);
+    if (file >= 0 && close_after(file, flush(file)))
+        return DDOME_OK;
+    return write_failed(error, path, errno);
+}
+
+ddome_status nn_os_move(ddome_error *error, const char *from, const char *to)
+{
+    ddome_status status = nn_os_flush(error, from);
+    if (status == DDOME_OK && (rename(from, to) != 0 || !flush_folder(to)))
+        status = write_failed(error, to, errno);
+    if (status != DDOME_OK)
+        unlink(from);
+    return status;
 }
 
 ddome_status nn_os_make_dir(ddome_error *error, const char *path)
@@ -163,6 +259,85 @@ ddome_status nn_os_list(ddome_error *error, nn_arena *arena, const char ***names
 void nn_os_remove(const char *path)
 {
     unlink(path);
+}
+
+/* ---- locks ---- */
+
+/* Is the file that was opened still the one that has the name? Its last owner removes it. */
+static bool still_there(int file, const char *path)
+{
+    struct stat opened, named;
+    return fstat(file, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+static struct flock whole_file(void)
+{
+    struct flock whole;
+    memset(&whole, 0, sizeof whole);
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    return whole;
+}
+
+static ddome_status lock_refused(ddome_error *error, int file, const char *path, int cause)
+{
+    struct flock other = whole_file();
+    if (cause != EACCES && cause != EAGAIN)
+        return nn_fail(error, DDOME_ERR_IO, "cannot lock %s: %s; is its file system able to?", path,
+                       strerror(cause));
+    if (fcntl(file, F_GETLK, &other) != 0 || other.l_type == F_UNLCK)
+        other.l_pid = 0;
+    return nn_fail(error, DDOME_ERR_USAGE,
+                   "%s: expected a folder that is free, found it in use by process %ld; wait for "
+                   "it, or choose another folder",
+                   path, (long)other.l_pid);
+}
+
+/* True: locked, or refused for good. False: the file was removed meanwhile. */
+static bool try_lock(ddome_error *error, nn_os_lock *lock, const char *path, ddome_status *status)
+{
+    char owner[32];
+    struct flock whole = whole_file();
+    *status = DDOME_OK;
+    const int file = open(path, O_RDWR | O_CREAT, 0666);
+    if (file < 0) {
+        *status = write_failed(error, path, errno);
+        return true;
+    }
+    if (fcntl(file, F_SETLK, &whole) != 0)
+        *status = lock_refused(error, file, path, errno);
+    else if (!still_there(file, path)) {
+        close(file);
+        return false;
+    }
+    const int length = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+    if (*status == DDOME_OK &&
+        (ftruncate(file, 0) != 0 || !write_all(file, (unsigned char *)owner, (size_t)length)))
+        *status = write_failed(error, path, errno);
+    if (*status != DDOME_OK)
+        close(file);
+    else
+        *lock = (nn_os_lock){file + 1, path};
+    return true;
+}
+
+ddome_status nn_os_lock_file(ddome_error *error, nn_os_lock *lock, const char *path)
+{
+    ddome_status status;
+    while (!try_lock(error, lock, path, &status))
+        ;
+    return status;
+}
+
+/* Removed before it is unlocked: who opens it from now on makes a new one. */
+void nn_os_unlock(nn_os_lock *lock)
+{
+    if (lock->file == 0)
+        return;
+    unlink(lock->path);
+    close(lock->file - 1);
+    lock->file = 0;
 }
 
 double nn_os_seconds(void)

@@ -33,6 +33,7 @@ export DDOME_TEST_DIR
 run "unit tests" "$build/tests/runner"
 run "command line tests" sh "$here/cli.sh" ./ddome "$scratch"
 run "command line tests of whole runs" sh "$here/cli_runs.sh" ./ddome "$scratch"
+run "command line tests of broken-off runs" sh "$here/cli_resume.sh" ./ddome "$scratch"
 run "command line tests of data" sh "$here/cli_data.sh" ./ddome "$scratch"
 run "report tests" sh "$here/report.sh" ./ddome "$scratch"
 run "vectors" sh "$here/vectors.sh" "$build/vectors" "$build/vectors-scratch"

@@ -62,7 +62,7 @@ static void rounds(const char *keys, const forms *f)
             add_participant(&s, f, run.visits[i].client->role == DATA_ANCHOR);
         add_line(want, round, &s, &total);
     }
-    test_same_text("comm.csv", run.record.comm.data, want);
+    test_same_text("comm.csv", run.record.comm.text.data, want);
     test_same_u64("P", nn_layout_bytes(&run.expert.layout), f->p);
     fl_run_free(&run);
 }

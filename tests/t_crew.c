@@ -157,9 +157,12 @@ static void same_bits(const char *keys, size_t threads)
         if (test_federation(&want, &want_error, keys) && work(&want, &want_error) &&
             work(&run, &error)) {
             compare_servers(&run, &want);
-            test_same_text("clients.csv", run.record.clients.data, want.record.clients.data);
-            test_same_text("experts.csv", run.record.experts.data, want.record.experts.data);
-            test_same_text("metrics.csv", run.record.metrics.data, want.record.metrics.data);
+            test_same_text("clients.csv", run.record.clients.text.data,
+                           want.record.clients.text.data);
+            test_same_text("experts.csv", run.record.experts.text.data,
+                           want.record.experts.text.data);
+            test_same_text("metrics.csv", run.record.metrics.text.data,
+                           want.record.metrics.text.data);
         }
         fl_run_free(&want);
     }

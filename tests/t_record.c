@@ -69,10 +69,10 @@ static void rounds(void)
     test_case("record: lines of comm.csv with totals, lines of rounds.jsonl");
     start(&record, &arena);
     add_rounds(&record);
-    test_same_text("comm.csv", record.comm.data,
+    test_same_text("comm.csv", record.comm.text.data,
                    "round,messages,round_trips,bytes_down,bytes_up,total_down,total_up\n"
                    "0,4,0,400,0,400,0\n1,6,3,50,60,450,60\n2,2,1,7,9,457,69\n");
-    test_same_text("rounds.jsonl", record.rounds.data,
+    test_same_text("rounds.jsonl", record.rounds.text.data,
                    "{\"round\":1,\"participants\":[3,11],\"chosen\":[[1],[0,2]],"
                    "\"loss\":[\"3f800000\",\"3f000000\"],\"gate\":null,"
                    "\"experts\":[\"" ZEROS "\",\"" ZEROS "\"]}\n"
@@ -128,17 +128,17 @@ static void evaluations(void)
     start(&record, &arena);
     add_rounds(&record);
     evaluate_by_hand(&record, 2);
-    const char *line = strchr(record.metrics.data, '\n') + 1;
+    const char *line = strchr(record.metrics.text.data, '\n') + 1;
     test_same_text("metrics.csv", line,
                    "2,unseen,3,4,8,0.500000,0.416667,0.306186,0.311805,0.000000,0.000000,0.500000,"
                    "0.750000,0.750000,0.000000,0.125000,0.000000,0.000000,13,20,2 1 3,4 0 4,457,"
                    "69\n");
-    test_same_text("clients.csv", record.clients.data,
+    test_same_text("clients.csv", record.clients.text.data,
                    "round,client,role,labels,experts,correct,total,accuracy,loss\n"
                    "2,7,unseen,0 1,0 2,3,4,0.750000,0.250000\n"
                    "2,8,unseen,1,1 2,1,2,0.500000,0.000000\n"
                    "2,9,unseen,0,0 2,0,2,0.000000,0.000000\n");
-    test_same_text("experts.csv", record.experts.data,
+    test_same_text("experts.csv", record.experts.text.data,
                    "round,expert,label,routed,correct\n2,0,0,3,1\n2,0,1,1,1\n2,1,0,0,0\n"
                    "2,1,1,0,0\n2,2,0,0,0\n2,2,1,4,2\n");
     test_same_u64("evaluations", record.evaluations, 1);

@@ -82,6 +82,9 @@ static void whole_run(const char *path)
         nn_digest digest = nn_sha256_of(sums, sizeof sums - 1);
         nn_digest_hex(want, &digest);
         test_same_text("root hash", root, want);
+        CHECK(there(path, "lock"));
+        fl_rundir_leave(&dir);
+        CHECK(!there(path, "lock"));
     }
     nn_arena_free(&arena);
 }
@@ -90,7 +93,7 @@ static void whole_run(const char *path)
 static void refusal(const char *path, const char *held)
 {
     nn_arena arena = {0};
-    fl_rundir dir = {"untouched", NULL, NULL};
+    fl_rundir dir = {.path = "untouched"};
     ddome_error error = {DDOME_OK, ""};
     test_case("rundir refuses a folder with %s", held);
     ddome_status status = fl_rundir_open(&error, &dir, &arena, path, false);
@@ -111,12 +114,14 @@ static void force(const char *path)
     test_status("open", status, DDOME_OK, &error, NULL);
     CHECK(!there(path, "SHA256SUMS") && !there(path, "manifest.json"));
     CHECK(there(path, "metrics.csv"));
+    fl_rundir_leave(&dir);
     nn_arena_free(&arena);
 
     test_case("rundir takes a folder where a run was broken off");
     fl_rundir again;
     test_status("open", fl_rundir_open(&error, &again, &arena, path, false), DDOME_OK, &error,
                 NULL);
+    fl_rundir_leave(&again);
     nn_arena_free(&arena);
 }
 
@@ -125,7 +130,7 @@ static void unwritable(void)
 {
     char file[PATH_BYTES], below[PATH_BYTES + 8];
     nn_arena arena = {0};
-    fl_rundir dir = {"untouched", NULL, NULL};
+    fl_rundir dir = {.path = "untouched"};
     ddome_error error = {DDOME_OK, ""};
     test_case("rundir refuses a folder that cannot be");
     join(file, test_dir(), "rundir_file");
@@ -142,9 +147,9 @@ static void unwritable(void)
 static void without_memory(const char *path)
 {
     test_case("rundir without memory");
-    for (size_t n = 1; n < 12; n++) {
+    for (size_t n = 1; n < 20; n++) {
         nn_arena arena = {.fail_after = n};
-        fl_rundir dir;
+        fl_rundir dir = {.arena = NULL};
         ddome_error error = {DDOME_OK, ""};
         char root[NN_HEX_BYTES];
         ddome_status status = fl_rundir_open(&error, &dir, &arena, path, true);
@@ -153,8 +158,11 @@ static void without_memory(const char *path)
         if (status == DDOME_OK)
             status = fl_rundir_close(&error, &dir, root);
         bool ended = there(path, "SHA256SUMS");
+        if (dir.arena != NULL)
+            fl_rundir_leave(&dir);
+        CHECK(!there(path, "lock"));
         nn_arena_free(&arena);
-        if (!CHECK(status == DDOME_OK ? ended : status == DDOME_ERR_MEMORY && (n < 3 || !ended)))
+        if (!CHECK(status == DDOME_OK ? ended : status == DDOME_ERR_MEMORY && (n < 5 || !ended)))
             break;
     }
 }

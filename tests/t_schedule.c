@@ -99,8 +99,8 @@ static void all_lost(void)
         test_same_bytes("gate", &run.server.gate.hash, &gate, sizeof gate);
         test_same_bytes("expert", &run.server.expert[0].hash, &expert, sizeof expert);
         test_same_u64("up", run.traffic.up, 2 * 8);
-        CHECK(strstr(run.record.rounds.data, "\"loss\":[null,null,null]") != NULL);
-        CHECK(strstr(run.record.rounds.data, "\"lost\":[") != NULL);
+        CHECK(strstr(run.record.rounds.text.data, "\"loss\":[null,null,null]") != NULL);
+        CHECK(strstr(run.record.rounds.text.data, "\"lost\":[") != NULL);
     }
     fl_run_free(&run);
 }
@@ -147,7 +147,7 @@ static void slow_by_stream(void)
             }
         }
         CHECK(slow > 2 && slow < all - 2);
-        CHECK(strstr(run.record.rounds.data, "\"slow\":[") != NULL);
+        CHECK(strstr(run.record.rounds.text.data, "\"slow\":[") != NULL);
     }
     fl_run_free(&run);
 }

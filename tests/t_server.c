@@ -231,12 +231,11 @@ static void statistics_without_memory(void)
 /* Every table has its lines. */
 static ddome_status texts_of(fl_run *run)
 {
-    const fl_record *r = &run->record;
-    const fl_text *const texts[] = {&r->metrics, &r->clients, &r->experts,
-                                    &r->comm,    &r->rounds,  &r->timing};
+    fl_table *tables[FL_RECORD_TABLES];
     ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && status == DDOME_OK; i++)
-        status = fl_text_status(run->error, texts[i]);
+    fl_record_tables(tables, &run->record);
+    for (size_t i = 0; i < FL_RECORD_TABLES && status == DDOME_OK; i++)
+        status = fl_text_status(run->error, &tables[i]->text);
     return status;
 }
 

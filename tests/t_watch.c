@@ -59,7 +59,7 @@ static const char *judge(scene *s, uint32_t round)
     const ddome_status status = fl_watch_judge(&s->error, &s->run.scratch, &s->run.watch, round,
                                                &s->evaluation, &s->metrics, &s->progress);
     test_status("judged", status, DDOME_OK, &s->error, NULL);
-    return strchr(s->run.watch.signatures.data, '\n') + 1;
+    return strchr(s->run.watch.signatures.text.data, '\n') + 1;
 }
 
 /* Neither expert is anything special. */
@@ -183,9 +183,9 @@ static void cosines(void)
         test_same_u64("rounds that trained it", w[0].trained, 5);
         test_same_u64("those of the other", w[1].trained, 0);
         judge(&s, 5);
-        CHECK(strstr(s.run.watch.drift.data, "\n3,0,3,3,0.500000,10,20,10\n") != NULL);
-        CHECK(strstr(s.run.watch.drift.data, "\n3,1,0,1,,10,20,10\n") != NULL);
-        CHECK(strstr(s.run.watch.drift.data, "\n5,0,5,5,-0.") != NULL);
+        CHECK(strstr(s.run.watch.drift.text.data, "\n3,0,3,3,0.500000,10,20,10\n") != NULL);
+        CHECK(strstr(s.run.watch.drift.text.data, "\n3,1,0,1,,10,20,10\n") != NULL);
+        CHECK(strstr(s.run.watch.drift.text.data, "\n5,0,5,5,-0.") != NULL);
     }
     fl_run_free(&s.run);
 }

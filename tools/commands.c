@@ -59,7 +59,9 @@ static ddome_status train_into(ddome_error *error, tool *t, ddome_summary *summa
     tool_progress state;
     ddome_progress progress = tool_progress_begin(&state, t, label);
     memset(summary, 0, sizeof *summary);
-    ddome_status status = ddome_train(error, summary, config, dir, &progress, t->force);
+    tool_catch_signals();
+    ddome_status status = t->resume ? ddome_resume(error, summary, config, dir, &progress)
+                                    : ddome_train(error, summary, config, dir, &progress, t->force);
     tool_progress_end(&state);
     if (status != DDOME_OK)
         return status;
@@ -69,7 +71,7 @@ static ddome_status train_into(ddome_error *error, tool *t, ddome_summary *summa
     return DDOME_OK;
 }
 
-static ddome_status train_once(ddome_error *error, tool *t, const ddome_config *config)
+ddome_status tool_train_once(ddome_error *error, tool *t, const ddome_config *config)
 {
     ddome_summary summary;
     ddome_status status = train_into(error, t, &summary, config, t->out, "");
@@ -206,10 +208,15 @@ ddome_status tool_train(ddome_error *error, tool *t)
 {
     ddome_config *config = NULL;
     ddome_status status = need_out(error, t);
+    if (status == DDOME_OK && t->force && t->resume)
+        status = nn_fail(error, DDOME_ERR_USAGE,
+                         "expected --force, to replace a run, or --resume, to go on with it; found "
+                         "both");
     if (status == DDOME_OK)
         status = tool_new_config(error, &config, t, 0);
     if (status == DDOME_OK)
-        status = t->seeds != NULL ? train_seeds(error, t, config) : train_once(error, t, config);
+        status =
+            t->seeds != NULL ? train_seeds(error, t, config) : tool_train_once(error, t, config);
     ddome_config_free(config);
     return status;
 }
@@ -226,6 +233,8 @@ ddome_status tool_pretrain(ddome_error *error, tool *t)
     ddome_status status = need_out(error, t);
     if (status == DDOME_OK)
         status = tool_new_config(error, &config, t, 0);
+    if (status == DDOME_OK)
+        tool_catch_signals();
     if (status == DDOME_OK)
         status = ddome_pretrain(error, &summary, config, t->out, &progress, t->force);
     tool_progress_end(&state);

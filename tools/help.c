@@ -10,20 +10,42 @@
 
 static const tool_command commands[] = {
     {"train", NULL,
-     TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_SEEDS | TOOL_THREADS | TOOL_QUIET | TOOL_TRACE, 0,
-     SIZE_MAX, tool_train,
-     "ddome train " CONFIG " [--seeds 1,2,3] --out DIR [--threads N] [--force] [--quiet] [--trace "
+     TOOL_OUT | TOOL_FORCE | TOOL_RESUME | TOOL_KEYS | TOOL_SEEDS | TOOL_THREADS | TOOL_QUIET |
+         TOOL_TRACE,
+     0, SIZE_MAX, tool_train,
+     "ddome train " CONFIG
+     " [--seeds 1,2,3] --out DIR [--threads N] [--force | --resume] [--quiet] [--trace "
      "FILE [--trace-tensors PATTERN] [--trace-rounds A-B]]",
      "Trains (algo = ddome or a baseline: ddome help keys), evaluates, and writes the run into "
      "DIR.\n"
      "With --seeds each seed N runs into DIR/seed-N; mean and population standard deviation "
      "follow.\n"
-     "A DIR that holds a run is refused without --force.\n"
+     "A DIR that holds a run is refused without --force, which replaces it, or --resume, which "
+     "goes "
+     "on with it.\n"
      "--trace FILE records every value of the run with its hash, a line of JSON each, and holds "
      "them in memory till the end;\n"
      "--trace-rounds A-B only those of these rounds (0: pretraining); one thread, no --seeds.\n"
      "--trace-tensors PATTERN,... puts those whose key matches in full into FILE.safetensors; * "
      "is any text, ? one byte.\n"},
+    {"resume", NULL, TOOL_THREADS | TOOL_QUIET, 1, SIZE_MAX, tool_resume,
+     "ddome resume RUN [key=value...] [--threads N] [--quiet]",
+     "Goes on with a run that was broken off, from its newest checkpoint that is whole, and ends "
+     "in "
+     "the bytes of a run that was not.\n"
+     "It reads RUN/ckpt/run.toml; key=value may name a data_dir that has moved. What would be "
+     "another "
+     "run is refused: exit 8.\n"
+     "Checkpoints: keys checkpoint_every and checkpoint_keep, and after an interrupt (a second one "
+     "ends it at once).\n"},
+    {"verify", NULL, TOOL_VERIFY | TOOL_THREADS | TOOL_QUIET, 1, SIZE_MAX, tool_verify,
+     "ddome verify RUN [key=value...] [--rounds R | --rounds all | --round N] [--threads N] "
+     "[--quiet]",
+     "Are the files of a finished run those of SHA256SUMS? And does this program make the same "
+     "ones?\n"
+     "--rounds R does the rounds 1 to R again, with all before them, and compares what they write; "
+     "--round N goes on from a checkpoint before N.\n"
+     "Exit 4 when something differs. Nothing is written.\n"},
     {"pretrain", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_THREADS | TOOL_QUIET, 0, SIZE_MAX,
      tool_pretrain, "ddome pretrain " CONFIG " --out DIR [--threads N] [--force] [--quiet]",
      "Trains the common expert alone and writes it into DIR; give it to other runs by the key "
@@ -97,7 +119,8 @@ static const char general[] =
     "DDOME_DATA is the default of data_dir.\n"
     "--threads N (1 to 256, default 1): threads to use; it moves no bit, memory grows with it.\n"
     "Exit: 0 ok, 1 internal, 2 usage or configuration, 3 data, 4 verification, 5 I/O, 6 memory,\n"
-    "7 non-finite value, 8 saved state does not fit.\n";
+    "7 non-finite value, 8 saved state does not fit, 130 or 143 after an interrupt, with a "
+    "checkpoint.\n";
 
 const tool_command *tool_commands(size_t *count)
 {

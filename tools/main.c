@@ -28,5 +28,5 @@ int main(int argc, char **argv)
         status = t.command->run(&error, &t);
     status = tool_finish(&t, &error, status);
     nn_arena_free(&t.arena);
-    return (int)status;
+    return status == DDOME_STOPPED ? tool_signal_status() : (int)status;
 }

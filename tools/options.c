@@ -15,6 +15,9 @@ typedef struct option {
 static const option options[] = {
     {"out", TOOL_OUT, true, NULL},
     {"force", TOOL_FORCE, false, NULL},
+    {"resume", TOOL_RESUME, false, NULL},
+    {"rounds", TOOL_VERIFY, true, NULL},
+    {"round", TOOL_VERIFY, true, NULL},
     {"seed", TOOL_KEYS, true, "seed"},
     {"algo", TOOL_KEYS, true, "algo"},
     {"seeds", TOOL_SEEDS, true, NULL},
@@ -168,6 +171,10 @@ static ddome_status enter(ddome_error *error, tool *t, const option *found, cons
         t->threads = value;
     else if (found->bit == TOOL_TRACE)
         enter_trace(t, found->name, value);
+    else if (found->bit == TOOL_VERIFY && strcmp(found->name, "round") == 0)
+        t->round = value;
+    else if (found->bit == TOOL_VERIFY)
+        t->rounds = value;
     else if (found->bit == TOOL_COMPARE)
         enter_compare(t, found->name, value);
     else if (found->bit == TOOL_REPORT && t->form != NULL && strcmp(t->form, found->name) != 0)
@@ -176,6 +183,7 @@ static ddome_status enter(ddome_error *error, tool *t, const option *found, cons
     else if (found->bit == TOOL_REPORT)
         t->form = found->name;
     t->force = t->force || found->bit == TOOL_FORCE;
+    t->resume = t->resume || found->bit == TOOL_RESUME;
     t->quiet = t->quiet || found->bit == TOOL_QUIET;
     t->as_json = t->as_json || strcmp(found->name, "json") == 0;
     t->help = t->help || strcmp(found->name, "help") == 0;

@@ -134,7 +134,8 @@ static void print_failure(tool *t, const ddome_error *error, ddome_status status
         return;
     fl_text json = {.arena = &t->arena};
     tool_json_quoted(&json, error->text);
-    printf("{\"success\": false, \"status\": %d, \"error\": %s%s}\n", (int)status,
+    printf("{\"success\": false, \"status\": %d, \"error\": %s%s}\n",
+           status == DDOME_STOPPED ? tool_signal_status() : (int)status,
            json.failed ? "\"out of memory\"" : json.data,
            t->results_stand && t->json.data != NULL ? t->json.data : "");
 }

@@ -94,9 +94,16 @@ static void notice(void *user, const char *line)
     fprintf(stderr, "%s%s\n", p->label, line);
 }
 
+static int stop(void *user)
+{
+    (void)user;
+    return tool_caught_signal() != 0;
+}
+
 ddome_progress tool_progress_begin(tool_progress *progress, const tool *t, const char *label)
 {
-    ddome_progress none = {NULL, NULL, NULL}, out = {report, progress, notice};
+    const ddome_progress none = {.stop = stop},
+                         out = {.report = report, .user = progress, .notice = notice, .stop = stop};
     double now = nn_os_seconds();
     tool_progress fresh = {label, nn_os_stderr_is_terminal(), false, DDOME_PHASE_PRETRAIN, now,
                            now};

@@ -18,8 +18,9 @@ typedef struct tool {
     const char *out, *seeds, *threads; /* NULL when not given */
     const char *trace, *trace_tensors, *trace_rounds;
     const char *ulp, *relative, *tolerances;
+    const char *rounds, *round; /* verify */
     const char *form; /* of the table of runs: "text", "csv" or "markdown"; NULL: no table */
-    bool force, quiet, as_json, help, explain;
+    bool force, resume, quiet, as_json, help, explain;
     bool results_stand; /* text and json are printed although the status is a failure */
     nn_arena arena;
     fl_text text, json;
@@ -34,7 +35,9 @@ enum {
     TOOL_THREADS = 32,
     TOOL_TRACE = 64,    /* --trace, --trace-tensors, --trace-rounds */
     TOOL_COMPARE = 128, /* --explain, --ulp, --relative, --tolerances */
-    TOOL_REPORT = 256   /* --text, --csv, --markdown */
+    TOOL_REPORT = 256,  /* --text, --csv, --markdown */
+    TOOL_RESUME = 512,  /* --resume */
+    TOOL_VERIFY = 1024  /* --rounds, --round */
 };
 
 struct tool_command {
@@ -49,11 +52,13 @@ struct tool_command {
 const char *tool_nearest_command(const char *word, const char *group);
 DDOME_MUST_CHECK ddome_status tool_parse(ddome_error *error, tool *t, int argc, char **argv);
 
-/* commands.c, data.c, partition.c, report.c, compare.c, probe_write.c, probe_read.c, help.c:
- * the commands */
+/* commands.c, resume.c, data.c, partition.c, report.c, compare.c, probe_write.c, probe_read.c,
+ * help.c: the commands */
 ddome_status tool_train(ddome_error *error, tool *t);
 ddome_status tool_pretrain(ddome_error *error, tool *t);
 ddome_status tool_eval(ddome_error *error, tool *t);
+ddome_status tool_resume(ddome_error *error, tool *t);
+ddome_status tool_verify(ddome_error *error, tool *t);
 ddome_status tool_config(ddome_error *error, tool *t);
 ddome_status tool_plan(ddome_error *error, tool *t);
 ddome_status tool_selftest(ddome_error *error, tool *t);
@@ -67,6 +72,18 @@ ddome_status tool_probe_write(ddome_error *error, tool *t);
 ddome_status tool_probe_read(ddome_error *error, tool *t);
 ddome_status tool_version(ddome_error *error, tool *t);
 ddome_status tool_help(ddome_error *error, tool *t);
+
+/* commands.c: one run into t->out, with its results. */
+DDOME_MUST_CHECK ddome_status tool_train_once(ddome_error *error, tool *t,
+                                              const ddome_config *config);
+
+/* signals.c: from now on an interrupt or a request to end only sets what the second one returns:
+ * its number, 0 before. */
+void tool_catch_signals(void);
+int tool_caught_signal(void);
+
+/* What a program ends with after that signal: 130, 143. */
+int tool_signal_status(void);
 
 /* help.c: all commands; the help of t->command, or of all of them when it is NULL. */
 const tool_command *tool_commands(size_t *count);

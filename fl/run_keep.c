@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Keeping a run: its directory, its checkpoints, and going on from one. SPEC 17.6.1, 17.6.2. */
+#include <stdio.h>
+
+#include "run.h"
+#include "state.h"
+
+/* ---- opening ---- */
+
+static ddome_status add_identity(fl_run *run)
+{
+    fl_text text = {.arena = &run->arena};
+    fl_state_identity(&text, run);
+    run->saved.identity = text.data;
+    return fl_text_status(run->error, &text);
+}
+
+/* The configuration with its paths, which `resume` reads (SPEC 17.6.1). */
+static ddome_status write_words(fl_run *run)
+{
+    fl_text text = {.arena = &run->arena};
+    fl_config_write(&text, &run->config, NULL);
+    ddome_status status = fl_text_status(run->error, &text);
+    return status == DDOME_OK ? fl_rundir_write_unhashed(run->error, &run->dir, "ckpt/run.toml",
+                                                         text.data, text.length)
+                              : status;
+}
+
+ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force)
+{
+    ddome_status status = fl_rundir_open(run->error, &run->dir, &run->arena, out_dir, force);
+    return status == DDOME_OK ? fl_trace_begin(run->error, run->trace, run->engine.arith) : status;
+}
+
+ddome_status fl_run_open_kept(fl_run *run, const char *out_dir, bool force)
+{
+    ddome_status status = fl_run_open(run, out_dir, force);
+    if (status == DDOME_OK)
+        status = add_identity(run);
+    if (status == DDOME_OK)
+        status = write_words(run);
+    return status == DDOME_OK ? fl_saved_tidy(run->error, &run->saved, &run->dir) : status;
+}
+
+/* Reads the checkpoint to go on from, if there is one. */
+static ddome_status find_state(fl_run *run, uint32_t most)
+{
+    fl_saved *saved = &run->saved;
+    ddome_status status = add_identity(run);
+    if (status == DDOME_OK)
+        status = fl_saved_open(run->error, saved, &run->dir);
+    if (status == DDOME_OK)
+        status = fl_saved_find(run->error, saved, &run->dir, most, run->progress);
+    if (status != DDOME_OK || !saved->found)
+        return status;
+    char name[FL_SAVED_NAME];
+    status = fl_state_check(run->error, &run->scratch, &run->done, &saved->state,
+                            fl_saved_name(name, saved->round), saved->identity);
+    if (status == DDOME_OK && run->done > fl_run_rounds(run))
+        return nn_fail(run->error, DDOME_ERR_RESUME,
+                       "the checkpoint is of round %lu: expected one of at most %lu",
+                       (unsigned long)run->done, (unsigned long)fl_run_rounds(run));
+    return status;
+}
+
+ddome_status fl_run_reopen(fl_run *run, const char *out_dir)
+{
+    ddome_status status = fl_rundir_reopen(run->error, &run->dir, &run->arena, out_dir);
+    if (status == DDOME_OK)
+        status = find_state(run, UINT32_MAX);
+    if (status == DDOME_OK && run->saved.found && run->trace != NULL)
+        return nn_fail(run->error, DDOME_ERR_USAGE,
+                       "a trace begins with the run: expected none, as %.300s goes on from a "
+                       "checkpoint; leave out --trace",
+                       out_dir);
+    if (status == DDOME_OK && run->saved.found)
+        return fl_saved_tidy(run->error, &run->saved, &run->dir);
+    fl_rundir_leave(&run->dir);
+    return status == DDOME_OK ? fl_run_open_kept(run, out_dir, false) : status;
+}
+
+ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most)
+{
+    ddome_status status = fl_rundir_view(run->error, &run->dir, &run->arena, out_dir);
+    if (most == 0)
+        return status == DDOME_OK ? add_identity(run) : status;
+    return status == DDOME_OK ? find_state(run, most) : status;
+}
+
+/* ---- checkpoints ---- */
+
+/* What the tables have must be on the disk before a checkpoint counts on it. */
+static ddome_status flush_tables(fl_run *run)
+{
+    fl_table *tables[FL_RECORD_TABLES];
+    fl_record_tables(tables, &run->record);
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; i < FL_RECORD_TABLES && status == DDOME_OK; i++)
+        status = fl_table_flush(run->error, &run->dir, tables[i]);
+    if (status == DDOME_OK)
+        status = fl_table_flush(run->error, &run->dir, &run->watch.signatures);
+    return status == DDOME_OK ? fl_table_flush(run->error, &run->dir, &run->watch.drift) : status;
+}
+
+static ddome_status write_checkpoint(fl_run *run, uint32_t round)
+{
+    char name[FL_SAVED_NAME], temporary[FL_SAVED_NAME + 4];
+    nn_digest digest;
+    snprintf(temporary, sizeof temporary, "%s.tmp", fl_saved_name(name, round));
+    ddome_status status = flush_tables(run);
+    if (status == DDOME_OK)
+        status = fl_state_write(run, &digest, temporary, round, run->saved.identity);
+    return status == DDOME_OK ? fl_saved_add(run->error, &run->saved, &run->dir, round, &digest,
+                                             run->config.checkpoint_keep)
+                              : status;
+}
+
+ddome_status fl_run_keep_round(fl_run *run, uint32_t round)
+{
+    const size_t every = run->config.checkpoint_every, rounds = fl_run_rounds(run);
+    const bool stops = round < rounds && fl_wants_stop(run->progress);
+    ddome_status status = fl_record_write(run->error, &run->dir, &run->record);
+    if (status == DDOME_OK)
+        status = fl_watch_write(run->error, &run->dir, &run->watch);
+    const bool due = every != 0 && (round % every == 0 || round == rounds);
+    if (status == DDOME_OK && (due || stops) && rounds != 0 && !run->dir.verify)
+        status = write_checkpoint(run, round);
+    if (status != DDOME_OK || !stops)
+        return status;
+    return nn_fail(run->error, DDOME_STOPPED,
+                   "stopped after round %lu of %lu; go on with: ddome resume %.300s",
+                   (unsigned long)round, (unsigned long)rounds, run->dir.path);
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* ckpt/DONE is the list of checkpoints that are whole, in the form of SHA256SUMS: what it does not
+ * name does not count. SPEC 17.6.4, 17.6.5. */
+#include "saved.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DIGITS = 8, HEX = NN_HEX_BYTES - 1 };
+
+static const char list_name[] = "ckpt/DONE", suffix[] = ".safetensors", temporary[] = ".tmp";
+
+const char *fl_saved_name(char name[FL_SAVED_NAME], uint32_t round)
+{
+    snprintf(name, FL_SAVED_NAME, "ckpt/%08lu%s", (unsigned long)round, suffix);
+    return name;
+}
+
+/* ---- the list ---- */
+
+static int hex_digit(char c)
+{
+    const char *digits = "0123456789abcdef", *at = strchr(digits, c);
+    return c == '\0' || at == NULL ? -1 : (int)(at - digits);
+}
+
+static bool read_digest(nn_digest *digest, const char *text)
+{
+    for (size_t i = 0; i < sizeof digest->byte; i++) {
+        const int high = hex_digit(text[2 * i]), low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+        if (low < 0)
+            return false;
+        digest->byte[i] = (unsigned char)(16 * high + low);
+    }
+    return true;
+}
+
+static bool read_round(uint32_t *round, const char *text)
+{
+    *round = 0;
+    for (size_t i = 0; i < DIGITS; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        *round = 10 * *round + (uint32_t)(text[i] - '0');
+    }
+    return strncmp(text + DIGITS, suffix, strlen(suffix)) == 0;
+}
+
+/* "HASH  00000010.safetensors\n"; rounds ascend. NULL: it is no such line. */
+static const char *read_line(fl_saved *saved, const char *line)
+{
+    fl_saved_file *file = &saved->file[saved->count];
+    const size_t length = HEX + 2 + DIGITS + strlen(suffix);
+    if (saved->count == FL_SAVED_MOST || strcspn(line, "\n") != length || line[length] != '\n' ||
+        !read_digest(&file->digest, line) || strncmp(line + HEX, "  ", 2) != 0 ||
+        !read_round(&file->round, line + HEX + 2))
+        return NULL;
+    if (saved->count != 0 && file[-1].round >= file->round)
+        return NULL;
+    saved->count++;
+    return line + length + 1;
+}
+
+ddome_status fl_saved_open(ddome_error *error, fl_saved *saved, const fl_rundir *dir)
+{
+    char *path;
+    unsigned char *bytes;
+    size_t size;
+    saved->count = 0;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, list_name);
+    if (status != DDOME_OK || !nn_os_exists(path)) {
+        nn_arena_rewind(dir->arena, mark);
+        return status;
+    }
+    status = nn_os_read_file(error, dir->arena, &bytes, &size, path, DDOME_ERR_IO);
+    const char *line = (const char *)bytes;
+    while (status == DDOME_OK && line != NULL && line != (const char *)bytes + size)
+        line = read_line(saved, line);
+    if (status == DDOME_OK && line == NULL)
+        status = nn_fail(error, DDOME_ERR_RESUME,
+                         "%.200s is damaged: line %lu: expected a hash, two spaces and the name of "
+                         "a checkpoint; start again with --force",
+                         path, (unsigned long)saved->count + 1);
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+static ddome_status write_list(ddome_error *error, const fl_saved *saved, const fl_rundir *dir)
+{
+    fl_text text = {.arena = dir->arena};
+    char name[FL_SAVED_NAME];
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    for (size_t i = 0; i < saved->count; i++) {
+        fl_text_digest(&text, &saved->file[i].digest);
+        fl_text_add(&text, "  %s\n", fl_saved_name(name, saved->file[i].round) + strlen("ckpt/"));
+    }
+    ddome_status status = fl_text_status(error, &text);
+    if (status == DDOME_OK)
+        status = fl_rundir_write_unhashed(error, dir, list_name, text.length == 0 ? "" : text.data,
+                                          text.length);
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+/* ---- files ---- */
+
+static ddome_status remove_file(ddome_error *error, const fl_rundir *dir, const char *name)
+{
+    char *path;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
+    if (status == DDOME_OK)
+        nn_os_remove(path);
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+/* Is a name in ckpt that of a checkpoint, whole or not, which the list does not have? */
+static bool left_over(const fl_saved *saved, const char *name)
+{
+    uint32_t round;
+    if (strlen(name) < DIGITS + strlen(suffix) || !read_round(&round, name))
+        return false;
+    const char *rest = name + DIGITS + strlen(suffix);
+    for (size_t i = 0; i < saved->count && *rest == '\0'; i++)
+        if (saved->file[i].round == round)
+            return false;
+    return *rest == '\0' || strcmp(rest, temporary) == 0;
+}
+
+/* A folder that cannot be listed keeps what is in it: that costs room, no more. */
+ddome_status fl_saved_tidy(ddome_error *error, fl_saved *saved, const fl_rundir *dir)
+{
+    char *path, name[FL_SAVED_NAME];
+    const char **names;
+    size_t count;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    const size_t before = saved->count;
+    while (saved->count > 0 && saved->file[saved->count - 1].round > saved->round)
+        saved->count--;
+    ddome_status status = saved->count < before ? write_list(error, saved, dir) : DDOME_OK;
+    if (status == DDOME_OK)
+        status = fl_rundir_join(error, dir->arena, dir, &path, "ckpt");
+    if (status == DDOME_OK && nn_os_list(NULL, dir->arena, &names, &count, path, "") == DDOME_OK)
+        for (size_t i = 0; i < count && status == DDOME_OK; i++)
+            if (left_over(saved, names[i])) {
+                snprintf(name, sizeof name, "ckpt/%.40s", names[i]);
+                status = remove_file(error, dir, name);
+            }
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+ddome_status fl_saved_add(ddome_error *error, fl_saved *saved, const fl_rundir *dir, uint32_t round,
+                          const nn_digest *digest, size_t keep)
+{
+    char name[FL_SAVED_NAME], from[FL_SAVED_NAME + 4], *path, *source;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    snprintf(from, sizeof from, "%s%s", fl_saved_name(name, round), temporary);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
+    if (status == DDOME_OK)
+        status = fl_rundir_join(error, dir->arena, dir, &source, from);
+    if (status == DDOME_OK)
+        status = nn_os_move(error, source, path);
+    nn_arena_rewind(dir->arena, mark);
+    if (status != DDOME_OK)
+        return status;
+    fl_saved_file old[FL_SAVED_MOST];
+    const size_t known = saved->count, kept = nn_min(known, keep - 1);
+    memcpy(old, saved->file, sizeof old);
+    memmove(saved->file, saved->file + (known - kept), kept * sizeof *old);
+    saved->file[kept] = (fl_saved_file){round, *digest};
+    saved->count = kept + 1;
+    status = write_list(error, saved, dir);
+    for (size_t i = 0; i < known - kept && status == DDOME_OK; i++)
+        status = remove_file(error, dir, fl_saved_name(name, old[i].round));
+    return status;
+}
+
+/* ---- reading ---- */
+
+/* The first failure sticks to an error, and an older checkpoint may do: `reason` is of this one. */
+static ddome_status read_state(ddome_error *reason, fl_saved *saved, const fl_rundir *dir,
+                               const fl_saved_file *file)
+{
+    char name[FL_SAVED_NAME], *path;
+    unsigned char *bytes;
+    size_t size;
+    ddome_error inner = {DDOME_OK, ""};
+    nn_error_clear(reason);
+    ddome_status status =
+        fl_rundir_join(reason, &saved->arena, dir, &path, fl_saved_name(name, file->round));
+    if (status == DDOME_OK)
+        status = nn_os_read_file(reason, &saved->arena, &bytes, &size, path, DDOME_ERR_RESUME);
+    if (status != DDOME_OK)
+        return status;
+    const nn_digest digest = nn_sha256_of(bytes, size);
+    if (memcmp(&digest, &file->digest, sizeof digest) != 0)
+        return nn_fail(reason, DDOME_ERR_RESUME,
+                       "%.300s is damaged: its hash is not that of ckpt/DONE", path);
+    status = data_safetensors_parse(&inner, &saved->arena, &saved->state, bytes, size);
+    if (status == DDOME_ERR_DATA)
+        status = DDOME_ERR_RESUME;
+    return status == DDOME_OK ? status
+                              : nn_fail(reason, status, "%.200s: %.250s", path, inner.text);
+}
+
+static void tell(const ddome_progress *progress, const ddome_error *reason)
+{
+    char line[sizeof reason->text];
+    snprintf(line, sizeof line, "%.440s; the one before it is tried", reason->text);
+    if (progress != NULL && progress->notice != NULL)
+        progress->notice(progress->user, line);
+}
+
+ddome_status fl_saved_find(ddome_error *error, fl_saved *saved, const fl_rundir *dir, uint32_t most,
+                           const ddome_progress *progress)
+{
+    ddome_error reason = {DDOME_OK, ""};
+    ddome_status status = DDOME_OK;
+    saved->found = false;
+    for (size_t i = saved->count; i-- > 0 && !saved->found;) {
+        if (saved->file[i].round > most)
+            continue;
+        status = read_state(&reason, saved, dir, &saved->file[i]);
+        saved->found = status == DDOME_OK;
+        saved->round = saved->file[i].round;
+        if (!saved->found)
+            nn_arena_free(&saved->arena);
+        if (!saved->found && status != DDOME_ERR_RESUME)
+            return nn_fail(error, status, "%s", reason.text);
+        if (!saved->found && i > 0)
+            tell(progress, &reason);
+    }
+    return status == DDOME_OK
+               ? status
+               : nn_fail(error, status, "%.440s; start again with --force", reason.text);
+}
+
+void fl_saved_free(fl_saved *saved)
+{
+    nn_arena_free(&saved->arena);
+    saved->found = false;
+}

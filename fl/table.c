@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables that grow: written at their end, hashed on the way. SPEC 17.1.3, 17.6.5. */
+#include "table.h"
+
+#include <string.h>
+
+enum { CHUNK_BYTES = 1 << 16 };
+
+void fl_table_init(fl_table *table, nn_arena *arena, const char *name, bool hashed)
+{
+    *table = (fl_table){.name = name, .hashed = hashed, .text = {.arena = arena}};
+    nn_sha256_begin(&table->sha);
+}
+
+ddome_status fl_table_write(ddome_error *error, fl_rundir *dir, fl_table *table)
+{
+    fl_text *text = &table->text;
+    ddome_status status = fl_text_status(error, text);
+    if (status != DDOME_OK || (text->length == 0 && table->size != 0))
+        return status;
+    const char *lines = text->length == 0 ? "" : text->data;
+    if (table->hashed || !dir->verify)
+        status = fl_rundir_append(error, dir, table->name, table->size, lines, text->length);
+    if (status != DDOME_OK)
+        return status;
+    nn_sha256_bytes(&table->sha, lines, text->length);
+    table->size += text->length;
+    text->length = 0;
+    return DDOME_OK;
+}
+
+ddome_status fl_table_flush(ddome_error *error, const fl_rundir *dir, const fl_table *table)
+{
+    return fl_rundir_flush(error, dir, table->name);
+}
+
+nn_digest fl_table_digest(const fl_table *table)
+{
+    nn_sha256 sha = table->sha;
+    return nn_sha256_end(&sha);
+}
+
+/* The hash so far of the first bytes of the file. */
+static ddome_status hash_start(ddome_error *error, const fl_rundir *dir, const fl_table *table,
+                               nn_sha256 *sha, uint64_t size)
+{
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    unsigned char *chunk = nn_arena_alloc(dir->arena, CHUNK_BYTES, 1);
+    if (chunk == NULL)
+        return nn_arena_fail(error, dir->arena, "a part of a table");
+    ddome_status status = DDOME_OK;
+    nn_sha256_begin(sha);
+    for (uint64_t at = 0; at < size && status == DDOME_OK;) {
+        const size_t part = size - at < CHUNK_BYTES ? (size_t)(size - at) : CHUNK_BYTES;
+        status = fl_rundir_read_part(error, dir, chunk, part, table->name, at);
+        nn_sha256_bytes(sha, chunk, part);
+        at += part;
+    }
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir, fl_table *table,
+                             uint64_t size, const nn_digest *digest)
+{
+    nn_sha256 sha;
+    ddome_error inner = {DDOME_OK, ""};
+    ddome_status status = hash_start(&inner, dir, table, &sha, size);
+    if (status == DDOME_ERR_DATA)
+        return nn_fail(error, DDOME_ERR_RESUME,
+                       "%s/%s: expected the %llu bytes that the checkpoint knows, found fewer; "
+                       "start again with --force",
+                       dir->path, table->name, (unsigned long long)size);
+    if (status != DDOME_OK)
+        return nn_fail(error, status, "%s", inner.text);
+    fl_table resumed = *table;
+    resumed.size = size;
+    resumed.sha = sha;
+    resumed.text.length = 0;
+    const nn_digest found = fl_table_digest(&resumed);
+    if (memcmp(&found, digest, sizeof found) != 0)
+        return nn_fail(error, DDOME_ERR_RESUME,
+                       "%s/%s is not what the checkpoint knows: its first %llu bytes were changed; "
+                       "start again with --force",
+                       dir->path, table->name, (unsigned long long)size);
+    *table = resumed;
+    return DDOME_OK;
+}
+
+ddome_status fl_table_close(ddome_error *error, fl_rundir *dir, fl_table *table)
+{
+    ddome_status status = fl_table_write(error, dir, table);
+    if (status == DDOME_OK && !dir->verify)
+        status = fl_table_flush(error, dir, table);
+    if (status != DDOME_OK || !table->hashed)
+        return status;
+    const nn_digest digest = fl_table_digest(table);
+    return fl_rundir_list(error, dir, table->name, &digest);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* SHA256SUMS, line by line, against the files. SPEC 17.7.1. */
+#include "verify.h"
+
+#include <string.h>
+
+#include "rundir.h"
+
+enum { HEX = NN_HEX_BYTES - 1, CHUNK_BYTES = 1 << 16 };
+
+/* One line: its digits, the name behind them, where the next begins. */
+typedef struct sums_line {
+    const char *hex, *next;
+    char *name;
+} sums_line;
+
+/* A name that leads out of the folder is no name of a run's file. */
+static bool is_inside(const char *name)
+{
+    return name[0] != '\0' && name[0] != '/' && strcmp(name, "..") != 0 &&
+           strncmp(name, "../", 3) != 0 && strstr(name, "/../") == NULL;
+}
+
+static bool read_line(nn_arena *arena, sums_line *out, const char *line)
+{
+    const size_t length = strcspn(line, "\n");
+    if (length <= HEX + 2 || line[length] != '\n' || strspn(line, "0123456789abcdef") != HEX ||
+        strncmp(line + HEX, "  ", 2) != 0)
+        return false;
+    out->hex = line;
+    out->next = line + length + 1;
+    out->name = nn_arena_zero(arena, length - HEX - 1, 1);
+    if (out->name == NULL)
+        return false;
+    memcpy(out->name, line + HEX + 2, length - HEX - 2);
+    return is_inside(out->name);
+}
+
+static ddome_status hash_of(ddome_error *error, const fl_rundir *dir, char hex[NN_HEX_BYTES],
+                            const char *name)
+{
+    unsigned char *bytes;
+    size_t size;
+    char *path;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
+    if (status == DDOME_OK)
+        status = nn_os_read_file(error, dir->arena, &bytes, &size, path, DDOME_ERR_VERIFY);
+    if (status == DDOME_OK) {
+        const nn_digest digest = nn_sha256_of(bytes, size);
+        nn_digest_hex(hex, &digest);
+    }
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+static ddome_status check_line(ddome_error *error, const fl_rundir *dir, const sums_line *line)
+{
+    char hex[NN_HEX_BYTES];
+    ddome_status status = hash_of(error, dir, hex, line->name);
+    if (status == DDOME_OK && strncmp(hex, line->hex, HEX) != 0)
+        return nn_fail(error, DDOME_ERR_VERIFY,
+                       "%.200s/%.120s was changed: expected SHA-256 %.16s..., found %.16s...",
+                       dir->path, line->name, line->hex, hex);
+    return status;
+}
+
+static ddome_status check_all(ddome_error *error, const fl_rundir *dir, const char *sums)
+{
+    ddome_status status = DDOME_OK;
+    size_t number = 1;
+    for (sums_line line; *sums != '\0' && status == DDOME_OK; sums = line.next, number++) {
+        if (!read_line(dir->arena, &line, sums))
+            return nn_fail(error, DDOME_ERR_DATA,
+                           "%.300s/SHA256SUMS: line %lu: expected a hash, two spaces and the path "
+                           "of a file in the folder",
+                           dir->path, (unsigned long)number);
+        status = check_line(error, dir, &line);
+    }
+    return status;
+}
+
+ddome_status fl_verify_hashes(ddome_error *error, const char *run_dir, char root_hash[NN_HEX_BYTES])
+{
+    nn_arena arena = {0};
+    fl_rundir dir;
+    unsigned char *bytes;
+    size_t size;
+    char *path;
+    ddome_status status = fl_rundir_view(error, &dir, &arena, run_dir);
+    if (status == DDOME_OK)
+        status = fl_rundir_join(error, &arena, &dir, &path, "SHA256SUMS");
+    if (status == DDOME_OK && !nn_os_exists(path))
+        status = nn_fail(error, DDOME_ERR_DATA, "%.300s is missing: expected a finished run there",
+                         path);
+    if (status == DDOME_OK)
+        status = nn_os_read_file(error, &arena, &bytes, &size, path, DDOME_ERR_DATA);
+    if (status == DDOME_OK && (size == 0 || strlen((const char *)bytes) != size))
+        status = nn_fail(error, DDOME_ERR_DATA, "%.300s: expected lines of text", path);
+    if (status == DDOME_OK)
+        status = check_all(error, &dir, (const char *)bytes);
+    if (status == DDOME_OK) {
+        const nn_digest root = nn_sha256_of(bytes, size);
+        nn_digest_hex(root_hash, &root);
+    }
+    nn_arena_free(&arena);
+    return status;
+}

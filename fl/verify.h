@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Are the files of a finished run those of its SHA256SUMS? SPEC 17.7. */
+#ifndef FL_VERIFY_H
+#define FL_VERIFY_H
+
+#include "../nn/hash.h"
+
+/* Hashes every file of run_dir/SHA256SUMS again. No such file, or one that is not of the form of
+ * SPEC 17.3.1, is DDOME_ERR_DATA; a file that is missing or has another hash DDOME_ERR_VERIFY. */
+DDOME_MUST_CHECK ddome_status fl_verify_hashes(ddome_error *error, const char *run_dir,
+                                               char root_hash[NN_HEX_BYTES]);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* An interrupt asks a run to stop after the round at hand; a second one ends the program at once.
+ * SPEC 17.6.6. */
+#include <signal.h>
+#include <stddef.h>
+
+#include "tool.h"
+
+/* The one variable of the program that a signal can reach. */
+static volatile sig_atomic_t caught;
+
+static void note(int number)
+{
+    caught = number;
+    signal(number, SIG_DFL);
+}
+
+/* A signal that whoever started the program ignores stays ignored, as behind nohup. */
+static void catch_one(int number)
+{
+    if (signal(number, note) == SIG_IGN)
+        signal(number, SIG_IGN);
+}
+
+void tool_catch_signals(void)
+{
+    catch_one(SIGINT);
+    catch_one(SIGTERM);
+}
+
+int tool_caught_signal(void)
+{
+    return (int)caught;
+}
+
+int tool_signal_status(void)
+{
+    return 128 + tool_caught_signal();
+}
