@@ -77,6 +77,7 @@
     T(baselines)                                                                                   \
     T(fedmix)                                                                                      \
     T(baseline_runs)                                                                               \
+    T(state)                                                                                       \
     T(resume)                                                                                      \
     T(plan)                                                                                        \
     T(comm)                                                                                        \
