@@ -52,16 +52,16 @@ ifneq ($(SIMD),0)
 KERNELS := $(foreach isa,$(ISA_$(MACHINE)),$(call takes,$(isa)))
 endif
 
-NN = base arena hash fmath rng selftest selftest_kernels os_$(OS) \
+NN = base invariant arena hash finite fmath rng selftest selftest_kernels os_$(OS) \
      team_$(if $(THREADING),threads,alone) kernels_c \
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \
      variant_product variant_norm variant_loss variant_point
-DATA = dataset files exclude cifar idx synth batch json safetensors safetensors_write value vectors \
+DATA = invariant dataset files exclude cifar idx synth batch json safetensors safetensors_write value vectors \
        vectors_value \
        partition partition_labels partition_skew partition_dirichlet partition_quantity \
        partition_shards partition_file partition_check
-FL = text config config_table config_value trace trace_file trace_tape trace_model model task trainee \
+FL = invariant text config config_table config_value trace trace_file trace_tape trace_model nonfinite model task trainee \
      config_controls control cluster schedule correction variates common gate wire sample client \
      ifca server crew eval eval_mixture predict metrics checkpoint rundir table baselines record watch \
      watch_signs run_controls run_round run_keep saved state origin run finish plan plan_text entry verify
@@ -74,6 +74,9 @@ PURE = compare compare_values compare_tolerances compare_report compare_run comp
        signals probe_tree probe_text probe_name
 TOOLS = main options settings commands resume partition data report report_csv report_read report_rows \
         report_count report_text report_export help progress probe_set probe_write probe_read $(PURE)
+# Sources with rules of nn/invariant.h, for the runner, which looks at them
+CHECKED = $(shell grep -l INVARIANT nn/*.c data/*.c fl/*.c)
+CHECKED_OBJECTS := $(CHECKED:%.c=$(BUILD)/checked/%.o)
 TOOL_OBJECTS = $(TOOLS:%=$(BUILD)/tools/%.o)
 PURE_OBJECTS = $(PURE:%=$(BUILD)/tools/%.o)
 
@@ -92,17 +95,25 @@ libddome.a: $(LIB_OBJECTS)
 	@echo "  $(AR) $@"
 	$(Q)$(AR) rcs $@ $(LIB_OBJECTS)
 
-$(BUILD)/tests/runner: $(TEST_OBJECTS) $(PURE_OBJECTS) libddome.a
+# Objects come before the library's of the same sources.
+$(BUILD)/tests/runner: $(TEST_OBJECTS) $(PURE_OBJECTS) $(CHECKED_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) $(PURE_OBJECTS) libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) $(PURE_OBJECTS) $(CHECKED_OBJECTS) libddome.a $(LDLIBS)
+
+$(TEST_OBJECTS) $(CHECKED_OBJECTS): CFLAGS += -DDDOME_INVARIANTS
 
 $(foreach isa,$(KERNELS),$(eval $(BUILD)/nn/kernels_$(isa).o: CFLAGS += $(FLAGS_$(isa))))
-$(BUILD)/tests/guard.o: CFLAGS += $(if $(filter c99,$(OS)),-DTEST_GUARD_NONE)
+$(BUILD)/tests/guard.o $(BUILD)/tests/death.o: CFLAGS += $(if $(filter c99,$(OS)),-DTEST_GUARD_NONE)
 $(BUILD)/nn/kernels.o: CFLAGS += $(KERNELS:%=-DNN_HAVE_%)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  $(CC) $<"
+	$(Q)$(CC) $(CFLAGS) $(DEPENDENCIES) -c -o $@ $<
+
+$(BUILD)/checked/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  $(CC) $< with its invariants"
 	$(Q)$(CC) $(CFLAGS) $(DEPENDENCIES) -c -o $@ $<
 
 # Objects of other flags are never mixed in.
@@ -166,6 +177,9 @@ interop: all $(BUILD)/vectors ## training steps and operations against PyTorch a
 check-port: all ## the port in Python and numpy: three rounds, all vectors, wrong ports and their causes
 	@$(PYTHON) tests/port.py $(CURDIR)/ddome tests/vectors
 
+check-scale: all ## 10,000 clients, 1,000 rounds: memory, files, time to resume (some minutes)
+	@$(PYTHON) tests/scale.py ./ddome
+
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
 
@@ -195,9 +209,9 @@ install: all ## ddome, libddome.a and ddome.h under PREFIX
 clean: ## remove what was built
 	rm -rf $(BUILD) ddome libddome.a
 
--include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d)
+-include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d) $(CHECKED_OBJECTS:.o=.d)
 
 -include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d) $(BUILD)/tools/deviate.d
 
-.PHONY: all help bench interop check-port exhaustive run cifar10 test vectors check-vectors check-all check-platforms lint \
+.PHONY: all help bench interop check-port check-scale exhaustive run cifar10 test vectors check-vectors check-all check-platforms lint \
         install clean always

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The hold-out, the order in which clients are drawn, and the iid kind. SPEC 8.1, 8.4.3, 8.6. */
+#include "invariant.h"
 #include "partition_private.h"
 
 #include <stdlib.h>
@@ -302,6 +303,7 @@ ddome_status data_partition_make(ddome_error *error, nn_arena *arena, data_parti
         status = divide(&division);
     if (status == DDOME_OK)
         status = data_partition_check(error, arena, &division.out, set);
+    NN_INVARIANT(status != DDOME_OK || data_invariant_partition(&division.out, set));
     if (status == DDOME_OK)
         *partition = division.out;
     else

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../nn/sum.h"
+#include "invariant.h"
 #include "schedule.h"
 #include "trace_model.h"
 
@@ -22,6 +23,7 @@ typedef struct work {
     nn_rng augment;
     float *losses;       /* one a batch */
     size_t steps, limit; /* taken; at most, of the models so far */
+    uint32_t epoch;
 } work;
 
 /* The data of one step. */
@@ -138,7 +140,7 @@ static nn_graph new_tape(const work *w)
                             .arena = w->scratch,
                             .error = w->error,
                             .training = true,
-                            .watch = fl_trace_watch(w->world->trace)};
+                            .watch = fl_search_watch(w->visit->search, w->world->trace)};
     return graph;
 }
 
@@ -184,10 +186,19 @@ static ddome_status learn_anchor_gate(work *w, const batch *b)
 static nn_node *held_expert(const work *w, nn_graph *tape, const batch *b, size_t i)
 {
     const fl_model *model = w->world->expert;
-    nn_graph graph = {.engine = tape->engine, .arena = w->scratch, .error = w->error};
-    nn_net net = {.graph = &graph, .layout = &model->layout, .values = w->visit->expert[i]};
+    char name[FL_TRACE_NAME], scope[FL_TRACE_SCOPE];
+    nn_graph graph = {.engine = tape->engine,
+                      .arena = w->scratch,
+                      .error = w->error,
+                      .watch = fl_search_watch(w->visit->search, NULL),
+                      .checked = true};
+    fl_trace_scope_expert(scope, w->visit->chosen[i]);
+    nn_net net = {
+        .graph = &graph, .layout = &model->layout, .values = w->visit->expert[i], .scope = scope};
     nn_node *z = fl_model_build(&net, NULL, nn_graph_leaf(&graph, &b->images, NULL), model);
-    char name[FL_TRACE_NAME];
+    if (graph.status == DDOME_OK)
+        graph.status = fl_nonfinite_check(w->error, "data", "given", scope, "logits", z->value.data,
+                                          b->count * model->outputs);
     if (graph.status != DDOME_OK) {
         tape->status = graph.status;
         return NULL;
@@ -255,18 +266,25 @@ static void trace_start(const work *w, const batch *b)
         fl_trace_start(trace, &w->expert[i]);
 }
 
-static ddome_status trace_update(const work *w)
+static ddome_status move(const work *w, fl_trainee *trainee)
 {
-    if (trains_gate(w))
-        fl_trace_update(w->world->trace, &w->gate);
-    for (size_t i = w->first; i < w->end; i++)
-        fl_trace_update(w->world->trace, &w->expert[i]);
-    return fl_trace_status(w->error, w->world->trace);
+    fl_trainee_step(trainee);
+    fl_trace_update(w->world->trace, trainee);
+    return fl_search_update(w->error, w->visit->search, trainee);
+}
+
+static ddome_status move_all(work *w)
+{
+    ddome_status status = trains_gate(w) ? move(w, &w->gate) : DDOME_OK;
+    for (size_t i = w->first; i < w->end && status == DDOME_OK; i++)
+        status = move(w, &w->expert[i]);
+    return status == DDOME_OK ? fl_trace_status(w->error, w->world->trace) : status;
 }
 
 static ddome_status step(work *w, const uint32_t *samples, size_t count)
 {
     batch b;
+    NN_INVARIANT(fl_invariant_batch(samples, count, w->visit->client, &w->world->task->partition));
     memset(&b, 0, sizeof b);
     nn_arena_mark mark = nn_arena_get_mark(w->scratch);
     ddome_status status = fetch(w, &b, samples, count);
@@ -274,28 +292,25 @@ static ddome_status step(work *w, const uint32_t *samples, size_t count)
         trace_start(w, &b);
         status = learn(w, &b);
     }
-    if (status == DDOME_OK) {
-        if (trains_gate(w))
-            fl_trainee_step(&w->gate);
-        for (size_t i = w->first; i < w->end; i++)
-            fl_trainee_step(&w->expert[i]);
-        status = trace_update(w);
-        w->steps++;
-    }
+    if (status == DDOME_OK)
+        status = move_all(w);
     nn_arena_rewind(w->scratch, mark);
+    status = fl_nonfinite_in(w->error, status, NULL, "epoch %u, step %lu", (unsigned)w->epoch,
+                             (unsigned long)w->steps);
+    w->steps++;
     return status;
 }
 
 /* ---- the visit ---- */
 
 /* SPEC 7.7.2; each further model has the next seed (SPEC 12.6.4). */
-static ddome_status epoch(work *w, uint32_t *order, uint32_t number)
+static ddome_status epoch(work *w, uint32_t *order)
 {
     const fl_config *config = w->world->config;
     const data_client *client = w->visit->client;
     const uint64_t seed = config->seed + w->first;
-    nn_rng shuffle = nn_rng_at(seed, NN_STREAM_SHUFFLE, number, w->visit->round, client->id);
-    w->augment = nn_rng_at(seed, NN_STREAM_AUGMENT, number, w->visit->round, client->id);
+    nn_rng shuffle = nn_rng_at(seed, NN_STREAM_SHUFFLE, w->epoch, w->visit->round, client->id);
+    w->augment = nn_rng_at(seed, NN_STREAM_AUGMENT, w->epoch, w->visit->round, client->id);
     memcpy(order, client->samples, client->count * sizeof *order);
     nn_rng_shuffle(&shuffle, order, client->count);
     ddome_status status = DDOME_OK;
@@ -341,9 +356,21 @@ static ddome_status all_epochs(work *w, uint32_t *order)
     for (; w->first < visit->k && status == DDOME_OK; w->first += together) {
         w->end = nn_min(w->first + together, trained_experts(w));
         w->limit = w->steps + w->batches; /* SPEC 12.7.3 */
-        for (uint32_t number = 0; number < w->world->config->epochs && status == DDOME_OK; number++)
-            status = epoch(w, order, number);
+        for (w->epoch = 0; w->epoch < w->world->config->epochs && status == DDOME_OK; w->epoch++)
+            status = epoch(w, order);
     }
+    return status;
+}
+
+/* A NaN can hide behind a ReLU and never reach a loss, but no weight comes back from one, so to
+ * look once is enough. SPEC 11.13.1. */
+static ddome_status check_models(const work *w)
+{
+    ddome_status status = DDOME_OK;
+    if (trains_gate(w))
+        status = fl_nonfinite_trainee(w->error, &w->gate);
+    for (size_t i = 0; i < trained_experts(w) && status == DDOME_OK; i++)
+        status = fl_nonfinite_trainee(w->error, &w->expert[i]);
     return status;
 }
 
@@ -377,6 +404,8 @@ ddome_status fl_client_train(ddome_error *error, nn_arena *scratch, fl_visit *vi
     ddome_status status = prepare(w);
     if (status == DDOME_OK)
         status = all_epochs(w, order);
+    if (status == DDOME_OK)
+        status = check_models(w);
     if (status == DDOME_OK)
         close_visit(w);
     nn_arena_rewind(scratch, mark);

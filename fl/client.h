@@ -6,8 +6,7 @@
 
 #include "common.h"
 #include "control.h"
-#include "trace.h"
-#include "trainee.h"
+#include "nonfinite.h"
 
 /* What stays the same for every client of a run. */
 typedef struct fl_client_world {
@@ -37,6 +36,7 @@ typedef struct fl_visit {
     bool gate_held, experts_held;     /* not trained in this round, not returned */
     bool slow;                        /* trains only a part of its batches (SPEC 11.11) */
     bool lost;                        /* its answer does not arrive, so it is not worked out */
+    fl_search *search;                /* NULL: nobody looks at every value (SPEC 11.13) */
 } fl_visit;
 
 /* The last step in which expert[i] moved: models without a gate train one after the other

@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "nonfinite.h"
 #include "trace_model.h"
-#include "trainee.h"
 
 void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of,
                double value)
@@ -34,6 +34,8 @@ typedef struct pretraining {
     size_t step, steps; /* done and planned */
     uint32_t round;     /* 0: before the first */
     fl_trace *trace;
+    fl_search *search;                    /* NULL: nobody looks at every value */
+    float *start_values, *start_velocity; /* as the epoch found them, for a search */
 } pretraining;
 
 /* lr * ((steps - step) / steps): linear decay to zero over the planned steps (SPEC 9.1). */
@@ -53,7 +55,7 @@ static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size
                       .arena = p->scratch,
                       .error = p->error,
                       .training = true,
-                      .watch = fl_trace_watch(p->trace)};
+                      .watch = fl_search_watch(p->search, p->trace)};
     nn_tensor x = {NULL, count, set->h, set->w, set->c};
     x.data = nn_arena_alloc(p->scratch, nn_tensor_count(&x), sizeof *x.data);
     uint32_t *labels = nn_arena_alloc(p->scratch, count, sizeof *labels);
@@ -74,6 +76,9 @@ static ddome_status pretrain_batch(pretraining *p, const uint32_t *samples, size
         fl_trace_update(p->trace, &p->trainee);
         status = fl_trace_status(p->error, p->trace);
     }
+    if (status == DDOME_OK)
+        status = fl_search_update(p->error, p->search, &p->trainee);
+    status = fl_nonfinite_in(p->error, status, NULL, "step %lu", (unsigned long)p->step);
     p->step++;
     nn_arena_rewind(p->scratch, mark);
     return status;
@@ -90,7 +95,45 @@ static ddome_status pretrain_epoch(pretraining *p, uint32_t epoch)
     const size_t batch = p->config->pretrain_batch;
     for (size_t start = 0; start < partition->pool_count && status == DDOME_OK; start += batch)
         status = pretrain_batch(p, p->order + start, nn_min(batch, partition->pool_count - start));
-    return status;
+    return status == DDOME_OK ? fl_nonfinite_trainee(p->error, &p->trainee) : status;
+}
+
+/* An epoch in which something was not finite, from its beginning. SPEC 11.13.2. */
+static void search(pretraining *p, uint32_t epoch, uint64_t taken, size_t step)
+{
+    const size_t bytes = p->trainee.model->layout.total * sizeof(float);
+    ddome_error found = {DDOME_OK, ""}, *error = p->error;
+    fl_search looking;
+    fl_trace_stop(p->trace);
+    memcpy(p->trainee.values, p->start_values, bytes);
+    if (taken != 0 && p->trainee.velocity != NULL)
+        memcpy(p->trainee.velocity, p->start_velocity, bytes);
+    p->trainee.steps = taken;
+    p->step = step;
+    p->search = &looking;
+    p->error = &found;
+    found.status = pretrain_epoch(p, epoch);
+    p->error = error;
+    p->search = NULL;
+    fl_search_end(error, &found);
+}
+
+static ddome_status checked_epoch(pretraining *p, uint32_t epoch)
+{
+    const size_t bytes = p->trainee.model->layout.total * sizeof(float), step = p->step;
+    const uint64_t taken = p->trainee.steps;
+    const nn_arena_mark mark = nn_arena_get_mark(p->scratch);
+    memcpy(p->start_values, p->trainee.values, bytes);
+    if (taken != 0 && p->trainee.velocity != NULL) /* the first step sets it */
+        memcpy(p->start_velocity, p->trainee.velocity, bytes);
+    const ddome_status status = pretrain_epoch(p, epoch);
+    if (status != DDOME_ERR_NONFINITE)
+        return status;
+    nn_arena_rewind(p->scratch, mark);
+    search(p, epoch, taken, step);
+    return fl_nonfinite_in(p->error, status, "lower pretrain_lr",
+                           "common expert, round %u, epoch %u", (unsigned)p->round,
+                           (unsigned)epoch);
 }
 
 static ddome_status held_out_accuracy(pretraining *p, fl_common *common)
@@ -112,21 +155,7 @@ static ddome_status held_out_accuracy(pretraining *p, fl_common *common)
         common->correct += fl_argmax(logits + i * model->outputs, model->outputs) ==
                            train->labels[partition->held[i]];
     nn_arena_rewind(p->scratch, mark);
-    return status;
-}
-
-/* A NaN can hide behind a ReLU, so a finite loss does not say that the weights are finite
- * (SPEC 2.7). */
-static ddome_status check_finite(const pretraining *p)
-{
-    const nn_layout *layout = &p->trainee.model->layout;
-    const size_t at = nn_layout_nonfinite(layout, p->trainee.values);
-    if (at == layout->total)
-        return DDOME_OK;
-    return nn_fail(p->error, DDOME_ERR_NONFINITE,
-                   "the common expert is not finite: parameter %s, element %lu of the flat vector; "
-                   "lower pretrain_lr",
-                   nn_layout_name_at(layout, at), (unsigned long)at);
+    return fl_nonfinite_in(p->error, status, "lower pretrain_lr", "common expert, held-out part");
 }
 
 /* correct / total >= target, as binary32 values (SPEC 9.2). */
@@ -142,9 +171,7 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
     const size_t epochs = p->config->pretrain_epochs;
     ddome_status status = DDOME_OK;
     for (size_t epoch = 0; epoch < epochs && status == DDOME_OK; epoch++) {
-        status = pretrain_epoch(p, (uint32_t)epoch);
-        if (status == DDOME_OK)
-            status = check_finite(p);
+        status = checked_epoch(p, (uint32_t)epoch);
         if (status == DDOME_OK)
             status = held_out_accuracy(p, common);
         if (status != DDOME_OK)
@@ -173,8 +200,13 @@ static ddome_status open_pretraining(pretraining *p, const fl_common *common, co
         fl_trainee_init(p->error, p->scratch, &p->trainee, model, common->values, &sgd);
     fl_trace_scope_common(p->trainee.scope);
     p->order = nn_arena_alloc(p->scratch, pool, sizeof *p->order);
-    if (status == DDOME_OK && p->order == NULL)
-        status = nn_arena_fail(p->error, p->scratch, "the order of the samples");
+    p->start_values = nn_arena_alloc(p->scratch, model->layout.total, sizeof(float));
+    if (sgd.momentum != 0)
+        p->start_velocity = nn_arena_alloc(p->scratch, model->layout.total, sizeof(float));
+    const bool made = p->order != NULL && p->start_values != NULL &&
+                      (sgd.momentum == 0 || p->start_velocity != NULL);
+    if (status == DDOME_OK && !made)
+        status = nn_arena_fail(p->error, p->scratch, "the pretraining");
     p->steps = epochs * ((pool + batch - 1) / batch);
     return status;
 }
@@ -218,15 +250,22 @@ ddome_status fl_common_again(const nn_engine *engine, ddome_error *error, nn_are
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     ddome_status status = open_pretraining(&p, common, model, 1);
     if (status == DDOME_OK)
-        status = pretrain_epoch(&p, 0);
-    if (status == DDOME_OK)
-        status = check_finite(&p);
+        status = checked_epoch(&p, 0);
     common->batches += p.step;
     nn_arena_rewind(scratch, mark);
     return status;
 }
 
 /* ---- embeddings ---- */
+
+/* Where embeddings that are not finite were made. */
+static ddome_status end_embedding(ddome_error *error, ddome_status status, const fl_task *task,
+                                  const data_split *split)
+{
+    return fl_nonfinite_in(error, status, "lower pretrain_lr, or give another file as common",
+                           "common expert, embeddings of the %s split",
+                           split == &task->set.train ? "train" : "test");
+}
 
 /* Gives each sample some client holds a slot, in order of first use; fills samples[slot]. */
 static size_t assign_slots(fl_embeddings *embeddings, uint32_t *samples, const data_split *split,
@@ -264,7 +303,7 @@ ddome_status fl_common_embed(const nn_engine *engine, ddome_error *error, nn_are
     ddome_status status = fl_model_predict(engine, error, scratch, NULL, embeddings->rows, model,
                                            common->values, &task->set, split, samples, used);
     nn_arena_rewind(scratch, mark);
-    return status;
+    return end_embedding(error, status, task, split);
 }
 
 ddome_status fl_common_embed_again(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
@@ -285,7 +324,7 @@ ddome_status fl_common_embed_again(const nn_engine *engine, ddome_error *error, 
     ddome_status status = fl_model_predict(engine, error, scratch, NULL, embeddings->rows, model,
                                            common->values, &task->set, split, samples, used);
     nn_arena_rewind(scratch, mark);
-    return status;
+    return end_embedding(error, status, task, split);
 }
 
 void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uint32_t *samples,

@@ -7,6 +7,7 @@
 
 #include "../nn/rng.h"
 #include "baselines.h"
+#include "invariant.h"
 #include "schedule.h"
 #include "trace_model.h"
 
@@ -179,6 +180,7 @@ ddome_status fl_control_choose(const fl_control *control, ddome_error *error, nn
         draw(control, chosen, k, client, round);
     else
         fl_gate_top_k(chosen, score, experts, k);
+    NN_INVARIANT(fl_invariant_ids(chosen, k, experts));
     if (query->model == NULL)
         fl_trace_stand_in(query->trace, logits, query->count, experts);
     if (drawn)

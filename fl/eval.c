@@ -127,6 +127,7 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
     ddome_status status =
         fl_predict_logits(error, scratch, s->logits, e,
                           fl_server_values(server, s->client->id, expert), s->mine, count);
+    status = fl_nonfinite_in(error, status, NULL, "expert %lu", (unsigned long)expert);
     for (size_t i = 0; i < count && status == DDOME_OK; i++) {
         const uint32_t label = s->split->labels[s->mine[i]], at = s->position[i];
         const float *logits = s->logits + i * classes;
@@ -140,13 +141,15 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
 }
 
 /* What is right and what it costs, where all models predict together. */
-static void count_right(subject *s, size_t classes)
+static ddome_status count_right(ddome_error *error, subject *s, size_t classes)
 {
     for (size_t i = 0; i < s->client->count; i++) {
         const uint32_t label = s->split->labels[s->client->samples[i]];
         s->right[i] = s->label[i] == label;
         s->loss[i] = nn_cross_entropy_row(s->logits + i * classes, classes, label);
     }
+    return fl_nonfinite_check(error, "evaluate", "given", "mixture", "y", s->logits,
+                              s->client->count * classes);
 }
 
 /* All models predict every sample together (SPEC 13.3). */
@@ -155,9 +158,7 @@ static ddome_status predict_together(ddome_error *error, nn_arena *scratch, subj
 {
     ddome_status status = fl_predict_together(error, scratch, s->label, s->logits, e, server,
                                               s->client, s->gate_logits);
-    if (status == DDOME_OK)
-        count_right(s, e->expert->outputs);
-    return status;
+    return status == DDOME_OK ? count_right(error, s, e->expert->outputs) : status;
 }
 
 /* Of all samples, by the mixture of the chosen experts (SPEC 13.6). */
@@ -173,9 +174,8 @@ static ddome_status predict_mixed(ddome_error *error, nn_arena *scratch, subject
         return status;
     for (size_t i = 0; i < count; i++)
         s->label[i] = (uint32_t)fl_argmax(s->logits + i * classes, classes);
-    count_right(s, classes);
     fl_trace_mixed_predictions(e->trace, s->label, count);
-    return DDOME_OK;
+    return count_right(error, s, classes);
 }
 
 /* Each sample by the model that it was sent to. */
@@ -189,16 +189,18 @@ static ddome_status predict_apart(ddome_error *error, nn_arena *scratch, subject
     return status;
 }
 
-/* SPEC 2.7. */
+/* Finite logits far apart have an infinite loss. */
 static ddome_status check_loss(ddome_error *error, const fl_client_result *result)
 {
-    if ((nn_float_bits(result->loss) & 0x7f800000u) != 0x7f800000u)
-        return DDOME_OK;
-    return nn_fail(
-        error, DDOME_ERR_NONFINITE,
-        "the loss of client %lu in evaluation is not finite: expected a number, found %s; "
-        "lower lr or gate_lr",
-        (unsigned long)result->client, result->loss != result->loss ? "NaN" : "infinity");
+    return fl_nonfinite_check(error, "evaluate", "cross_entropy", "loss", "loss", &result->loss, 1);
+}
+
+static ddome_status end_client(ddome_error *error, ddome_status status,
+                               const fl_client_result *result, const fl_server *server)
+{
+    return fl_nonfinite_in(error, status, "lower lr or gate_lr",
+                           "evaluation after round %u, client %u", (unsigned)server->round,
+                           (unsigned)result->client);
 }
 
 /* ---- clients ---- */
@@ -236,6 +238,7 @@ static ddome_status evaluate_client(ddome_error *error, nn_arena *scratch, void 
         result->loss = nn_sum(s->loss, client->count) / (float)client->count;
         status = check_loss(error, result);
     }
+    status = end_client(error, status, result, w->server);
     return status == DDOME_OK ? fl_trace_status(error, e->trace) : status;
 }
 
@@ -295,6 +298,9 @@ static ddome_status route_anchors(ddome_error *error, nn_arena *scratch, fl_eval
         if (status == DDOME_OK)
             fl_control_route(control, routes, all, server->experts, logits, anchor->count,
                              anchor->id, true);
+        status =
+            fl_nonfinite_in(error, status, "lower gate_lr", "evaluation after round %u, anchor %u",
+                            (unsigned)server->round, (unsigned)anchor->id);
         for (size_t i = 0; i < anchor->count && status == DDOME_OK; i++)
             out->anchor_own += routes[i] == q;
         out->anchor_total += anchor->count;

@@ -11,7 +11,7 @@
 static nn_node *expert_leaf(const fl_evaluator *e, nn_graph *graph, const fl_server *server,
                             const fl_mixed *m, uint32_t expert)
 {
-    char scope[16], name[FL_TRACE_NAME];
+    char scope[FL_TRACE_SCOPE], name[FL_TRACE_NAME];
     const fl_slot *slot = &server->expert[expert];
     nn_tensor z = {NULL, m->count, 1, 1, e->expert->outputs};
     z.data = nn_arena_alloc(graph->arena, m->count, e->expert->outputs * sizeof *z.data);
@@ -21,6 +21,7 @@ static nn_node *expert_leaf(const fl_evaluator *e, nn_graph *graph, const fl_ser
     }
     graph->status = fl_model_predict(e->engine, graph->error, graph->arena, z.data, NULL, e->expert,
                                      slot->values, &e->task->set, m->split, m->samples, m->count);
+    fl_nonfinite_in(graph->error, graph->status, NULL, "expert %u", (unsigned)expert);
     fl_trace_scope_expert(scope, expert);
     snprintf(name, sizeof name, "%s/logits", scope);
     const nn_value value = fl_trace_floats("value", z.data, z.n, z.c);

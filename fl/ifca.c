@@ -3,6 +3,7 @@
 #include "ifca.h"
 
 #include "../nn/sum.h"
+#include "nonfinite.h"
 
 enum { CLASSES = 256 }; /* a label is a byte (SPEC 7) */
 
@@ -56,8 +57,11 @@ ddome_status fl_ifca_figure(const nn_engine *engine, ddome_error *error, nn_aren
                                            split, samples, count);
     for (size_t i = 0; i < count && status == DDOME_OK; i++)
         each[i] = figure_of(row, logits + i * classes, classes, labels, split->labels[samples[i]]);
-    if (status == DDOME_OK)
+    if (status == DDOME_OK) {
         *figure = nn_sum(each, count) / (float)count;
+        status = fl_nonfinite_check(error, "choose", "given", labels ? "losses" : "entropies",
+                                    "value", figure, 1);
+    }
     nn_arena_rewind(scratch, mark);
     return status;
 }

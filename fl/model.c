@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../nn/fmath.h"
+#include "nonfinite.h"
 
 enum { PREDICT_BATCH = 64 }; /* bounds memory only: bits do not depend on it */
 
@@ -76,16 +77,53 @@ ddome_status fl_model_head(ddome_error *error, nn_arena *arena, fl_model *model,
     return declare(error, arena, model);
 }
 
-static ddome_status predict_batch(const nn_engine *engine, ddome_error *error, nn_arena *scratch,
-                                  float *logits, float *features, const fl_model *model,
-                                  const float *values, const nn_tensor *x)
+/* What a batch is predicted by. */
+typedef struct predictor {
+    const nn_engine *engine;
+    ddome_error *error;
+    nn_arena *scratch;
+    const fl_model *model;
+    const float *values;
+} predictor;
+
+static nn_node *build(nn_graph *graph, nn_node **features, const predictor *p, const nn_tensor *x)
 {
-    nn_graph graph = {.engine = engine, .arena = scratch, .error = error};
-    nn_net net = {.graph = &graph, .layout = &model->layout, .values = values};
+    nn_net net = {.graph = graph, .layout = &p->model->layout, .values = p->values};
+    nn_graph_name_next(graph, NULL, "inputs", "");
+    return fl_model_build(&net, features, nn_graph_leaf(graph, x, NULL), p->model);
+}
+
+/* Every value of a batch looked at; *row is that of the first one. SPEC 11.13.2. */
+static void search_batch(const predictor *p, size_t *row, const nn_tensor *x)
+{
+    ddome_error found = {DDOME_OK, ""};
+    fl_search search = {.row = 0};
+    nn_graph graph = {.engine = p->engine,
+                      .arena = p->scratch,
+                      .error = &found,
+                      .watch = fl_search_watch(&search, NULL)};
+    build(&graph, NULL, p, x);
+    *row = search.row;
+    fl_search_end(p->error, &found);
+}
+
+/* A feature that is not finite leaves no finite logit. */
+static ddome_status predict_batch(const predictor *p, size_t *row, float *logits, float *features,
+                                  const nn_tensor *x)
+{
+    const fl_model *model = p->model;
+    nn_graph graph = {.engine = p->engine, .arena = p->scratch, .error = p->error, .checked = true};
     nn_node *hidden = NULL;
-    nn_node *out = fl_model_build(&net, &hidden, nn_graph_leaf(&graph, x, NULL), model);
-    if (graph.status != DDOME_OK)
-        return graph.status;
+    const nn_node *out = build(&graph, &hidden, p, x);
+    ddome_status status = graph.status;
+    *row = 0;
+    if (status == DDOME_OK)
+        status = fl_nonfinite_check(p->error, "forward", "given", "logits", "y", out->value.data,
+                                    x->n * model->outputs);
+    if (status == DDOME_ERR_NONFINITE)
+        search_batch(p, row, x);
+    if (status != DDOME_OK)
+        return status;
     if (logits != NULL)
         memcpy(logits, out->value.data, x->n * model->outputs * sizeof *logits);
     if (features != NULL)
@@ -98,8 +136,10 @@ ddome_status fl_model_predict(const nn_engine *engine, ddome_error *error, nn_ar
                               const float *values, const data_set *set, const data_split *split,
                               const uint32_t *samples, size_t count)
 {
+    const predictor p = {engine, error, scratch, model, values};
     ddome_status status = DDOME_OK;
     for (size_t start = 0; start < count && status == DDOME_OK; start += PREDICT_BATCH) {
+        size_t row;
         nn_arena_mark mark = nn_arena_get_mark(scratch);
         nn_tensor x = {NULL, nn_min(PREDICT_BATCH, count - start), set->h, set->w, set->c};
         uint32_t labels[PREDICT_BATCH];
@@ -107,10 +147,11 @@ ddome_status fl_model_predict(const nn_engine *engine, ddome_error *error, nn_ar
         if (x.data == NULL)
             return nn_arena_fail(error, scratch, "a batch of images");
         data_batch_fill(&x, labels, set, split, samples + start, x.n);
-        status = predict_batch(
-            engine, error, scratch, logits == NULL ? NULL : logits + start * model->outputs,
-            features == NULL ? NULL : features + start * model->features, model, values, &x);
+        status = predict_batch(&p, &row, logits == NULL ? NULL : logits + start * model->outputs,
+                               features == NULL ? NULL : features + start * model->features, &x);
         nn_arena_rewind(scratch, mark);
+        status =
+            fl_nonfinite_in(error, status, NULL, "sample %lu", (unsigned long)samples[start + row]);
     }
     return status;
 }
@@ -119,10 +160,12 @@ ddome_status fl_model_predict_rows(const nn_engine *engine, ddome_error *error, 
                                    float *logits, const fl_model *model, const float *values,
                                    const nn_tensor *rows)
 {
+    const predictor p = {engine, error, scratch, model, values};
+    size_t row;
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    ddome_status status = predict_batch(engine, error, scratch, logits, NULL, model, values, rows);
+    ddome_status status = predict_batch(&p, &row, logits, NULL, rows);
     nn_arena_rewind(scratch, mark);
-    return status;
+    return fl_nonfinite_in(error, status, NULL, "row %lu", (unsigned long)row);
 }
 
 float fl_entropy(const float *p, size_t count)

@@ -59,6 +59,7 @@ static ddome_status compute(ddome_error *error, nn_arena *scratch, outputs *o,
             return nn_arena_fail(error, scratch, "the outputs of an expert");
         status = fl_predict_logits(error, scratch, o->of[i], e, server->expert[i].values,
                                    client->samples, client->count);
+        status = fl_nonfinite_in(error, status, NULL, "expert %lu", (unsigned long)i);
         if (status == DDOME_OK)
             fl_trace_logits(e->trace, i, o->of[i], client->count, classes);
     }
@@ -140,11 +141,13 @@ ddome_status fl_predict_cluster(ddome_error *error, nn_arena *scratch, uint32_t 
     const bool labels = e->config->ifca_test == FL_IFCA_ORACLE;
     float figures[NN_MAX_EXPERTS];
     ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < server->experts && status == DDOME_OK; i++)
+    for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
         status = fl_ifca_figure(e->engine, error, scratch, &figures[i], labels, e->expert,
                                 server->expert[i].values, &e->task->set,
                                 fl_task_scope_split(e->task, e->config->eval_scope),
                                 client->samples, client->count);
+        status = fl_nonfinite_in(error, status, NULL, "expert %lu", (unsigned long)i);
+    }
     if (status != DDOME_OK)
         return status;
     *chosen = (uint32_t)fl_ifca_least(figures, server->experts);

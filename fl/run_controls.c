@@ -36,7 +36,10 @@ static ddome_status mean_embedding(fl_run *run, float *mean, const data_client *
     for (size_t j = 0; j < width; j++)
         mean[j] = mean[j] / (float)client->count;
     nn_arena_rewind(&run->scratch, mark);
-    return DDOME_OK;
+    const ddome_status status =
+        fl_nonfinite_check(run->error, "data", "given", "mean embedding", "value", mean, width);
+    return fl_nonfinite_in(run->error, status, "lower pretrain_lr, or give another file as common",
+                           "round 0, client %u", (unsigned)client->id);
 }
 
 /* Those of a checkpoint were found when the common expert was still the first. */

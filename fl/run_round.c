@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* One round: who takes part, what each chooses, what travels, what comes back. SPEC 11. */
+#include <stdio.h>
 #include <string.h>
 
 #include "../nn/os.h"
 #include "ifca.h"
+#include "invariant.h"
 #include "run.h"
 #include "schedule.h"
 #include "trace_model.h"
@@ -14,11 +16,14 @@ ddome_status fl_run_open_round(fl_run *run, uint32_t round)
 {
     memset(&run->traffic, 0, sizeof run->traffic);
     fl_server_open_round(&run->server);
+    run->server.round = round;
     ddome_status status = DDOME_OK;
     if (fl_schedule_common(&run->config, round))
         status = fl_run_renew_common(run, round);
     if (status == DDOME_OK)
         status = fl_run_participants(run, round);
+    NN_INVARIANT(status != DDOME_OK ||
+                 fl_invariant_ids(run->participants, run->active, run->control.training));
     for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
         run->visits[i] =
             fl_run_visit(run, &run->task.partition.clients[run->participants[i]], round);
@@ -32,10 +37,34 @@ typedef struct round_work {
     fl_take_fn *take;
 } round_work;
 
+/* A visit in which something was not finite, from its beginning. SPEC 11.13.2. */
+static void search(ddome_error *error, nn_arena *scratch, const round_work *w, fl_visit *visit)
+{
+    fl_search looking;
+    ddome_error found = {DDOME_OK, ""};
+    fl_trace_stop(w->run->trace);
+    *visit = fl_run_visit(w->run, visit->client, visit->round);
+    visit->search = &looking;
+    found.status = w->one(&found, scratch, visit, w->run);
+    visit->search = NULL;
+    fl_search_end(error, &found);
+}
+
 static ddome_status work_on(ddome_error *error, nn_arena *scratch, void *context, size_t i)
 {
+    char mend[2 * FL_DECIMAL + 32];
     const round_work *w = context;
-    return w->one(error, scratch, &w->run->visits[i], w->run);
+    fl_visit *visit = &w->run->visits[i];
+    const nn_arena_mark mark = nn_arena_get_mark(scratch);
+    const ddome_status status = w->one(error, scratch, visit, w->run);
+    if (status != DDOME_ERR_NONFINITE)
+        return status;
+    nn_arena_rewind(scratch, mark);
+    search(error, scratch, w, visit);
+    snprintf(mend, sizeof mend, "lower lr = %s or gate_lr = %s", w->run->config.lr.text,
+             w->run->config.gate_lr.text);
+    return fl_nonfinite_in(error, status, mend, "round %u, client %u", (unsigned)visit->round,
+                           (unsigned)visit->client->id);
 }
 
 /* run->error is the one that fl_crew_each was given. */
@@ -49,7 +78,13 @@ static ddome_status take_back(ddome_error *error, void *context, size_t i)
 ddome_status fl_run_clients(fl_run *run, fl_client_fn *one, fl_take_fn *take)
 {
     round_work w = {run, one, take};
-    return fl_crew_each(run->error, &run->crew, work_on, take_back, &w, run->active);
+    NN_INVARIANT_NEEDS(const data_split *split = &run->task.set.train;)
+    NN_INVARIANT_NEEDS(const nn_digest before = fl_invariant_embeddings(&run->train, split);)
+    const ddome_status status =
+        fl_crew_each(run->error, &run->crew, work_on, take_back, &w, run->active);
+    NN_INVARIANT_NEEDS(const nn_digest after = fl_invariant_embeddings(&run->train, split);)
+    NN_INVARIANT(fl_invariant_same(&before, &after)); /* only 11.12 makes them anew */
+    return status;
 }
 
 /* The client's own choice: top K of the mean score over its samples (SPEC 10.1, 10.2), or what
@@ -84,10 +119,12 @@ static ddome_status choose_by_loss(ddome_error *error, nn_arena *scratch, fl_vis
     const fl_server *server = &run->server;
     float loss[NN_MAX_EXPERTS];
     ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < server->experts && status == DDOME_OK; i++)
+    for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
         status = fl_ifca_figure(run->world.engine, error, scratch, &loss[i], true, &run->expert,
                                 server->expert[i].values, &run->task.set, &run->task.set.train,
                                 client->samples, client->count);
+        status = fl_nonfinite_in(error, status, NULL, "expert %lu", (unsigned long)i);
+    }
     if (status != DDOME_OK)
         return status;
     visit->chosen[0] = (uint32_t)fl_ifca_least(loss, server->experts);
@@ -199,6 +236,7 @@ static double mean_loss(const fl_run *run)
 
 ddome_status fl_run_close_round(fl_run *run, uint32_t round)
 {
+    NN_INVARIANT(fl_invariant_weights(&run->server, run->visits, run->active));
     ddome_status status = fl_server_average(run->error, &run->server);
     if (status != DDOME_OK)
         return status;

@@ -4,10 +4,10 @@
  * SPEC 11.5, 12.6. */
 #include "server.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "ifca.h"
+#include "trace_model.h"
 
 /* ---- start ---- */
 
@@ -146,19 +146,11 @@ ddome_status fl_server_own(ddome_error *error, nn_arena *arena, fl_server *serve
     return DDOME_OK;
 }
 
-/* SPEC 2.7. */
 static ddome_status keep_model(ddome_error *error, nn_arena *arena, fl_server *server,
                                const fl_visit *visit)
 {
     const nn_layout *layout = &server->expert[0].model->layout;
     const uint32_t id = visit->client->id;
-    const size_t at = nn_layout_nonfinite(layout, visit->expert[0]);
-    if (at != layout->total)
-        return nn_fail(
-            error, DDOME_ERR_NONFINITE,
-            "the model of client %lu is not finite after training: parameter %s, element "
-            "%lu of the flat vector; lower lr",
-            (unsigned long)id, nn_layout_name_at(layout, at), (unsigned long)at);
     ddome_status status = fl_server_own(error, arena, server, id);
     if (status != DDOME_OK)
         return status;
@@ -274,6 +266,20 @@ static void widen_slice(double *sum, const float *values, size_t count)
         sum[i] = (double)values[i];
 }
 
+/* Its quotient by the steps times lr (SPEC 12.6.3) may be too large where the model is not. */
+static ddome_status check_variate(ddome_error *error, const fl_server *server,
+                                  const fl_visit *visit)
+{
+    const fl_correction *c = &visit->correction;
+    const size_t count = server->variates.total;
+    ddome_status status =
+        fl_nonfinite_check(error, "update", "given", "variate", "c_k", c->own, count);
+    if (status == DDOME_OK)
+        status = fl_nonfinite_check(error, "update", "given", "variate", "d", c->change, count);
+    return fl_nonfinite_in(error, status, "raise lr", "round %u, client %u", (unsigned)visit->round,
+                           (unsigned)visit->client->id);
+}
+
 static void take_slot(fl_slot *slot, const float *values, uint64_t batches, double weight,
                       const fl_config *config)
 {
@@ -311,6 +317,8 @@ ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *serv
                   config);
     ddome_status status = DDOME_OK;
     if (visit->correction.kind == FL_CORRECTION_VARIATES)
+        status = check_variate(error, server, visit);
+    if (status == DDOME_OK && visit->correction.kind == FL_CORRECTION_VARIATES)
         status = fl_variates_take(error, arena, &server->variates, &visit->correction,
                                   visit->client->id);
     if (status == DDOME_OK && config->bn_stats == FL_BN_LOCAL)
@@ -350,36 +358,41 @@ static void average_slot(fl_slot *slot, const fl_config *config)
     slot->hash = nn_layout_hash(layout, slot->values);
 }
 
-/* SPEC 2.7. */
-static ddome_status check_finite(ddome_error *error, const fl_slot *slot, const char *what)
+/* Copies that are finite have a finite mean; a step along it need not be (SPEC 12.6.3). */
+static ddome_status check_finite(ddome_error *error, const fl_server *server, const fl_slot *slot,
+                                 const char *scope)
 {
-    const nn_layout *layout = &slot->model->layout;
-    const size_t at = nn_layout_nonfinite(layout, slot->values);
-    if (at == layout->total)
-        return DDOME_OK;
-    return nn_fail(
-        error, DDOME_ERR_NONFINITE,
-        "%s is not finite after averaging: parameter %s, element %lu of the flat vector; "
-        "lower lr or gate_lr",
-        what, nn_layout_name_at(layout, at), (unsigned long)at);
+    const ddome_status status =
+        fl_nonfinite_model(error, "average", "average", scope, &slot->model->layout, slot->values);
+    return fl_nonfinite_in(error, status, "lower lr, gate_lr or server_lr", "round %u",
+                           (unsigned)server->round);
+}
+
+static ddome_status move_variates(ddome_error *error, fl_server *server)
+{
+    fl_variates *v = &server->variates;
+    fl_variates_move(v, &server->expert[0].model->layout);
+    const ddome_status status =
+        fl_nonfinite_check(error, "average", "given", "variate", "c", v->server, v->total);
+    return fl_nonfinite_in(error, status, "lower lr", "round %u", (unsigned)server->round);
 }
 
 ddome_status fl_server_average(ddome_error *error, fl_server *server)
 {
-    char what[32];
+    char scope[FL_TRACE_SCOPE] = "gate";
     ddome_status status = DDOME_OK;
     if (server->gate.model != NULL && server->gate.returned != 0) {
         average_slot(&server->gate, server->config);
-        status = check_finite(error, &server->gate, "the gate");
+        status = check_finite(error, server, &server->gate, scope);
     }
     for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
         if (server->expert[i].returned == 0)
             continue;
-        snprintf(what, sizeof what, "expert %lu", (unsigned long)i);
+        fl_trace_scope_expert(scope, i);
         average_slot(&server->expert[i], server->config);
-        status = check_finite(error, &server->expert[i], what);
+        status = check_finite(error, server, &server->expert[i], scope);
     }
     if (status == DDOME_OK && server->variates.server != NULL)
-        fl_variates_move(&server->variates, &server->expert[0].model->layout);
+        status = move_variates(error, server);
     return status;
 }

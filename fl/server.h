@@ -26,6 +26,7 @@ typedef struct fl_own {
 
 typedef struct fl_server {
     const fl_config *config;
+    uint32_t round; /* at hand or done last, 0 before the first */
     size_t experts;
     fl_slot *expert; /* [experts] */
     fl_slot gate;    /* model NULL: none */
@@ -60,8 +61,8 @@ DDOME_MUST_CHECK ddome_status fl_server_send(ddome_error *error, nn_arena *scrat
 DDOME_MUST_CHECK ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *server,
                                              const fl_visit *visit);
 
-/* Forms the averages; an expert nobody trained stays. DDOME_ERR_NONFINITE names the first parameter
- * that is not finite. */
+/* Forms the averages; an expert nobody trained stays. DDOME_ERR_NONFINITE names round and the first
+ * parameter that is not finite. */
 DDOME_MUST_CHECK ddome_status fl_server_average(ddome_error *error, fl_server *server);
 
 #endif

@@ -102,20 +102,18 @@ typedef struct allowance {
     size_t total;
 } allowance;
 
-static void allow(allowance *a, const data_client *client, const fl_task *task, size_t limit)
+static void allow(allowance *a, const data_label_set *held, const data_split *test, size_t limit)
 {
-    const data_label_set held = data_client_labels(client, &task->set.train);
-    const data_split *test = &task->set.test;
     size_t count[256] = {0}, labels = 0, all = 0, k = 0;
     for (size_t i = 0; i < test->count; i++)
         count[test->labels[i]]++;
     for (unsigned label = 0; label < 256; label++) {
-        labels += data_label_set_has(&held, label);
-        all += data_label_set_has(&held, label) ? count[label] : 0;
+        labels += data_label_set_has(held, label);
+        all += data_label_set_has(held, label) ? count[label] : 0;
     }
     *a = (allowance){.total = 0};
     for (unsigned label = 0; label < 256; label++) {
-        if (!data_label_set_has(&held, label))
+        if (!data_label_set_has(held, label))
             continue;
         const size_t share = limit / labels + (k++ < limit % labels);
         a->of_label[label] =
@@ -124,25 +122,48 @@ static void allow(allowance *a, const data_client *client, const fl_task *task, 
     }
 }
 
-static ddome_status see(ddome_error *error, nn_arena *arena, data_client *seen,
-                        const data_client *client, const fl_task *task, size_t limit)
+/* Clients with the same labels see the same samples, so there is one list for each set of labels,
+ * not for each client: thousands of clients would need as many times the test split. */
+typedef struct sight {
+    data_label_set labels;
+    uint32_t *samples; /* NULL: a free place of the table */
+    size_t count;
+} sight;
+
+typedef struct sights {
+    sight *place;
+    size_t places; /* a power of two above the number of clients */
+} sights;
+
+static sight *find_sight(const sights *s, const data_label_set *labels)
+{
+    size_t at = 0;
+    for (size_t w = 0; w < sizeof labels->word / sizeof *labels->word; w++)
+        at = (at ^ labels->word[w]) *
+             2654435761u; /* Fibonacci hashing: 2^32 over the golden ratio */
+    at = (at >> 7) & (s->places - 1);
+    while (s->place[at].samples != NULL && !data_label_set_same(&s->place[at].labels, labels))
+        at = (at + 1) & (s->places - 1);
+    return &s->place[at];
+}
+
+static ddome_status see(ddome_error *error, nn_arena *arena, sight *seen, const data_client *client,
+                        const data_split *test, size_t limit)
 {
     allowance a;
-    const data_split *test = &task->set.test;
-    allow(&a, client, task, limit);
+    allow(&a, &seen->labels, test, limit);
     if (a.total == 0)
         return nn_fail(error, DDOME_ERR_USAGE,
                        "eval_scope = seen: client %lu has no sample of its labels in the test "
                        "split; choose another eval_scope or seen_samples",
                        (unsigned long)client->id);
-    uint32_t *samples = nn_arena_alloc(arena, a.total, sizeof *samples);
-    if (samples == NULL)
+    seen->samples = nn_arena_alloc(arena, a.total, sizeof *seen->samples);
+    if (seen->samples == NULL)
         return nn_arena_fail(error, arena, "the test samples of a client");
-    *seen = (data_client){client->id, client->role, 0, samples};
     for (size_t i = 0; i < test->count; i++)
         if (a.of_label[test->labels[i]] != 0) {
             a.of_label[test->labels[i]]--;
-            samples[seen->count++] = (uint32_t)i;
+            seen->samples[seen->count++] = (uint32_t)i;
         }
     return DDOME_OK;
 }
@@ -151,12 +172,23 @@ static ddome_status see_all(ddome_error *error, nn_arena *arena, const data_clie
                             const fl_task *task, size_t limit)
 {
     const data_partition *p = &task->partition;
+    sights s = {.places = 2};
+    while (s.places <= p->training)
+        s.places *= 2;
     data_client *seen = nn_arena_alloc(arena, p->training, sizeof *seen);
-    if (seen == NULL)
+    s.place = nn_arena_zero(arena, s.places, sizeof *s.place);
+    if (seen == NULL || s.place == NULL)
         return nn_arena_fail(error, arena, "the seen clients");
     ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < p->training && status == DDOME_OK; i++)
-        status = see(error, arena, &seen[i], &p->clients[i], task, limit);
+    for (size_t i = 0; i < p->training && status == DDOME_OK; i++) {
+        const data_client *client = &p->clients[i];
+        const data_label_set labels = data_client_labels(client, &task->set.train);
+        sight *found = find_sight(&s, &labels);
+        found->labels = labels;
+        if (found->samples == NULL)
+            status = see(error, arena, found, client, &task->set.test, limit);
+        seen[i] = (data_client){client->id, client->role, found->count, found->samples};
+    }
     *clients = seen;
     return status;
 }

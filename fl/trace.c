@@ -36,9 +36,15 @@ void fl_trace_at_client(fl_trace *trace, uint64_t client)
         trace->at.client = client;
 }
 
+void fl_trace_stop(fl_trace *trace)
+{
+    if (trace != NULL)
+        trace->stopped = true;
+}
+
 bool fl_trace_on(const fl_trace *trace)
 {
-    return trace != NULL && trace->on && !trace->failed;
+    return trace != NULL && trace->on && !trace->stopped && !trace->failed;
 }
 
 /* r1/c3/s0/forward/expert1/conv1/y */

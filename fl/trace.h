@@ -19,6 +19,7 @@ typedef struct fl_trace_wish {
 /* Where in the run a value is made; FL_TRACE_NONE: of no client, in no step. */
 #define FL_TRACE_NONE UINT64_MAX
 enum { FL_TRACE_NAME = 128 }; /* room for SCOPE/SLICE */
+enum { FL_TRACE_SCOPE = 24 }; /* room for "expert" and any unsigned number */
 typedef struct fl_trace_place {
     uint64_t round, client, step;
     const char *pass; /* NULL: a training step, whose events have passes of their own */
@@ -38,7 +39,7 @@ typedef struct fl_trace {
     size_t kept_count, kept_capacity;
     fl_trace_place at;
     bool on; /* at.round is one of those that are wanted */
-    bool failed;
+    bool stopped, failed;
     fl_text key, attributes, inputs; /* of the operation at hand */
     char op[32];
     nn_watch watch;
@@ -69,6 +70,9 @@ void fl_trace_at_pass(fl_trace *trace, uint64_t round, uint64_t client, const ch
 
 /* Another client in the same round and pass. */
 void fl_trace_at_client(fl_trace *trace, uint64_t client);
+
+/* Records no more: what follows is done for a second time. */
+void fl_trace_stop(fl_trace *trace);
 
 /* Is anything recorded here? */
 bool fl_trace_on(const fl_trace *trace);
@@ -117,5 +121,11 @@ bool fl_trace_keep(fl_trace *trace, const char *key, const nn_value *value);
 
 /* For nn_graph.watch; NULL when nothing is recorded here. trace_tape.c */
 const nn_watch *fl_trace_watch(fl_trace *trace);
+
+/* The words of SPEC 19.1.2 for input i of a node, or for the gradient of it; and the operation that
+ * makes this gradient. */
+enum { FL_TRACE_WORD = 16 };
+void fl_trace_input_word(char word[FL_TRACE_WORD], const nn_node *node, size_t i, bool gradient);
+void fl_trace_backward_op(char op[2 * FL_TRACE_WORD], const nn_node *node, size_t i);
 
 #endif

@@ -5,21 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SCOPE = 24 }; /* "expert" and any unsigned number */
-
-void fl_trace_scope_gate(char scope[16])
+void fl_trace_scope_gate(char scope[FL_TRACE_SCOPE])
 {
-    snprintf(scope, SCOPE, "gate");
+    snprintf(scope, FL_TRACE_SCOPE, "gate");
 }
 
-void fl_trace_scope_common(char scope[16])
+void fl_trace_scope_common(char scope[FL_TRACE_SCOPE])
 {
-    snprintf(scope, SCOPE, "common");
+    snprintf(scope, FL_TRACE_SCOPE, "common");
 }
 
-void fl_trace_scope_expert(char scope[16], size_t expert)
+void fl_trace_scope_expert(char scope[FL_TRACE_SCOPE], size_t expert)
 {
-    snprintf(scope, SCOPE, "expert%u", (unsigned)expert);
+    snprintf(scope, FL_TRACE_SCOPE, "expert%u", (unsigned)expert);
 }
 
 /* ---- data ---- */
@@ -145,7 +143,7 @@ typedef struct copies {
     const fl_visit *visits;
     size_t count;
     size_t expert; /* SIZE_MAX: the gate */
-    char scope[SCOPE];
+    char scope[FL_TRACE_SCOPE];
 } copies;
 
 static bool returned(const copies *c, const fl_visit *visit)
@@ -275,7 +273,7 @@ void fl_trace_figures(fl_trace *trace, const char *name, const float *figures, s
 void fl_trace_logits(fl_trace *trace, size_t expert, const float *logits, size_t count,
                      size_t classes)
 {
-    char scope[SCOPE], name[FL_TRACE_NAME];
+    char scope[FL_TRACE_SCOPE], name[FL_TRACE_NAME];
     fl_trace_scope_expert(scope, expert);
     snprintf(name, sizeof name, "%s/logits", scope);
     const nn_value z = fl_trace_floats("z", logits, count, classes);
@@ -285,7 +283,7 @@ void fl_trace_logits(fl_trace *trace, size_t expert, const float *logits, size_t
 void fl_trace_predictions(fl_trace *trace, size_t expert, const float *logits,
                           const uint32_t *predicted, size_t count, size_t classes)
 {
-    char scope[SCOPE], name[FL_TRACE_NAME], logits_name[FL_TRACE_NAME];
+    char scope[FL_TRACE_SCOPE], name[FL_TRACE_NAME], logits_name[FL_TRACE_NAME];
     if (!fl_trace_on(trace) || count == 0)
         return;
     fl_trace_logits(trace, expert, logits, count, classes);

@@ -7,9 +7,9 @@
 #include "trace.h"
 
 /* The scopes of names; for fl_trainee.scope. */
-void fl_trace_scope_gate(char scope[16]);
-void fl_trace_scope_common(char scope[16]);
-void fl_trace_scope_expert(char scope[16], size_t expert);
+void fl_trace_scope_gate(char scope[FL_TRACE_SCOPE]);
+void fl_trace_scope_common(char scope[FL_TRACE_SCOPE]);
+void fl_trace_scope_expert(char scope[FL_TRACE_SCOPE], size_t expert);
 
 /* The data of a step; for a perceptron an image is a row. */
 void fl_trace_images(fl_trace *trace, const fl_model *model, const nn_tensor *images,

@@ -26,12 +26,10 @@ static const op_words WORDS[NN_OP_COUNT] = {
     [NN_OP_CROSS_ENTROPY] = {{"z"}, {"dz"}, 1},
 };
 
-enum { WORD = 16 };
-
 /* A gradient that a node was given: by which operation, under which word. */
 typedef struct gift {
     const char *from;
-    char tensor[WORD];
+    char tensor[FL_TRACE_WORD];
 } gift;
 
 /* What is kept with a node; of more than two gifts the first two. */
@@ -45,13 +43,25 @@ static bool is_mixture(const nn_node *node)
     return node->op == NN_OP_MIXTURE || node->op == NN_OP_MIXTURE_PROBS;
 }
 
-static void input_word(char word[WORD], const nn_node *node, size_t i, bool gradient)
+void fl_trace_input_word(char word[FL_TRACE_WORD], const nn_node *node, size_t i, bool gradient)
 {
     if (is_mixture(node) && i > 0)
-        snprintf(word, WORD, "%sz%u", gradient ? "d" : "", (unsigned)(i - 1));
+        snprintf(word, FL_TRACE_WORD, "%sz%u", gradient ? "d" : "", (unsigned)(i - 1));
     else
-        snprintf(word, WORD, "%s",
+        snprintf(word, FL_TRACE_WORD, "%s",
                  gradient ? WORDS[node->op].gradient[i] : WORDS[node->op].input[i]);
+}
+
+/* The two gradients of a convolution are operations of their own, those of an addition none
+ * (SPEC 5.13). */
+void fl_trace_backward_op(char op[2 * FL_TRACE_WORD], const nn_node *node, size_t i)
+{
+    if (node->op == NN_OP_ADD)
+        snprintf(op, 2 * FL_TRACE_WORD, "given");
+    else if (node->op == NN_OP_CONV)
+        snprintf(op, 2 * FL_TRACE_WORD, "conv.backward_%s", i == 1 ? "weight" : "input");
+    else
+        snprintf(op, 2 * FL_TRACE_WORD, "%s.backward", nn_op_table[node->op].name);
 }
 
 /* ---- shapes ---- */
@@ -162,11 +172,11 @@ static void add_other_inputs(fl_trace *trace, const nn_node *node)
 
 static void add_inputs(fl_trace *trace, const nn_node *node, unsigned which)
 {
-    char word[WORD];
+    char word[FL_TRACE_WORD];
     for (size_t i = 0; i < node->input_count; i++) {
         if (!is_mixture(node) && (which >> i & 1u) == 0)
             continue;
-        input_word(word, node, i, false);
+        fl_trace_input_word(word, node, i, false);
         add_input(trace, word, node->inputs[i]);
         if (is_mixture(node) && i == 0)
             add_chosen(trace);
@@ -222,12 +232,10 @@ static void entered(void *user, nn_graph *graph, nn_node *node)
         graph->status = fl_trace_status(graph->error, trace);
 }
 
-/* The two gradients of a convolution are operations of their own. */
-static void conv_backward_op(fl_trace *trace, const nn_node *node, size_t i)
+static void add_conv(fl_trace *trace, const nn_node *node, size_t i)
 {
     const nn_conv_shape *window = &node->attr.window;
     const bool weight = i == 1;
-    fl_trace_op(trace, weight ? "conv.backward_weight" : "conv.backward_input");
     add_window(trace, window);
     fl_trace_attribute(trace, weight ? "kh" : "h", weight ? window->kh : window->h);
     fl_trace_attribute(trace, weight ? "kw" : "w", weight ? window->kw : window->w);
@@ -236,16 +244,14 @@ static void conv_backward_op(fl_trace *trace, const nn_node *node, size_t i)
 
 static void backward_op(fl_trace *trace, const nn_node *node, size_t i)
 {
-    char name[2 * WORD];
-    if (node->op == NN_OP_ADD) { /* both gradients are the node's own (SPEC 5.13) */
-        fl_trace_op(trace, "given");
+    char op[2 * FL_TRACE_WORD];
+    fl_trace_backward_op(op, node, i);
+    fl_trace_op(trace, op);
+    if (node->op == NN_OP_ADD) /* both gradients are the node's own */
         return;
-    }
     if (node->op == NN_OP_CONV) {
-        conv_backward_op(trace, node, i);
+        add_conv(trace, node, i);
     } else {
-        snprintf(name, sizeof name, "%s.backward", nn_op_table[node->op].name);
-        fl_trace_op(trace, name);
         add_attributes(trace, node);
         add_inputs(trace, node, WORDS[node->op].saved);
     }
@@ -291,7 +297,7 @@ static void delivered(void *user, nn_graph *graph, nn_node *node, nn_node *input
     while (node->inputs[i] != input)
         i++;
     from.from = node->name;
-    input_word(from.tensor, node, i, true);
+    fl_trace_input_word(from.tensor, node, i, true);
     backward_op(trace, node, i);
     const nn_value dx = gradient_of(from.tensor, gradient, node, i);
     fl_trace_output(trace, "backward", node->name, &dx);

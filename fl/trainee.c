@@ -2,6 +2,8 @@
 /* Build, backward, step. SPEC 6.7, 11.3. */
 #include "trainee.h"
 
+#include "nonfinite.h"
+
 ddome_status fl_trainee_init(ddome_error *error, nn_arena *arena, fl_trainee *trainee,
                              const fl_model *model, float *values, const nn_sgd *sgd)
 {
@@ -32,12 +34,10 @@ ddome_status fl_trainee_backward(float *value, nn_graph *graph, nn_node *loss, f
     if (graph->status != DDOME_OK)
         return graph->status;
     *value = *loss->value.data;
-    if ((nn_float_bits(*value) & 0x7f800000u) == 0x7f800000u)
-        return nn_fail(
-            graph->error, DDOME_ERR_NONFINITE,
-            "the training loss is not finite: expected a number, found %s; lower the learning rate",
-            *value != *value ? "NaN" : "infinity");
-    return nn_graph_backward(graph, loss, scale);
+    const ddome_status status =
+        fl_nonfinite_check(graph->error, "forward", "cross_entropy",
+                           loss->name == NULL ? "loss" : loss->name, "loss", value, 1);
+    return status == DDOME_OK ? nn_graph_backward(graph, loss, scale) : status;
 }
 
 void fl_trainee_step(fl_trainee *trainee)

@@ -6,6 +6,7 @@
 #include "../nn/optim.h"
 #include "correction.h"
 #include "model.h"
+#include "trace.h"
 
 typedef struct fl_trainee {
     const fl_model *model;
@@ -15,7 +16,7 @@ typedef struct fl_trainee {
     nn_sgd sgd;
     const fl_correction *correction; /* NULL: none */
     uint64_t steps;                  /* taken so far; the first one sets the velocity */
-    char scope[16];                  /* its name in a trace; may be "" */
+    char scope[FL_TRACE_SCOPE];      /* its name in a trace; may be "" */
 } fl_trainee;
 
 /* Gradients and velocity come from the arena; values stay the caller's. */

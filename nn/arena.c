@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "invariant.h"
+
 enum { ALIGN = 64, BLOCK_BYTES = 1 << 20 };
 
 struct nn_arena_block {
@@ -131,6 +133,8 @@ nn_arena_mark nn_arena_get_mark(const nn_arena *arena)
 
 void nn_arena_rewind(nn_arena *arena, nn_arena_mark mark)
 {
+    NN_INVARIANT(mark.used <= arena->used); /* marks nest like brackets */
+    NN_INVARIANT(mark.small == NULL || mark.small_used <= mark.small->used);
     arena->small.current = mark.small;
     arena->large.current = mark.large;
     if (mark.small != NULL)

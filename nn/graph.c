@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "act.h"
+#include "finite.h"
 
 static nn_node *fail(nn_graph *graph, ddome_status status)
 {
@@ -128,6 +129,20 @@ static bool restore(nn_graph *graph, nn_node *node)
 
 /* ---- forward ---- */
 
+/* Only these add up many values, so that infinities can meet; to look at a sum costs little beside
+ * making it. */
+static ddome_status check_sums(nn_graph *graph, const nn_node *node)
+{
+    const size_t count = nn_tensor_count(&node->value);
+    if (!graph->checked || (node->op != NN_OP_CONV && node->op != NN_OP_LINEAR))
+        return DDOME_OK;
+    const size_t at = nn_first_nan(node->value.data, count);
+    if (at == count)
+        return DDOME_OK;
+    return nn_fail(graph->error, DDOME_ERR_NONFINITE, "forward, %s: element %lu of y is NaN",
+                   nn_op_table[node->op].name, (unsigned long)at);
+}
+
 static nn_node *compute(nn_graph *graph, nn_node *node)
 {
     node->value.data = take_floats(graph, nn_tensor_count(&node->value));
@@ -138,6 +153,8 @@ static nn_node *compute(nn_graph *graph, nn_node *node)
         return fail(graph, status);
     if (graph->watch != NULL)
         graph->watch->computed(graph->watch->user, graph, node);
+    if (graph->status == DDOME_OK)
+        graph->status = check_sums(graph, node);
     return graph->status == DDOME_OK ? node : NULL;
 }
 

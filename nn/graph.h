@@ -91,6 +91,8 @@ struct nn_graph {
     bool planning; /* shapes only */
     bool training; /* batch-norm uses and moves batch statistics */
     bool learning; /* a leaf wants a gradient */
+    bool checked;  /* a NaN that conv or linear makes is DDOME_ERR_NONFINITE, before a ReLU can make
+                      +0 of it */
     nn_node *last;
     nn_spare *spares;      /* reused before the arena is asked */
     const nn_watch *watch; /* NULL: nobody looks */

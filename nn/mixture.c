@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fmath.h"
+#include "invariant.h"
 #include "sum.h"
 
 /* Sums over experts have at most NN_MAX_EXPERTS < NN_BLOCK addends: one block, one chain from +0.
@@ -18,6 +19,7 @@ static void weights_of(float *w, const float *gate_row, const nn_mixture_shape *
     for (size_t i = 0; i < s->k; i++)
         w[i] = gate_row[s->chosen[i]];
     nn_softmax(w, w, s->k);
+    NN_INVARIANT(nn_invariant_mixture(w, gate_row, s));
 }
 
 void nn_mixture_forward(float *z, const float *gate, const float *const *logits,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "finite.h"
 #include "fmath.h"
 
 /* ---- declaring ---- */
@@ -243,21 +244,17 @@ nn_digest nn_layout_hash(const nn_layout *layout, const float *values)
     return nn_sha256_end(&sha);
 }
 
-/* All exponent bits set means infinity or NaN. */
 size_t nn_layout_nonfinite(const nn_layout *layout, const float *values)
 {
-    for (size_t i = 0; i < layout->total; i++)
-        if ((nn_float_bits(values[i]) & 0x7f800000u) == 0x7f800000u)
-            return i;
-    return layout->total;
+    return nn_nonfinite(values, layout->total);
 }
 
-const char *nn_layout_name_at(const nn_layout *layout, size_t index)
+const nn_slice *nn_layout_slice_at(const nn_layout *layout, size_t index)
 {
     for (size_t s = 0; s < layout->count; s++)
         if (index - layout->slices[s].offset < layout->slices[s].count)
-            return layout->slices[s].name;
-    return "?";
+            return &layout->slices[s];
+    return NULL;
 }
 
 uint64_t nn_layout_bytes(const nn_layout *layout)

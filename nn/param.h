@@ -93,8 +93,8 @@ nn_digest nn_layout_hash(const nn_layout *layout, const float *values);
 /* Index of the first element that is infinite or NaN; layout->total when there is none. */
 size_t nn_layout_nonfinite(const nn_layout *layout, const float *values);
 
-/* Name of the slice that holds element `index`. */
-const char *nn_layout_name_at(const nn_layout *layout, size_t index);
+/* The slice that holds element `index`; NULL beyond the last. */
+const nn_slice *nn_layout_slice_at(const nn_layout *layout, size_t index);
 
 /* Payload of a message that carries such a vector: 4 bytes a float, 8 a batch-norm counter. */
 uint64_t nn_layout_bytes(const nn_layout *layout);

@@ -62,6 +62,9 @@
     T(resnet)                                                                                      \
     T(train_step)                                                                                  \
     T(refusals)                                                                                    \
+    T(nonfinite)                                                                                   \
+    T(nonfinite_places)                                                                            \
+    T(invariants)                                                                                  \
     T(checkpoint)                                                                                  \
     T(gate)                                                                                        \
     T(sample)                                                                                      \

@@ -41,9 +41,9 @@ static void returned_copy(void)
             visit.expert[0][i] = i == 3 ? nn_float_from_bits(0x7f800000u) : 1.0f;
         fl_server_open_round(&run.server);
         CHECK(fl_server_take(&error, &run.arena, &run.server, &visit) == DDOME_OK);
-        test_status("averaging", fl_server_average(&error, &run.server), DDOME_ERR_NONFINITE,
-                    &error,
-                    "expert 0 is not finite after averaging: parameter fc1.weight, element 3");
+        test_status(
+            "averaging", fl_server_average(&error, &run.server), DDOME_ERR_NONFINITE, &error,
+            "is not finite: round 0: average, average expert0/fc1.weight: element 3 of w is +inf");
         test_release();
     }
     fl_run_free(&run);
@@ -54,13 +54,13 @@ static void evaluation_loss(void)
     fl_run run;
     ddome_error error;
     fl_evaluation evaluation;
-    test_case("refusals: an evaluation loss that is not finite ends the run with status 7");
+    test_case("refusals: an evaluation that is not finite ends the run with status 7");
     if (test_federation(&run, &error, "algo=fedavg")) {
         run.server.expert[0].values[run.expert.layout.total - 1] = nn_float_from_bits(0x7fc00000u);
         test_status(
             "evaluation",
             fl_evaluate(&error, &run.arena, &run.crew, &evaluation, &run.evaluator, &run.server),
-            DDOME_ERR_NONFINITE, &error, "in evaluation is not finite");
+            DDOME_ERR_NONFINITE, &error, "is not finite: evaluation after round 0, client ");
     }
     fl_run_free(&run);
 }

@@ -320,8 +320,9 @@ static void verified(void)
 void t_resume(void)
 {
     stopped_everywhere("ddome", "epochs=2 dropout=0.3 straggler=0.3");
-    stopped_everywhere("ddome, statistics kept", "arch=resnet34 width=1 synth_size=8 "
-                                                 "bn_stats=local anchors=cluster common_every=2");
+    stopped_everywhere("ddome, statistics kept",
+                       "arch=resnet34 width=1 synth_size=8 "
+                       "bn_stats=local anchors=cluster common_every=2 init=common");
     stopped_everywhere("ddome, an oracle", "gate=oracle schedule=grow schedule_rounds=2");
     stopped_everywhere("fedavg", "algo=fedavg");
     stopped_everywhere("fedprox", "algo=fedprox");
