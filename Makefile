@@ -72,8 +72,8 @@ TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
 PURE = compare compare_values compare_tolerances compare_report compare_run compare_table compare_model \
        compare_vectors compare_trace compare_trace_case trace_read compare_explain compare_causes output \
        signals probe_tree probe_text probe_name
-TOOLS = main options settings commands resume partition data report report_csv report_read report_rows \
-        report_count report_text report_export help progress probe_set probe_write probe_read $(PURE)
+TOOLS = main options settings commands resume partition data report report_csv report_read report_rounds \
+        report_rows report_count report_text report_export help progress probe_set probe_write probe_read $(PURE)
 # Sources with rules of nn/invariant.h, for the runner, which looks at them
 CHECKED = $(shell grep -l INVARIANT nn/*.c data/*.c fl/*.c)
 CHECKED_OBJECTS := $(CHECKED:%.c=$(BUILD)/checked/%.o)

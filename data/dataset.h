@@ -7,7 +7,7 @@
 #include "../nn/arena.h"
 #include "../nn/hash.h"
 
-enum { DATA_MAX_CHANNELS = 3 };
+enum { DATA_MAX_CHANNELS = 3, DATA_LABELS = 256 /* a label is a byte */ };
 
 /* One split (train or test). Read-only after loading; the arena that loaded it owns it. */
 typedef struct data_split {

@@ -250,6 +250,17 @@ ddome_status data_division_clients(data_division *division)
     return division->clients == NULL ? data_division_no_memory(division) : DDOME_OK;
 }
 
+/* A common expert that stops by no sample has no accuracy (SPEC 8.1, 9.2). */
+static ddome_status check_held(const data_division *division)
+{
+    if (division->out.held_count != 0)
+        return DDOME_OK;
+    return nn_fail(division->error, DDOME_ERR_USAGE,
+                   "the train split has %lu samples: expected at least %d, so that a tenth can be "
+                   "held out; use more data or exclude fewer records",
+                   (unsigned long)division->set->train.count, HOLDOUT_SHARE);
+}
+
 static ddome_status divide(data_division *division)
 {
     uint8_t *mark = nn_arena_alloc(division->arena, division->set->train.count, 1);
@@ -260,6 +271,8 @@ static ddome_status divide(data_division *division)
         return data_file_read(division, mark);
     if (status == DDOME_OK)
         status = data_division_lists(division, mark);
+    if (status == DDOME_OK)
+        status = check_held(division);
     if (status == DDOME_OK)
         status = data_division_clients(division);
     return status == DDOME_OK ? draw(division) : status;

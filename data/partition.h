@@ -108,4 +108,7 @@ bool data_label_set_same(const data_label_set *a, const data_label_set *b);
 
 const char *data_role_name(data_role role);
 
+/* Ascending order. */
+void data_sort_u32(uint32_t *items, size_t count);
+
 #endif

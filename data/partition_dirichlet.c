@@ -52,8 +52,8 @@ ddome_status data_dirichlet_training(data_division *division)
 
 /* SPEC 8.4.2: how many samples of each label a client takes. */
 typedef struct taste {
-    double p[256];
-    size_t take[256], total;
+    double p[DATA_LABELS];
+    size_t take[DATA_LABELS], total;
 } taste;
 
 /* The label with the largest p among those that have samples, the lowest of equals. */

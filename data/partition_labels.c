@@ -4,12 +4,10 @@
 
 #include <string.h>
 
-enum { MAX_LABELS = 256 };
-
 /* Distinct labels, ascending. */
 typedef struct label_list {
     size_t count;
-    uint32_t label[MAX_LABELS];
+    uint32_t label[DATA_LABELS];
 } label_list;
 
 /* Labels are drawn in units of label_group consecutive ones: unit u is labels u*group .. u*group +
@@ -28,7 +26,7 @@ static label_list expand(const uint32_t *units, size_t count, size_t group)
 static label_list draw_labels(nn_rng rng, const data_division *division, size_t run, size_t count)
 {
     const size_t group = division->source->label_group, units = division->set->classes / group;
-    uint32_t shuffled[MAX_LABELS];
+    uint32_t shuffled[DATA_LABELS];
     for (size_t u = 0; u < units; u++)
         shuffled[u] = (uint32_t)u;
     nn_rng_shuffle(&rng, shuffled, units);
@@ -93,8 +91,9 @@ static ddome_status check_labels(data_division *division, size_t anchor_labels)
     if (anchor_labels < 1 || anchor_labels > classes / source->anchors)
         return nn_fail(division->error, DDOME_ERR_USAGE,
                        "%lu anchors with %lu disjoint labels each need more than the %lu classes; "
-                       "lower anchor_clients or anchor_labels",
-                       (unsigned long)source->anchors, (unsigned long)nn_max(anchor_labels, 1),
+                       "lower anchor_clients, anchor_labels or label_group",
+                       (unsigned long)source->anchors,
+                       (unsigned long)nn_max(anchor_labels, source->label_group),
                        (unsigned long)classes);
     return DDOME_OK;
 }
@@ -168,7 +167,7 @@ static ddome_status first_free_list(data_division *division, label_list *list,
 {
     const size_t group = division->source->label_group, units = division->set->classes / group;
     const size_t count = division->source->labels_per_client / group;
-    uint32_t unit[MAX_LABELS];
+    uint32_t unit[DATA_LABELS];
     for (size_t k = 0; k < count; k++)
         unit[k] = (uint32_t)k;
     *list = expand(unit, count, group);

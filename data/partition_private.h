@@ -48,9 +48,6 @@ uint32_t *data_division_client(data_division *division, size_t id, data_role rol
 
 ddome_status data_division_no_memory(data_division *division);
 
-/* Ascending order. */
-void data_sort_u32(uint32_t *items, size_t count);
-
 /* total / parts, and one more for the first total % parts of them. */
 static inline size_t data_share(size_t total, size_t parts, size_t part)
 {

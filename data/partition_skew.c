@@ -127,19 +127,23 @@ static ddome_status check_parameter(const data_division *division, const char *k
     if (value >= low && value <= high)
         return DDOME_OK;
     return nn_fail(division->error, DDOME_ERR_USAGE,
-                   "%s: expected 0.0009765625 (2^-10) .. 1048576 (2^20)", key);
+                   "%s: expected 0.0009765625 (2^-10) .. 1048576 (2^20), found a %s", key,
+                   value > high ? "larger value; lower it" : "smaller value; raise it");
 }
 
 ddome_status data_skew_check(const data_division *division, const char *key, float value)
 {
     const data_partition_source *source = division->source;
     if (source->max_draws < 1)
-        return nn_fail(division->error, DDOME_ERR_USAGE, "max_draws = 0: expected at least 1");
-    if (source->min_size < 1 || source->min_size > division->pool.count / source->clients)
         return nn_fail(division->error, DDOME_ERR_USAGE,
-                       "min_size = %lu: expected 1..%lu, the %lu training samples over %lu clients",
-                       (unsigned long)source->min_size,
-                       (unsigned long)(division->pool.count / source->clients),
-                       (unsigned long)division->pool.count, (unsigned long)source->clients);
+                       "max_draws = 0: expected at least 1; raise it");
+    if (source->min_size < 1 || source->min_size > division->pool.count / source->clients)
+        return nn_fail(
+            division->error, DDOME_ERR_USAGE,
+            "min_size = %lu: expected 1..%lu, the %lu training samples over %lu clients; "
+            "move it inside or ask for fewer clients",
+            (unsigned long)source->min_size,
+            (unsigned long)(division->pool.count / source->clients),
+            (unsigned long)division->pool.count, (unsigned long)source->clients);
     return check_parameter(division, key, value);
 }

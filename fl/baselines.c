@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "config_table.h"
 #include "control.h"
 
 static const fl_algorithm ALGORITHMS[] = {
@@ -126,9 +127,9 @@ ddome_status fl_algorithm_check(ddome_error *error, fl_config *config)
                        (unsigned long)config->top_k, (unsigned long)config->experts, a->name);
     if (a->own && config->eval_scope != FL_SCOPE_SEEN)
         return nn_fail(error, DDOME_ERR_USAGE,
-                       "algo = %s: expected eval_scope = seen, found another: only clients that "
-                       "train have a model; set eval_scope=seen",
-                       a->name);
+                       "algo = %s: expected eval_scope = seen, found eval_scope = %s: only clients "
+                       "that train have a model; set eval_scope=seen",
+                       a->name, fl_config_find("eval_scope", NULL)->choice[config->eval_scope]);
     if (a->head && config->augment != 0)
         return nn_fail(error, DDOME_ERR_USAGE,
                        "augment = true: expected false with algo = %s, which trains on stored "

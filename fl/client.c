@@ -314,9 +314,10 @@ static ddome_status epoch(work *w, uint32_t *order)
     memcpy(order, client->samples, client->count * sizeof *order);
     nn_rng_shuffle(&shuffle, order, client->count);
     ddome_status status = DDOME_OK;
-    for (size_t start = 0; start < client->count && w->steps < w->limit && status == DDOME_OK;
+    const size_t end = fl_schedule_epoch_samples(config, client->count);
+    for (size_t start = 0; start < end && w->steps < w->limit && status == DDOME_OK;
          start += config->batch)
-        status = step(w, order + start, nn_min(config->batch, client->count - start));
+        status = step(w, order + start, nn_min(config->batch, end - start));
     return status;
 }
 

@@ -47,6 +47,7 @@ typedef enum fl_norm { FL_NORM_BATCH, FL_NORM_GROUP } fl_norm;
 typedef enum fl_init { FL_INIT_RANDOM, FL_INIT_COMMON } fl_init;
 typedef enum fl_mix { FL_MIX_LOGITS, FL_MIX_PROBS } fl_mix;
 typedef enum fl_aggregate { FL_AGGREGATE_SAMPLES, FL_AGGREGATE_UNIFORM } fl_aggregate;
+typedef enum fl_last_batch { FL_LAST_BATCH_KEEP, FL_LAST_BATCH_DROP } fl_last_batch;
 typedef enum fl_bn_stats { FL_BN_AVERAGE, FL_BN_LOCAL, FL_BN_FIRST } fl_bn_stats;
 typedef enum fl_sampling { FL_SAMPLING_STRATA, FL_SAMPLING_UNIFORM } fl_sampling;
 typedef enum fl_scope {
@@ -119,7 +120,8 @@ typedef struct fl_config {
     int mix; /* fl_mix */
 
     size_t rounds, epochs, batch;
-    int sampling; /* fl_sampling */
+    int last_batch; /* fl_last_batch */
+    int sampling;   /* fl_sampling */
     size_t active_anchors, active_normal;
     fl_decimal lr, momentum, weight_decay;
     int augment;             /* 0 or 1 */

@@ -86,8 +86,10 @@ static ddome_status check_order(ddome_error *error, const fl_config *c)
     if (c->order == FL_ORDER_JOINT)
         return DDOME_OK;
     if (c->gate != FL_GATE_LEARNED)
-        return refuse(error, "order", word_of("order", c->order), "gate = learned",
-                      "leave gate or order out");
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "order = %s: expected gate = learned, found gate = %s; leave gate or order "
+                       "out",
+                       word_of("order", c->order), word_of("gate", c->gate));
     if (c->rounds < 2 || c->order_rounds >= c->rounds)
         return nn_fail(error, DDOME_ERR_USAGE,
                        "order_rounds = %lu: expected less than rounds = %lu, for both parts have "
@@ -101,7 +103,8 @@ static ddome_status check_others(ddome_error *error, const fl_config *c)
 {
     if (c->common_every != 0 && c->gate != FL_GATE_LEARNED && c->gate != FL_GATE_FROZEN)
         return refuse(error, "gate", word_of("gate", c->gate),
-                      "learned or frozen with common_every", "nothing would use the embeddings");
+                      "learned or frozen with common_every, as nothing else uses embeddings",
+                      "leave common_every out");
     if (c->schedule != FL_SCHEDULE_ALL && c->schedule_groups > c->clients)
         return nn_fail(error, DDOME_ERR_USAGE,
                        "schedule_groups = %lu: expected at most clients = %lu; lower it",

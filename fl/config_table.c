@@ -81,6 +81,7 @@ static const char *const init[] = {"random", "common", NULL};
 static const char *const mix[] = {"logits", "probs", NULL};
 static const char *const sampling[] = {"strata", "uniform", NULL};
 static const char *const aggregate[] = {"samples", "uniform", NULL};
+static const char *const last_batch[] = {"keep", "drop", NULL};
 static const char *const bn_stats[] = {"average", "local", "first", NULL};
 static const char *const gate[] = {"learned", "random", "frozen", "oracle", NULL};
 static const char *const anchors[] = {"label", "cluster", "wrong", "none", NULL};
@@ -168,6 +169,7 @@ static const fl_key keys[] = {
     SIZE("rounds", rounds, "10", 1, MOST_ROUNDS),
     SIZE("rounds", epochs, "1", 1, MOST_EPOCHS),
     SIZE("rounds", batch, "256", 1, MOST_BATCH),
+    CHOICE("rounds", last_batch, last_batch),
     CHOICE("rounds", sampling, sampling),
     SIZE("rounds", active_anchors, "5", 0, FL_MAX_EXPERTS),
     SIZE("rounds", active_normal, "5", 0, MOST_CLIENTS),
@@ -213,6 +215,7 @@ static const char *const implied[] = {"cifar100_labels",
                                       "emnist_split",
                                       "shards_per_client",
                                       "beta",
+                                      "last_batch",
                                       "mu",
                                       "server_lr",
                                       "local_budget",
@@ -245,6 +248,7 @@ NN_ASSUME(emnist_words, sizeof emnist_split / sizeof *emnist_split == DATA_EMNIS
 NN_ASSUME(partition_words, sizeof partition / sizeof *partition == DATA_PARTITION_QUANTITY + 2);
 NN_ASSUME(dialect_words, sizeof dialect / sizeof *dialect == DATA_DIRICHLET_BALANCED + 2);
 NN_ASSUME(bn_words, sizeof bn_stats / sizeof *bn_stats == FL_BN_FIRST + 2);
+NN_ASSUME(last_batch_words, sizeof last_batch / sizeof *last_batch == FL_LAST_BATCH_DROP + 2);
 NN_ASSUME(budget_words, sizeof local_budget / sizeof *local_budget == FL_BUDGET_FULL + 2);
 NN_ASSUME(ifca_words, sizeof ifca_test / sizeof *ifca_test == FL_IFCA_ORACLE + 2);
 NN_ASSUME(scope_words, sizeof eval_scope / sizeof *eval_scope == FL_SCOPE_SEEN + 2);

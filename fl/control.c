@@ -2,7 +2,6 @@
 /* Stand-ins for the gate, ties of anchors, parts of a run. SPEC 10.3, 11.7, 11.8, 12.7.1, 13.7. */
 #include "control.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "../nn/rng.h"
@@ -82,38 +81,42 @@ uint32_t fl_control_expert_of(const fl_control *control, uint32_t client, uint32
     return experts[own];
 }
 
-/* ---- the oracle ---- */
+/* ---- experts of labels: SPEC 10.3.3 ---- */
 
-/* held[q] of one label: samples of anchor q. The largest, the lowest among equals; none: label mod
- * M. SPEC 10.3.3. */
-static uint32_t expert_of_label(const uint64_t *held, size_t anchors, size_t experts, size_t label)
+/* The one whose anchor holds most samples of it, the lowest among equals. */
+static uint32_t expert_of_label(const fl_control *control, const fl_task *task, size_t label)
 {
-    size_t best = 0;
-    for (size_t q = 1; q < anchors; q++)
-        if (held[q] > held[best])
-            best = q;
-    return (uint32_t)(anchors == 0 || held[best] == 0 ? label % experts : best);
+    uint32_t best = FL_UNTIED;
+    uint64_t most = 0;
+    for (size_t q = 0; q < control->anchors; q++) {
+        const data_client *anchor = &task->partition.clients[control->anchor[q]];
+        uint64_t held = 0;
+        for (size_t i = 0; i < anchor->count; i++)
+            held += task->set.train.labels[anchor->samples[i]] == label;
+        best = held > most ? (uint32_t)q : best;
+        most = held > most ? held : most;
+    }
+    return best;
 }
 
-ddome_status fl_control_oracle(ddome_error *error, nn_arena *arena, fl_control *control,
+ddome_status fl_control_labels(ddome_error *error, nn_arena *arena, fl_control *control,
                                const fl_task *task)
 {
     const size_t classes = task->set.classes;
-    uint64_t held[NN_MAX_EXPERTS];
-    if (!control->routes || control->config->gate != FL_GATE_ORACLE)
+    const bool oracle = control->routes && control->config->gate == FL_GATE_ORACLE;
+    if (!oracle && control->anchors == 0)
         return DDOME_OK;
-    control->oracle = nn_arena_alloc(arena, classes, sizeof *control->oracle);
-    if (control->oracle == NULL)
+    uint32_t *of_label = nn_arena_alloc(arena, classes, sizeof *of_label);
+    uint32_t *sure = nn_arena_alloc(arena, classes, sizeof *sure);
+    if (of_label == NULL || sure == NULL)
         return nn_arena_fail(error, arena, "the experts of the labels");
     for (size_t label = 0; label < classes; label++) {
-        memset(held, 0, sizeof held);
-        for (size_t q = 0; q < control->anchors; q++) {
-            const data_client *anchor = &task->partition.clients[control->anchor[q]];
-            for (size_t i = 0; i < anchor->count; i++)
-                held[q] += task->set.train.labels[anchor->samples[i]] == label;
-        }
-        control->oracle[label] = expert_of_label(held, control->anchors, control->experts, label);
+        of_label[label] = expert_of_label(control, task, label);
+        sure[label] =
+            of_label[label] == FL_UNTIED ? (uint32_t)(label % control->experts) : of_label[label];
     }
+    control->of_label = control->anchors != 0 ? of_label : NULL;
+    control->oracle = oracle ? sure : NULL;
     return DDOME_OK;
 }
 
@@ -148,12 +151,6 @@ ddome_status fl_control_logits(const fl_control *control, ddome_error *error, nn
     return DDOME_OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* SPEC 10.3.2. */
 static void draw(const fl_control *control, uint32_t *chosen, size_t k, uint32_t client,
                  uint32_t round)
@@ -164,7 +161,7 @@ static void draw(const fl_control *control, uint32_t *chosen, size_t k, uint32_t
         experts[i] = (uint32_t)i;
     nn_rng_shuffle(&rng, experts, control->experts);
     memcpy(chosen, experts, k * sizeof *chosen);
-    qsort(chosen, k, sizeof *chosen, ascending);
+    data_sort_u32(chosen, k);
 }
 
 ddome_status fl_control_choose(const fl_control *control, ddome_error *error, nn_arena *scratch,

@@ -18,9 +18,9 @@ typedef struct fl_control {
     size_t anchors;     /* tied clients: M, or 0 */
     uint32_t *anchor;   /* [anchors], of each expert the client */
     uint32_t *tie;      /* [training], of each client the expert, or FL_UNTIED */
-    uint32_t *oracle;   /* [classes], the expert of a label; NULL: none needed */
+    uint32_t *of_label; /* [classes], the expert of a label, or FL_UNTIED; NULL: no anchors */
+    uint32_t *oracle;   /* [classes], the same and label mod M where it has none; NULL: no oracle */
     uint32_t *group;    /* [training], of the schedule; NULL: all take part in all rounds */
-    size_t group_count; /* groups */
     bool cluster;       /* anchor[] was found by cluster.c */
 } fl_control;
 
@@ -38,9 +38,8 @@ DDOME_MUST_CHECK ddome_status fl_control_init(ddome_error *error, nn_arena *aren
 /* Client anchor[q] is tied to expert q. */
 void fl_control_tie(fl_control *control);
 
-/* Labels of experts, by the samples of their anchors; nothing unless gate = oracle. Call it once
- * the anchors are known. */
-DDOME_MUST_CHECK ddome_status fl_control_oracle(ddome_error *error, nn_arena *arena,
+/* Experts of labels, by the samples of their anchors. Call it once the anchors are known. */
+DDOME_MUST_CHECK ddome_status fl_control_labels(ddome_error *error, nn_arena *arena,
                                                 fl_control *control, const fl_task *task);
 
 bool fl_control_is_anchor(const fl_control *control, uint32_t client);

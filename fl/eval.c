@@ -248,6 +248,7 @@ static ddome_status count_client(ddome_error *error, void *context, size_t at)
     const evaluation_work *w = context;
     const subject *s = &w->subjects[at];
     fl_evaluation *out = w->out;
+    const uint32_t *of_label = w->evaluator->control->of_label;
     (void)error;
     for (size_t i = 0; i < s->client->count; i++) {
         const uint32_t label = s->split->labels[s->client->samples[i]];
@@ -255,6 +256,10 @@ static ddome_status count_client(ddome_error *error, void *context, size_t at)
         out->routed[cell]++;
         out->correct[cell] += s->right[i];
         out->client[at].correct += s->right[i];
+        if (of_label == NULL || of_label[label] == FL_UNTIED)
+            continue;
+        out->client[at].tied++;
+        out->client[at].own += s->route[i] == of_label[label];
     }
     return DDOME_OK;
 }

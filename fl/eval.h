@@ -12,7 +12,9 @@ typedef struct fl_client_result {
     uint32_t client;
     data_role role;
     size_t count, correct;
-    float loss; /* mean cross-entropy of the predicting expert */
+    size_t tied, own; /* samples with a label that an anchor's expert has, and those sent to that
+                         expert (SPEC 14.10) */
+    float loss;       /* mean cross-entropy of the predicting expert */
     size_t k;
     uint32_t chosen[NN_MAX_EXPERTS]; /* ascending */
     float score_entropy,

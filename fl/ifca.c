@@ -5,8 +5,6 @@
 #include "../nn/sum.h"
 #include "nonfinite.h"
 
-enum { CLASSES = 256 }; /* a label is a byte (SPEC 7) */
-
 void fl_ifca_perturb(float *values, const nn_layout *layout, const fl_config *config,
                      uint32_t index)
 {
@@ -46,7 +44,7 @@ ddome_status fl_ifca_figure(const nn_engine *engine, ddome_error *error, nn_aren
                             const data_set *set, const data_split *split, const uint32_t *samples,
                             size_t count)
 {
-    float row[CLASSES];
+    float row[DATA_LABELS];
     const size_t classes = model->outputs;
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     float *logits = nn_arena_alloc(scratch, count, classes * sizeof *logits);

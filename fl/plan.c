@@ -269,7 +269,7 @@ ddome_status fl_plan_make(fl_plan *plan, fl_run *run)
     plan->data_bytes = run->arena.used;
     set_keys(plan);
     stand_for_clusters(run);
-    ddome_status status = fl_control_oracle(run->error, &run->arena, &run->control, &run->task);
+    ddome_status status = fl_control_labels(run->error, &run->arena, &run->control, &run->task);
     if (status == DDOME_OK)
         status = make_world(plan);
     if (status == DDOME_OK)

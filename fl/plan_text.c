@@ -2,6 +2,7 @@
 /* The lines of a plan, and the sums of memory and time. SPEC 18.3.5. */
 #include "config_table.h"
 #include "plan.h"
+#include "schedule.h"
 
 static void line(fl_text *text, const char *name, uint64_t value)
 {
@@ -67,8 +68,9 @@ static void add_work(fl_text *text, const fl_plan *p)
     fl_plan_tally epoch = {.samples = {0}}; /* one of all training clients */
     for (size_t i = 0; i < partition->training; i++) {
         const data_client *client = &partition->clients[i];
-        epoch.samples[fl_plan_kind_of(p, client)] += client->count;
-        epoch.work += client->count * fl_plan_sample_work(p, client, 1);
+        const uint64_t samples = fl_schedule_epoch_samples(&p->keys, client->count);
+        epoch.samples[fl_plan_kind_of(p, client)] += samples;
+        epoch.work += samples * fl_plan_sample_work(p, client, 1);
     }
     line(text, "mean client samples an epoch", samples_of(&epoch) / partition->training);
     line(text, "mean client multiply-adds an epoch", epoch.work / partition->training);

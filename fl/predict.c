@@ -78,13 +78,11 @@ static void mix(uint32_t *label, float *logits, const outputs *o, const float *g
         label[i] = (uint32_t)fl_argmax(logits + i * classes, classes);
 }
 
-enum { CLASSES = 256 }; /* a label is a byte (SPEC 7) */
-
 /* The mean of the softmax outputs, models ascending. */
 static void mean_of(float *mean, const outputs *o, size_t sample)
 {
     const size_t classes = o->shape.classes;
-    float row[CLASSES];
+    float row[DATA_LABELS];
     for (size_t j = 0; j < classes; j++)
         mean[j] = 0;
     for (size_t i = 0; i < o->shape.k; i++) {
@@ -101,7 +99,7 @@ static void mean_of(float *mean, const outputs *o, size_t sample)
 static ddome_status average(ddome_error *error, nn_arena *scratch, uint32_t *label, float *logits,
                             const outputs *o)
 {
-    float mean[CLASSES];
+    float mean[DATA_LABELS];
     float *even = nn_arena_zero(scratch, o->shape.n, o->shape.experts * sizeof *even);
     if (even == NULL)
         return nn_arena_fail(error, scratch, "an even gate");

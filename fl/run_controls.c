@@ -81,7 +81,7 @@ ddome_status fl_run_anchors(fl_run *run)
     if (run->control.routes && run->config.anchors == FL_ANCHORS_CLUSTER)
         status = run->saved.found ? anchors_of_checkpoint(run) : find_anchors(run);
     return status == DDOME_OK
-               ? fl_control_oracle(run->error, &run->arena, &run->control, &run->task)
+               ? fl_control_labels(run->error, &run->arena, &run->control, &run->task)
                : status;
 }
 
@@ -91,6 +91,7 @@ ddome_status fl_run_renew_common(fl_run *run, uint32_t round)
 {
     const fl_embeddings *test = &run->test;
     fl_run_count_common(&run->traffic, run);
+    run->watch.begun = false; /* what experts are held against is another one (SPEC 14.7 c) */
     ddome_status status =
         fl_common_again(&run->engine, run->error, &run->scratch, &run->common, &run->common_model,
                         &run->config, &run->task, round, run->trace);

@@ -92,14 +92,13 @@ ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most)
 /* What the tables have must be on the disk before a checkpoint counts on it. */
 static ddome_status flush_tables(fl_run *run)
 {
-    fl_table *tables[FL_RECORD_TABLES];
+    fl_table *tables[FL_RECORD_TABLES + FL_WATCH_TABLES];
     fl_record_tables(tables, &run->record);
+    fl_watch_tables(tables + FL_RECORD_TABLES, &run->watch);
     ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < FL_RECORD_TABLES && status == DDOME_OK; i++)
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && status == DDOME_OK; i++)
         status = fl_table_flush(run->error, &run->dir, tables[i]);
-    if (status == DDOME_OK)
-        status = fl_table_flush(run->error, &run->dir, &run->watch.signatures);
-    return status == DDOME_OK ? fl_table_flush(run->error, &run->dir, &run->watch.drift) : status;
+    return status;
 }
 
 static ddome_status write_checkpoint(fl_run *run, uint32_t round)

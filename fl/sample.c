@@ -2,8 +2,6 @@
 /* The first N of a shuffle, per stratum, sorted. SPEC 11.1. */
 #include "sample.h"
 
-#include <stdlib.h>
-
 #include "../nn/rng.h"
 #include "schedule.h"
 
@@ -15,13 +13,6 @@ typedef struct stratum {
     bool anchors, others; /* who is in it */
     size_t take;
 } stratum;
-
-/* Ids are distinct, so any sort gives the same order. */
-static int by_id(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
 
 static bool has(const stratum *s, const fl_field *field, const fl_config *config, size_t id,
                 uint32_t round)
@@ -69,6 +60,6 @@ ddome_status fl_sample_participants(ddome_error *error, nn_arena *scratch, uint3
     if (status == DDOME_OK && !uniform)
         status = draw(error, scratch, ids, count, &free_ones, field, config, round);
     if (status == DDOME_OK)
-        qsort(ids, *count, sizeof *ids, by_id);
+        data_sort_u32(ids, *count);
     return status;
 }

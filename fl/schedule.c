@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Groups of clients, lost answers, slow clients. SPEC 11.9 to 11.12. */
+/* Groups of clients, lost answers, batches, slow clients. SPEC 7.7.2, 11.9 to 11.12. */
 #include "schedule.h"
 
 #include <string.h>
@@ -18,10 +18,10 @@ static size_t share_of(size_t j, size_t n, size_t groups)
 /* The most frequent label, the lowest among equals. */
 static size_t main_label(const data_client *client, const data_split *split)
 {
-    size_t count[256] = {0}, best = 0;
+    size_t count[DATA_LABELS] = {0}, best = 0;
     for (size_t i = 0; i < client->count; i++)
         count[split->labels[client->samples[i]]]++;
-    for (size_t label = 1; label < 256; label++)
+    for (size_t label = 1; label < DATA_LABELS; label++)
         if (count[label] > count[best])
             best = label;
     return best;
@@ -100,20 +100,32 @@ bool fl_schedule_slow(const fl_config *config, uint32_t round, uint32_t client)
     return happens(&config->straggler, config, NN_STREAM_STRAGGLER, round, client);
 }
 
+/* A partial batch that is all there is stays, so that a visit has a step (D55). */
+size_t fl_schedule_epoch(const fl_config *config, size_t samples)
+{
+    const size_t whole = samples / config->batch, partial = samples % config->batch != 0;
+    return config->last_batch == FL_LAST_BATCH_DROP && whole != 0 ? whole : whole + partial;
+}
+
+size_t fl_schedule_epoch_samples(const fl_config *config, size_t samples)
+{
+    return nn_min(samples, fl_schedule_epoch(config, samples) * config->batch);
+}
+
 /* SPEC 11.11.1. */
 size_t fl_schedule_batches(const fl_config *config, size_t samples, bool slow)
 {
-    const size_t all = config->epochs * ((samples + config->batch - 1) / config->batch);
+    const size_t all = config->epochs * fl_schedule_epoch(config, samples);
     const float part = config->straggler_share.value * (float)all;
     return slow ? nn_max(1, nn_min(all, (size_t)part)) : all;
 }
 
 uint64_t fl_schedule_samples(const fl_config *config, size_t samples, bool slow)
 {
-    const size_t an_epoch = (samples + config->batch - 1) / config->batch;
+    const size_t an_epoch = fl_schedule_epoch(config, samples);
     const size_t batches = fl_schedule_batches(config, samples, slow);
     const uint64_t part = (uint64_t)(batches % an_epoch) * config->batch;
-    return (uint64_t)(batches / an_epoch) * samples + part;
+    return (uint64_t)(batches / an_epoch) * fl_schedule_epoch_samples(config, samples) + part;
 }
 
 /* SPEC 11.12. */

@@ -387,8 +387,10 @@ static void walk_watch(walk *w)
     visit_flags(w, "watch.seen", (bool *)watch->seen, FL_SIGNS * FL_MAX_EXPERTS);
     for (size_t i = 0; i < watch->server->experts; i++)
         walk_watched(w, watch, i);
-    walk_table(w, &watch->signatures);
-    walk_table(w, &watch->drift);
+    fl_table *tables[FL_WATCH_TABLES];
+    fl_watch_tables(tables, watch);
+    for (size_t i = 0; i < FL_WATCH_TABLES; i++)
+        walk_table(w, tables[i]);
 }
 
 static void walk_all(walk *w)

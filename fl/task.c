@@ -98,21 +98,21 @@ static ddome_status whole_test(ddome_error *error, nn_arena *arena, data_client 
 
 /* How many test samples of each of its labels a client is given. */
 typedef struct allowance {
-    size_t of_label[256];
+    size_t of_label[DATA_LABELS];
     size_t total;
 } allowance;
 
 static void allow(allowance *a, const data_label_set *held, const data_split *test, size_t limit)
 {
-    size_t count[256] = {0}, labels = 0, all = 0, k = 0;
+    size_t count[DATA_LABELS] = {0}, labels = 0, all = 0, k = 0;
     for (size_t i = 0; i < test->count; i++)
         count[test->labels[i]]++;
-    for (unsigned label = 0; label < 256; label++) {
+    for (unsigned label = 0; label < DATA_LABELS; label++) {
         labels += data_label_set_has(held, label);
         all += data_label_set_has(held, label) ? count[label] : 0;
     }
     *a = (allowance){.total = 0};
-    for (unsigned label = 0; label < 256; label++) {
+    for (unsigned label = 0; label < DATA_LABELS; label++) {
         if (!data_label_set_has(held, label))
             continue;
         const size_t share = limit / labels + (k++ < limit % labels);

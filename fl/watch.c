@@ -74,6 +74,8 @@ ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena, fl_watch *watch
     watch->server = server;
     fl_table_init(&watch->signatures, arena, "signatures.csv", false);
     fl_table_init(&watch->drift, arena, "drift.csv", false);
+    fl_table_init(&watch->gate, arena, "gate.csv", false);
+    fl_text_add(&watch->gate.text, "round,client,own,tied\n");
     fl_text_add(&watch->signatures.text, "round,signature,experts,value\n");
     fl_text_add(&watch->drift.text,
                 "round,expert,trained_rounds,last_trained,cosine,anchor_correct,"
@@ -179,14 +181,28 @@ ddome_status fl_watch_evaluation(ddome_error *error, nn_arena *scratch, fl_watch
                : status;
 }
 
+void fl_watch_tables(fl_table *tables[FL_WATCH_TABLES], fl_watch *watch)
+{
+    fl_table *const all[FL_WATCH_TABLES] = {&watch->signatures, &watch->drift, &watch->gate};
+    memcpy(tables, all, sizeof all);
+}
+
 ddome_status fl_watch_write(ddome_error *error, fl_rundir *dir, fl_watch *watch)
 {
-    ddome_status status = fl_table_write(error, dir, &watch->signatures);
-    return status == DDOME_OK ? fl_table_write(error, dir, &watch->drift) : status;
+    fl_table *tables[FL_WATCH_TABLES];
+    ddome_status status = DDOME_OK;
+    fl_watch_tables(tables, watch);
+    for (size_t i = 0; i < FL_WATCH_TABLES && status == DDOME_OK; i++)
+        status = fl_table_write(error, dir, tables[i]);
+    return status;
 }
 
 ddome_status fl_watch_close(ddome_error *error, fl_rundir *dir, fl_watch *watch)
 {
-    ddome_status status = fl_table_close(error, dir, &watch->signatures);
-    return status == DDOME_OK ? fl_table_close(error, dir, &watch->drift) : status;
+    fl_table *tables[FL_WATCH_TABLES];
+    ddome_status status = DDOME_OK;
+    fl_watch_tables(tables, watch);
+    for (size_t i = 0; i < FL_WATCH_TABLES && status == DDOME_OK; i++)
+        status = fl_table_close(error, dir, tables[i]);
+    return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Failure signatures, watched while a run goes and written outside the hashes: nothing here moves a
- * bit of the run. SPEC 14.6 to 14.9. */
+/* Failure signatures and the gate's accuracy, watched while a run goes and written outside the
+ * hashes: nothing here moves a bit of the run. SPEC 14.6 to 14.10. */
 #ifndef FL_WATCH_H
 #define FL_WATCH_H
 
@@ -37,6 +37,8 @@ typedef struct fl_watched {
     uint64_t correct, best, common; /* of them: now; at most so far; of the common expert */
 } fl_watched;
 
+enum { FL_WATCH_TABLES = 3 };
+
 typedef struct fl_watch {
     const fl_task *task;
     const fl_model *model;
@@ -45,9 +47,9 @@ typedef struct fl_watch {
     size_t values;      /* followed parameters of an expert ... */
     uint32_t *place;    /* [values] ... and their places in the flat vector */
     fl_watched *expert; /* [server->experts] */
-    bool begun;         /* the common expert was evaluated */
+    bool begun;         /* the common expert, as it is now, was evaluated */
     bool seen[FL_SIGNS][FL_MAX_EXPERTS];
-    fl_table signatures, drift; /* both outside the hashes */
+    fl_table signatures, drift, gate; /* all outside the hashes */
 } fl_watch;
 
 /* The server stands at its start. An expert has an anchor when the client of its number trains as
@@ -65,6 +67,8 @@ DDOME_MUST_CHECK ddome_status fl_watch_evaluation(ddome_error *error, nn_arena *
                                                   uint32_t round, const fl_evaluation *evaluation,
                                                   const fl_metrics *metrics,
                                                   const ddome_progress *progress);
+
+void fl_watch_tables(fl_table *tables[FL_WATCH_TABLES], fl_watch *watch);
 
 DDOME_MUST_CHECK ddome_status fl_watch_write(ddome_error *error, fl_rundir *dir, fl_watch *watch);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which failure signatures an evaluation shows, each a line of signatures.csv; the first time also
- * a line for people. SPEC 14.7 to 14.9. */
+ * a line for people; the gate's accuracy. SPEC 14.7 to 14.10. */
 #include <string.h>
 
 #include "baselines.h"
@@ -221,6 +221,17 @@ static void judge_variance(const judgement *j)
     tell(j, &news);
 }
 
+/* ---- the gate (SPEC 14.10) ---- */
+
+static void add_gate(const judgement *j)
+{
+    const fl_evaluation *e = j->evaluation;
+    for (size_t i = 0; i < e->clients; i++)
+        fl_text_add(&j->watch->gate.text, "%u,%u,%lu,%lu\n", (unsigned)j->round,
+                    (unsigned)e->client[i].client, (unsigned long)e->client[i].own,
+                    (unsigned long)e->client[i].tied);
+}
+
 /* The order of SPEC 14.7. */
 ddome_status fl_watch_judge(ddome_error *error, nn_arena *scratch, fl_watch *watch, uint32_t round,
                             const fl_evaluation *evaluation, const fl_metrics *metrics,
@@ -242,7 +253,10 @@ ddome_status fl_watch_judge(ddome_error *error, nn_arena *scratch, fl_watch *wat
         judge_drift(&j, i);
     for (uint32_t i = 0; i < experts; i++)
         add_drift(&j, i);
+    add_gate(&j);
     nn_arena_rewind(scratch, mark);
     ddome_status status = fl_text_status(error, &watch->signatures.text);
-    return status == DDOME_OK ? fl_text_status(error, &watch->drift.text) : status;
+    if (status == DDOME_OK)
+        status = fl_text_status(error, &watch->drift.text);
+    return status == DDOME_OK ? fl_text_status(error, &watch->gate.text) : status;
 }

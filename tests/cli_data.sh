@@ -113,6 +113,8 @@ verdict "many clients at alpha = 0.01 end in the repair" "$why"
 
 fails "anchors' labels beyond the classes" 2 "2 anchors with 4 disjoint labels each" \
     train $tiny anchor_labels=4 --out run
+fails "anchors' groups of labels beyond the classes" 2 "8 anchors with 2 disjoint labels each" \
+    train "$root/tools/presets/baselines.toml" experts=8 --out run
 fails "more active anchors than there are" 2 "active_anchors = 3: expected at most anchor_clients" \
     train $tiny active_anchors=3 --out run
 fails "anchors that are not the experts" 2 "anchor_clients = 3: expected 0 or experts = 2" \
@@ -121,11 +123,11 @@ for key in alpha beta; do
     fails "$key = 0" 2 "$key: expected a decimal above 0" train $tiny $key=0 --out run
     fails "$key below 0" 2 "$key: expected a decimal above 0" train $tiny $key=-1 --out run
 done
-fails "alpha next to 0" 2 "alpha: expected 0.0009765625" \
+fails "alpha next to 0" 2 "alpha: expected 0.0009765625 (2^-10) .. 1048576 (2^20), found a smaller value; raise it" \
     train $tiny partition=dirichlet alpha=0.0001 --out run
-fails "beta next to 0" 2 "beta: expected 0.0009765625" \
+fails "beta next to 0" 2 "beta: expected 0.0009765625 (2^-10) .. 1048576 (2^20), found a smaller value; raise it" \
     train $tiny partition=quantity beta=0.0001 --out run
-fails "min_size beyond the samples" 2 "min_size = 61: expected 1..60" \
+fails "min_size beyond the samples" 2 "min_size = 61: expected 1..60, the 360 training samples over 6 clients; move it inside" \
     train $tiny partition=quantity min_size=61 --out run
 fails "more shards than samples" 2 "shards_per_client = 61: expected 1..60" \
     train $tiny partition=shards shards_per_client=61 --out run

@@ -100,6 +100,16 @@ ddome_status test_round(fl_run *run, uint32_t round)
     return status == DDOME_OK ? fl_run_close_round(run, round) : status;
 }
 
+bool test_federation_rounds(fl_run *run, ddome_error *error, const char *keys, uint32_t rounds)
+{
+    if (!test_federation(run, error, keys))
+        return false;
+    for (uint32_t round = 1; round <= rounds; round++)
+        if (!test_status("a round", test_round(run, round), DDOME_OK, error, NULL))
+            return false;
+    return true;
+}
+
 float *test_slice(float *values, const nn_layout *layout, const char *name)
 {
     size_t i = 0;

@@ -27,6 +27,9 @@ ddome_status test_client(ddome_error *error, nn_arena *scratch, fl_visit *visit,
 /* One round without evaluation. */
 ddome_status test_round(fl_run *run, uint32_t round);
 
+/* test_federation and its first rounds. */
+bool test_federation_rounds(fl_run *run, ddome_error *error, const char *keys, uint32_t rounds);
+
 /* The floats of the slice with this name inside a flat vector. */
 float *test_slice(float *values, const nn_layout *layout, const char *name);
 

@@ -17,8 +17,20 @@ import tempfile
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLACES = (os.path.join(HERE, "..", "tools", "presets"), HERE)
-CONFIG = "three_rounds.toml"
-RUNS = {"ma": [], "fma": ["arith=fma"], "fedavg": ["algo=fedavg"]}
+# Whole runs: configuration, words. The baselines and controls are of SPEC 10.3 to 12.7 and 13.5.
+RUNS = [("three_rounds.toml", words) for words in (
+    "", "arith=fma", "algo=fedavg", "algo=scaffold bn_stats=local", "algo=ensemble bn_stats=first",
+    "norm=group gate=frozen test=mixture")]
+RUNS += [("baselines.toml", "rounds=4 eval_every=2 algo=" + words) for words in (
+    "fedprox last_batch=drop batch=7", "scaffold server_lr=0.5 dropout=0.3 straggler=0.5",
+    "ensemble init=random augment=true epochs=2", "fedmix order=gate-first mix=probs",
+    "fedmix gate=oracle", "ifca dropout=0.3 schedule=grow schedule_rounds=2",
+    "ifca init=random ifca_test=oracle eval_scope=unseen",
+    "local local_budget=full straggler=0.5 schedule=switch schedule_rounds=1",
+    "head eval_scope=holdout", "common", "ddome top_k=2 gate=random anchors=cluster",
+    "ddome top_k=2 gate=oracle anchors=wrong sampling=uniform",
+    "ddome top_k=2 anchors=none dropout=1",
+    "ddome top_k=2 common_every=2 order=experts-first eval_scope=global")]
 counts = {"ok": 0, "FAIL": 0, "skipped": 0}
 
 
@@ -54,24 +66,26 @@ def result(name, code, text):
     line("FAIL" if code else "ok", name, first_bad(text) if code else "")
 
 
-def find_config():
-    """The configuration of the runs."""
-    found = (os.path.join(place, CONFIG) for place in PLACES)
+def find_config(name):
+    """The path of a configuration."""
+    found = (os.path.join(place, name) for place in PLACES)
     return next((path for path in found if os.path.exists(path)), None)
 
 
 def runs(program, scratch):
     """Whole runs of the program, done again by the port."""
-    config = find_config()
-    for name, words in RUNS.items():
+    for number, (name, words) in enumerate(RUNS):
+        config = find_config(name)
+        told = ("run %s %s" % (name, words)).strip()
         if config is None:
-            line("FAIL", "run " + name, "no " + CONFIG)
+            line("FAIL", told, "no such configuration")
             continue
-        folder = os.path.join(scratch, "run-" + name)
-        code, text = call([program, "train", config] + words + ["--out", folder, "--quiet"])
+        folder = os.path.join(scratch, "run-%d" % number)
+        run = [program, "train", config] + words.split() + ["--out", folder, "--quiet"]
+        code, text = call(run)
         if code == 0:
             code, text = port(["check", folder])
-        result("run " + name, code, text)
+        result(told, code, text)
 
 
 def compare(name, words, code, word):

@@ -16,6 +16,12 @@ for preset in tools/presets/*.toml; do
     status=$?
     verdict "preset $name" "$([ "$status" -eq 0 ] || echo "status $status: $(cat "$work/err")")"
     case $name in paper_* | cifar10) continue ;; esac
+    why=
+    for seed in 1 2 3; do # those of --seeds 1,2,3
+        "$program" partition describe "$preset" --seed $seed > /dev/null 2> "$work/err" ||
+            why="$why; seed $seed: $(cat "$work/err")"
+    done
+    verdict "three seeds of preset $name" "$why"
     "$program" plan "$preset" > "$work/out" 2> "$work/err"
     status=$?
     why=
@@ -98,6 +104,29 @@ call report two --csv
 is "each counted for every expert it trains" "$(cell out 2 trained_expert_samples)" \
     "$(($(cell out 2 trained_samples) / 4 * 6))"
 
+# Lost answers and parts of visits are no trained samples, and FedAvg is the measure of itself.
+call train $tiny rounds=6 algo=fedavg dropout=0.5 straggler=0.5 straggler_share=0.3 epochs=3 --out thin --quiet
+call report thin --csv
+cp out thin.csv
+call plan $tiny rounds=6 algo=fedavg dropout=0.5 straggler=0.5 straggler_share=0.3 epochs=3
+is "trained samples of those who answered" "$(cell thin.csv 2 trained_samples)" \
+    "$(sed -n 's/^run training samples: //p' out)"
+is "FedAvg with the same answers lost" "$(cell thin.csv 2 ratio_fedavg) $(cell thin.csv 2 ratio_all_experts)" \
+    "1.000000 0.500000"
+[ "$(cell thin.csv 2 trained_samples)" -lt "$((3 * 3 * $(cell table.csv 4 trained_samples)))" ] ||
+    bad "some answers are lost" "all samples were trained"
+call train $tiny order=gate-first order_rounds=1 --out parts --quiet
+call report parts --csv
+is "held experts are not trained" "$(($(cell out 2 trained_expert_samples) * 2))" "$(cell table.csv 2 trained_expert_samples)"
+call train $tiny last_batch=drop batch=50 --out whole-batches --quiet
+call report whole-batches --csv
+cp out whole.csv
+call plan $tiny last_batch=drop batch=50
+is "whole batches alone" "$(cell whole.csv 2 trained_samples)" "$(sed -n 's/^run training samples: //p' out)"
+call train $tiny algo=head --out head --quiet
+call report head --csv
+is "a head is measured by FedAvg of whole experts" "$(cell out 2 bytes_fedavg)" "$(cell table.csv 4 bytes_fedavg)"
+
 # ---- seeds ----
 
 is "mean over seeds" "$(cell table.csv 6 accuracy | cut -c 1-6)" \
@@ -152,14 +181,14 @@ done < signs
 verdict "each signature is told once" "$why"
 why=
 cmp -s loud/SHA256SUMS base/SHA256SUMS || why="another root hash"
-for file in signatures.csv drift.csv; do
+for file in signatures.csv drift.csv gate.csv; do
     grep -q "$file" loud/SHA256SUMS && why="$why; $file is hashed"
     cmp -s "loud/$file" "base/$file" || why="$why; another $file"
 done
 verdict "signatures are outside the hashes and the same again" "$why"
 call train $tiny --threads 3 --out threads --quiet
 if [ "$status" -eq 0 ]; then
-    is "three threads see the same" "$(cmp threads/drift.csv base/drift.csv 2>&1)$(cmp threads/signatures.csv base/signatures.csv 2>&1)" ""
+    is "three threads see the same" "$(for file in drift signatures gate; do cmp threads/$file.csv base/$file.csv; done 2>&1)" ""
 else
     skip "three threads see the same" "this build has no threads"
 fi
@@ -168,7 +197,7 @@ is "a line an evaluation and expert in drift.csv" "$(cut -d , -f 1,2 base/drift.
 is "signatures stand in the table" "$(cell table.csv 2 signatures | tr ' ' '\n' | sort | tr '\n' ' ')" \
     "$(sed 's/,$//; s/,/:/; s/ /+/g' signs | sort | tr '\n' ' ')"
 call report base --text
-is "and in the text with their first rounds" "$(grep -c '^  [a-z-]*.*evaluations, the first after round' out)" \
+is "and in the text with their first rounds" "$(grep -c '^  [a-z-]*.*evaluations*, the first after round' out)" \
     "$(wc -l < signs | tr -d ' ')"
 cp -R base old
 rm old/signatures.csv

@@ -92,6 +92,7 @@
     T(compare_damage)                                                                              \
     T(probe)                                                                                       \
     T(control)                                                                                     \
+    T(last_batch)                                                                                  \
     T(cluster)                                                                                     \
     T(schedule)                                                                                    \
     T(control_bytes)                                                                               \

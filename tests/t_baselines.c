@@ -13,16 +13,6 @@ void t_baselines(void);
 #define RESNET "arch=resnet34 width=2 active_normal=2 "
 #define SEEN "eval_scope=seen seen_samples=6 "
 
-static bool run_rounds(fl_run *run, ddome_error *error, const char *keys, uint32_t rounds)
-{
-    if (!test_federation(run, error, keys))
-        return false;
-    for (uint32_t round = 1; round <= rounds; round++)
-        if (!test_status("a round", test_round(run, round), DDOME_OK, error, NULL))
-            return false;
-    return true;
-}
-
 /* ---- identities ---- */
 
 typedef void compare_fn(const fl_run *run, const fl_run *other);
@@ -32,8 +22,8 @@ static void both(const char *what, const char *keys, const char *other_keys, com
     fl_run run, other;
     ddome_error error, other_error;
     test_case("baselines: %s", what);
-    const bool ran = run_rounds(&run, &error, keys, 3);
-    if (run_rounds(&other, &other_error, other_keys, 3) && ran)
+    const bool ran = test_federation_rounds(&run, &error, keys, 3);
+    if (test_federation_rounds(&other, &other_error, other_keys, 3) && ran)
         compare(&run, &other);
     fl_run_free(&run);
     fl_run_free(&other);
@@ -92,8 +82,10 @@ static void first_scaffold_round(void)
     fl_run run, other;
     ddome_error error, other_error;
     test_case("baselines: SCAFFOLD's first round is FedAvg's with plain SGD, nearly");
-    const bool ran = run_rounds(&run, &error, "algo=scaffold", 1);
-    if (run_rounds(&other, &other_error, "algo=fedavg momentum=0 aggregate=uniform", 1) && ran)
+    const bool ran = test_federation_rounds(&run, &error, "algo=scaffold", 1);
+    if (test_federation_rounds(&other, &other_error, "algo=fedavg momentum=0 aggregate=uniform",
+                               1) &&
+        ran)
         for (size_t i = 0; i < run.expert.layout.total; i++)
             if (!CHECK(fabs((double)run.server.expert[0].values[i] -
                             (double)other.server.expert[0].values[i]) < 1e-6))
@@ -136,7 +128,7 @@ static void equal_clusters(void)
     fl_run run;
     ddome_error error;
     test_case("baselines: equal clusters: the lowest is chosen, an empty one stays");
-    if (run_rounds(&run, &error, "algo=ifca init=common ifca_noise=0", 1)) {
+    if (test_federation_rounds(&run, &error, "algo=ifca init=common ifca_noise=0", 1)) {
         for (size_t i = 0; i < run.active; i++)
             CHECK(run.visits[i].k == 1 && run.visits[i].chosen[0] == 0);
         test_same_floats("expert 1", run.server.expert[1].values, run.common.values,
@@ -277,7 +269,7 @@ static void budgets(void)
     fl_run run;
     ddome_error error;
     test_case("baselines: local models stay with their clients");
-    if (run_rounds(&run, &error, SEEN "algo=local active_normal=1", 1))
+    if (test_federation_rounds(&run, &error, SEEN "algo=local active_normal=1", 1))
         for (uint32_t id = 0; id < 7; id++) {
             const bool took = id == run.participants[0] || id == run.participants[1];
             CHECK((run.server.own[id].values != NULL) == took);
@@ -285,7 +277,7 @@ static void budgets(void)
     test_same_u64("bytes", run.traffic.down + run.traffic.up, 0);
     fl_run_free(&run);
     test_case("baselines: with local_budget = full every client trains every round");
-    if (run_rounds(&run, &error, SEEN "algo=local local_budget=full", 1)) {
+    if (test_federation_rounds(&run, &error, SEEN "algo=local local_budget=full", 1)) {
         test_same_u64("participants", run.active, 7);
         for (uint32_t id = 0; id < 7; id++)
             CHECK(run.visits[id].client->id == id && run.server.own[id].batches == 3);
@@ -302,7 +294,7 @@ static void bytes(const char *keys, uint64_t p_times, uint64_t t_times, uint64_t
     fl_run run;
     ddome_error error;
     test_case("baselines: bytes of %s in closed form", keys);
-    if (run_rounds(&run, &error, keys, 1)) {
+    if (test_federation_rounds(&run, &error, keys, 1)) {
         const uint64_t p = nn_layout_bytes(&run.expert.layout),
                        g = nn_layout_bytes(&run.gate.layout),
                        t = 4 * (uint64_t)run.expert.layout.trained,

@@ -11,16 +11,6 @@ void t_control_baselines(void);
 
 #define SEEN "eval_scope=seen "
 
-static bool run_rounds(fl_run *run, ddome_error *error, const char *keys, uint32_t rounds)
-{
-    if (!test_federation(run, error, keys))
-        return false;
-    for (uint32_t round = 1; round <= rounds; round++)
-        if (!test_status("a round", test_round(run, round), DDOME_OK, error, NULL))
-            return false;
-    return true;
-}
-
 /* ---- which go together: SPEC 16.4.10 ---- */
 
 /* Who takes it. */
@@ -114,8 +104,10 @@ static void fedmix_of_one(const char *gate)
     ddome_error error, other_error;
     test_case("controls of baselines: FedMix of one expert is FedAvg: gate = %s", gate);
     snprintf(keys, sizeof keys, "algo=fedmix experts=1 top_k=1 anchor_labels=2 gate=%s", gate);
-    const bool ran = run_rounds(&run, &error, keys, 2);
-    if (run_rounds(&other, &other_error, "algo=fedavg experts=1 top_k=1 anchor_labels=2", 2) && ran)
+    const bool ran = test_federation_rounds(&run, &error, keys, 2);
+    if (test_federation_rounds(&other, &other_error,
+                               "algo=fedavg experts=1 top_k=1 anchor_labels=2", 2) &&
+        ran)
         test_same_floats("expert", run.server.expert[0].values, other.server.expert[0].values,
                          run.expert.layout.total);
     fl_run_free(&run);
@@ -129,7 +121,7 @@ static void fedmix_oracle(void)
     ddome_error error;
     fl_evaluation e;
     test_case("controls of baselines: FedMix's oracle goes by label mod M, and has no anchors");
-    if (run_rounds(&run, &error, "algo=fedmix gate=oracle", 1)) {
+    if (test_federation_rounds(&run, &error, "algo=fedmix gate=oracle", 1)) {
         CHECK(run.control.anchors == 0);
         for (uint32_t label = 0; label < run.task.set.classes; label++)
             test_same_u64("expert", run.control.oracle[label], label % 2);
@@ -210,10 +202,11 @@ static void slow_ensemble(void)
     fl_run run, other;
     ddome_error error, other_error;
     test_case("controls of baselines: each model of a slow ensemble trains its part");
-    const bool ran = run_rounds(
+    const bool ran = test_federation_rounds(
         &run, &error, "algo=ensemble straggler=1 straggler_share=0.4 epochs=2 init=common", 2);
-    if (run_rounds(&other, &other_error,
-                   "algo=fedavg straggler=1 straggler_share=0.4 epochs=2 init=common", 2) &&
+    if (test_federation_rounds(&other, &other_error,
+                               "algo=fedavg straggler=1 straggler_share=0.4 epochs=2 init=common",
+                               2) &&
         ran) {
         test_same_floats("model 0", run.server.expert[0].values, other.server.expert[0].values,
                          run.expert.layout.total);

@@ -269,7 +269,7 @@ static void test_refused(void)
     REFUSE(DATA_PARTITION_LABELS, labels_per_client, 5, "labels_per_client = 5");
     REFUSE(DATA_PARTITION_LABELS, labels_per_client, 4, "no label set is left");
     REFUSE(DATA_PARTITION_LABELS, anchor_labels, 3, "2 anchors with 3 disjoint labels");
-    REFUSE(DATA_PARTITION_LABELS, anchors, 5, "5 anchors");
+    REFUSE(DATA_PARTITION_LABELS, anchors, 5, "5 anchors with 1 disjoint labels each");
     REFUSE(DATA_PARTITION_LABELS, samples_per_client, 1, "1 samples cannot hold the 2 labels");
     REFUSE(DATA_PARTITION_LABELS, unseen_samples, 1, "unseen_samples = 1");
     REFUSE(DATA_PARTITION_DIRICHLET, alpha, 0.0f, "alpha");
@@ -303,6 +303,24 @@ static void test_missing_label(void)
     source.labels_per_client = 3;
     ddome_status status = data_partition_make(&f.error, &f.arena, &f.partition, &f.set, &source);
     test_status("lacking label", status, DDOME_ERR_USAGE, &f.error, "has no samples there");
+    nn_arena_free(&f.arena);
+}
+
+/* Nothing would be held out of nine records, one of ten is (SPEC 8.1). */
+static void test_few_records(void)
+{
+    fixture f;
+    start(&f);
+    test_case("partition: nine records of the train split, and ten");
+    data_partition_source source = source_of(DATA_PARTITION_IID);
+    source.holdout = 1;
+    f.set.train.count = 9;
+    ddome_status status = data_partition_make(&f.error, &f.arena, &f.partition, &f.set, &source);
+    test_status("nine", status, DDOME_ERR_USAGE, &f.error,
+                "the train split has 9 samples: expected at least 10");
+    f.set.train.count = 10;
+    if (fixture_make(&f, &source))
+        test_same_u64("held", f.partition.held_count, 1);
     nn_arena_free(&f.arena);
 }
 
@@ -342,6 +360,7 @@ void t_partition_file(void)
     test_label_guard();
     test_refused();
     test_missing_label();
+    test_few_records();
     test_round_trip(DATA_PARTITION_LABELS);
     test_round_trip(DATA_PARTITION_DIRICHLET);
     test_round_trip(DATA_PARTITION_IID);

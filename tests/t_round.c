@@ -91,24 +91,14 @@ static void golden(const char *name, const char *keys)
 
 /* ---- identities ---- */
 
-static bool run_rounds(fl_run *run, ddome_error *error, const char *keys, uint32_t rounds)
-{
-    if (!test_federation(run, error, keys))
-        return false;
-    for (uint32_t round = 1; round <= rounds; round++)
-        if (!test_status("a round", test_round(run, round), DDOME_OK, error, NULL))
-            return false;
-    return true;
-}
-
 /* Runs both for three rounds and compares expert 0 (SPEC 12.5). */
 static void same_expert(const char *what, const char *keys, const char *other_keys)
 {
     fl_run run, other;
     ddome_error error, other_error;
     test_case("round: %s", what);
-    const bool ran = run_rounds(&run, &error, keys, 3);
-    if (run_rounds(&other, &other_error, other_keys, 3) && ran)
+    const bool ran = test_federation_rounds(&run, &error, keys, 3);
+    if (test_federation_rounds(&other, &other_error, other_keys, 3) && ran)
         test_same_floats("expert 0", run.server.expert[0].values, other.server.expert[0].values,
                          run.expert.layout.total);
     fl_run_free(&run);

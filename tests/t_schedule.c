@@ -349,7 +349,8 @@ static void refusals(void)
     refused("anchors=cluster anchor_clients=0 experts=9 sampling=uniform", "at most clients = 7");
     refused("anchors=cluster active_anchors=3", "active_anchors = 3: expected at most experts = 2");
     refused("anchors=cluster active_normal=6", "expected at most clients - experts = 5");
-    refused("order=gate-first gate=frozen", "order = gate-first: expected gate = learned");
+    refused("order=gate-first gate=frozen",
+            "order = gate-first: expected gate = learned, found gate = frozen");
     refused("order=gate-first rounds=1", "expected less than rounds = 1");
     refused("order=experts-first order_rounds=3", "order_rounds = 3: expected less than rounds");
     refused("common_every=2 gate=random", "learned or frozen with common_every");

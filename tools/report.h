@@ -41,10 +41,12 @@ typedef struct report_run {
     size_t scopes;
     uint64_t once, moved; /* bytes of round 0, and of all rounds, both ways */
     uint64_t messages, round_trips;
-    uint64_t visits, samples, expert_samples; /* SPEC 18.3.9 */
-    uint64_t expert_bytes, experts;           /* P; M, as the configuration has it */
-    nn_digest rounds;                         /* of rounds.jsonl */
-    bool watched;                             /* it has signatures.csv */
+    uint64_t visits, answers;         /* SPEC 18.3.8 */
+    uint64_t samples, expert_samples; /* SPEC 18.3.9 */
+    uint64_t expert_bytes;            /* P */
+    uint64_t experts, clients;        /* M and S, as the configuration has them */
+    nn_digest rounds;                 /* of rounds.jsonl */
+    bool watched;                     /* it has signatures.csv */
     report_sign *sign;
     size_t signs;
     report_set *set;

@@ -58,10 +58,10 @@ uint64_t report_moved(const report_run *run)
 {
     return run->moved;
 }
-/* What FedAvg moves with the same participants (SPEC 18.3.8). */
+/* What FedAvg moves with the same participants and answers (SPEC 18.3.8). */
 uint64_t report_fedavg(const report_run *run)
 {
-    return 2 * run->expert_bytes * run->visits;
+    return run->expert_bytes * (run->visits + run->answers);
 }
 /* The same with all M experts in each message. */
 uint64_t report_all_experts(const report_run *run)

@@ -5,21 +5,11 @@
 
 #include "../fl/origin.h"
 #include "../nn/os.h"
-#include "report.h"
-
-/* A run that is being read. */
-typedef struct reader {
-    tool *t;
-    report_run *run;
-    const char *sums;
-    uint64_t *size; /* [clients] samples of each client of the partition */
-    size_t clients;
-    uint64_t epochs;
-} reader;
+#include "report_reader.h"
 
 /* ---- files ---- */
 
-static ddome_status read_text(ddome_error *error, reader *r, const char *name, char **text,
+static ddome_status read_text(ddome_error *error, report_reader *r, const char *name, char **text,
                               size_t *size)
 {
     unsigned char *bytes;
@@ -38,7 +28,7 @@ static ddome_status read_text(ddome_error *error, reader *r, const char *name, c
 }
 
 /* The line "HASH  NAME" of these bytes (SPEC 17.3.1). */
-static ddome_status check_sum(ddome_error *error, const reader *r, const char *name,
+static ddome_status check_sum(ddome_error *error, const report_reader *r, const char *name,
                               const nn_digest *digest)
 {
     fl_text line = {.arena = &r->t->arena};
@@ -55,7 +45,7 @@ static ddome_status check_sum(ddome_error *error, const reader *r, const char *n
                    r->run->path, name);
 }
 
-static ddome_status read_hashed(ddome_error *error, reader *r, const char *name, char **text,
+ddome_status report_read_hashed(ddome_error *error, report_reader *r, const char *name, char **text,
                                 nn_digest *digest)
 {
     size_t size;
@@ -66,18 +56,20 @@ static ddome_status read_hashed(ddome_error *error, reader *r, const char *name,
     return check_sum(error, r, name, digest);
 }
 
-static ddome_status open_table(ddome_error *error, reader *r, report_table *table, const char *name)
+ddome_status report_read_table(ddome_error *error, report_reader *r, report_table *table,
+                               const char *name)
 {
     char *text;
     nn_digest digest;
-    ddome_status status = read_hashed(error, r, name, &text, &digest);
+    ddome_status status = report_read_hashed(error, r, name, &text, &digest);
     return status == DDOME_OK ? report_table_open(error, table, r->run->path, name, text) : status;
 }
 
 /* ---- manifest.json ---- */
 
-static ddome_status member(ddome_error *error, const reader *r, const data_json_value **value,
-                           const data_json_value *manifest, const char *name, data_json_kind kind)
+static ddome_status member(ddome_error *error, const report_reader *r,
+                           const data_json_value **value, const data_json_value *manifest,
+                           const char *name, data_json_kind kind)
 {
     *value = data_json_member(manifest, name);
     if (*value != NULL && (*value)->kind == kind)
@@ -86,12 +78,12 @@ static ddome_status member(ddome_error *error, const reader *r, const data_json_
                    r->run->path, name);
 }
 
-static ddome_status read_manifest(ddome_error *error, reader *r)
+static ddome_status read_manifest(ddome_error *error, report_reader *r)
 {
     char *text;
     nn_digest digest;
     const data_json_value *manifest, *algo, *bytes;
-    ddome_status status = read_hashed(error, r, "manifest.json", &text, &digest);
+    ddome_status status = report_read_hashed(error, r, "manifest.json", &text, &digest);
     if (status == DDOME_OK)
         status = data_json_parse(error, &r->t->arena, &manifest, text, strlen(text));
     if (status == DDOME_OK)
@@ -154,12 +146,14 @@ static ddome_status whole_setting(ddome_error *error, uint64_t *value, const rep
     return report_table_u64(error, value, &line, 0);
 }
 
-static ddome_status read_settings(ddome_error *error, reader *r)
+static ddome_status read_settings(ddome_error *error, report_reader *r)
 {
     char *text;
     nn_digest digest;
     report_run *run = r->run;
-    ddome_status status = read_hashed(error, r, "config.toml", &text, &digest);
+    static const char *const whole[] = {"experts", "clients", "epochs", "batch", "rounds"};
+    uint64_t value[sizeof whole / sizeof *whole];
+    ddome_status status = report_read_hashed(error, r, "config.toml", &text, &digest);
     if (status != DDOME_OK)
         return status;
     run->settings = nn_arena_zero(&r->t->arena, count_lines(text) + 1, sizeof *run->settings);
@@ -171,8 +165,13 @@ static ddome_status read_settings(ddome_error *error, reader *r)
             return nn_fail(error, DDOME_ERR_DATA, "%.200s/config.toml: expected key = value lines",
                            run->path);
     }
-    status = whole_setting(error, &run->experts, run, "experts");
-    return status == DDOME_OK ? whole_setting(error, &r->epochs, run, "epochs") : status;
+    for (size_t i = 0; i < sizeof whole / sizeof *whole && status == DDOME_OK; i++)
+        status = whole_setting(error, &value[i], run, whole[i]);
+    if (status != DDOME_OK)
+        return status;
+    run->experts = value[0];
+    run->clients = value[1];
+    return report_read_keys(error, r);
 }
 
 /* ---- metrics.csv, clients.csv ---- */
@@ -188,12 +187,12 @@ static report_scope *scope_of(report_run *run, const char *name)
     return &run->scope[run->scopes++];
 }
 
-static ddome_status read_metrics(ddome_error *error, reader *r)
+static ddome_status read_metrics(ddome_error *error, report_reader *r)
 {
     report_table table;
     size_t scope, mean, worst;
     bool more = true;
-    ddome_status status = open_table(error, r, &table, "metrics.csv");
+    ddome_status status = report_read_table(error, r, &table, "metrics.csv");
     if (status == DDOME_OK)
         status = report_table_find(error, &scope, &table, "scope");
     if (status == DDOME_OK)
@@ -216,7 +215,7 @@ static ddome_status read_metrics(ddome_error *error, reader *r)
     return status;
 }
 
-static ddome_status add_choice(ddome_error *error, reader *r, const report_table *table,
+static ddome_status add_choice(ddome_error *error, report_reader *r, const report_table *table,
                                const char *experts)
 {
     report_run *run = r->run;
@@ -233,7 +232,7 @@ static ddome_status add_choice(ddome_error *error, reader *r, const report_table
 }
 
 /* Those of the last round alone: a later one clears what the one before it counted. */
-static ddome_status read_choices(ddome_error *error, reader *r)
+static ddome_status read_choices(ddome_error *error, report_reader *r)
 {
     report_table table;
     size_t round, experts;
@@ -242,7 +241,7 @@ static ddome_status read_choices(ddome_error *error, reader *r)
     r->run->set = nn_arena_zero(&r->t->arena, REPORT_SETS, sizeof *r->run->set);
     if (r->run->set == NULL)
         return nn_arena_fail(error, &r->t->arena, "sets of experts");
-    ddome_status status = open_table(error, r, &table, "clients.csv");
+    ddome_status status = report_read_table(error, r, &table, "clients.csv");
     if (status == DDOME_OK)
         status = report_table_find(error, &round, &table, "round");
     if (status == DDOME_OK)
@@ -261,7 +260,7 @@ static ddome_status read_choices(ddome_error *error, reader *r)
 
 /* ---- comm.csv ---- */
 
-static ddome_status read_traffic(ddome_error *error, reader *r)
+static ddome_status read_traffic(ddome_error *error, report_reader *r)
 {
     static const char *const names[] = {"round", "messages", "round_trips", "bytes_down",
                                         "bytes_up"};
@@ -270,7 +269,7 @@ static ddome_status read_traffic(ddome_error *error, reader *r)
     size_t column[NAMES];
     uint64_t value[NAMES];
     bool more = true;
-    ddome_status status = open_table(error, r, &table, "comm.csv");
+    ddome_status status = report_read_table(error, r, &table, "comm.csv");
     for (size_t i = 0; i < NAMES && status == DDOME_OK; i++)
         status = report_table_find(error, &column[i], &table, names[i]);
     while (status == DDOME_OK && (status = report_table_next(error, &table, &more)) == DDOME_OK &&
@@ -283,79 +282,14 @@ static ddome_status read_traffic(ddome_error *error, reader *r)
         r->run->messages += value[1];
         r->run->round_trips += value[2];
     }
-    return status;
-}
-
-/* ---- partition.csv, rounds.jsonl ---- */
-
-static ddome_status read_sizes(ddome_error *error, reader *r)
-{
-    report_table table;
-    size_t column;
-    uint64_t client;
-    bool more = true;
-    ddome_status status = open_table(error, r, &table, "partition.csv");
-    if (status == DDOME_OK)
-        status = report_table_find(error, &column, &table, "client");
-    if (status != DDOME_OK)
-        return status;
-    r->clients = count_lines(table.at); /* at most one a sample */
-    r->size = nn_arena_zero(&r->t->arena, r->clients, sizeof *r->size);
-    if (r->size == NULL)
-        return nn_arena_fail(error, &r->t->arena, "sizes of clients");
-    while (status == DDOME_OK && (status = report_table_next(error, &table, &more)) == DDOME_OK &&
-           more) {
-        status = report_table_u64(error, &client, &table, column);
-        if (status == DDOME_OK && client >= r->clients)
-            status = report_damaged(error, &table, "clients with samples");
-        if (status == DDOME_OK)
-            r->size[client]++;
-    }
-    return status;
-}
-
-/* Participants and their sets of one line; false when they are none. SPEC 18.3.9. */
-static bool count_round(reader *r, const data_json_value *round)
-{
-    const data_json_value *ids = data_json_member(round, "participants"),
-                          *chosen = data_json_member(round, "chosen");
-    if (ids == NULL || chosen == NULL || ids->kind != DATA_JSON_ARRAY ||
-        chosen->kind != DATA_JSON_ARRAY || ids->length != chosen->length)
-        return false;
-    const data_json_value *set = chosen->child;
-    for (const data_json_value *id = ids->child; id != NULL; id = id->next, set = set->next) {
-        uint64_t client;
-        if (!data_json_u64(&client, id) || client >= r->clients || set->kind != DATA_JSON_ARRAY)
-            return false;
-        r->run->visits++;
-        r->run->samples += r->epochs * r->size[client];
-        r->run->expert_samples += r->epochs * r->size[client] * set->length;
-    }
-    return true;
-}
-
-static ddome_status read_rounds(ddome_error *error, reader *r)
-{
-    char *text;
-    const data_json_value *round;
-    ddome_status status = read_hashed(error, r, "rounds.jsonl", &text, &r->run->rounds);
-    for (char *end; status == DDOME_OK && *text != '\0'; text = end + 1) {
-        nn_arena_mark mark = nn_arena_get_mark(&r->t->arena);
-        end = text + strcspn(text, "\n");
-        status = data_json_parse(error, &r->t->arena, &round, text, (size_t)(end - text));
-        if (status == DDOME_OK && (*end == '\0' || !count_round(r, round)))
-            status =
-                nn_fail(error, DDOME_ERR_DATA,
-                        "%.200s/rounds.jsonl: expected lines with participants and chosen sets",
-                        r->run->path);
-        nn_arena_rewind(&r->t->arena, mark);
-    }
+    if (strcmp(r->run->algo, "head") == 0 && r->run->clients != 0)
+        r->run->expert_bytes = r->run->once / r->run->clients; /* SPEC 18.3.8 */
     return status;
 }
 
 /* ---- signatures.csv ---- */
 
-static ddome_status add_sign(ddome_error *error, reader *r, const report_table *table,
+static ddome_status add_sign(ddome_error *error, report_reader *r, const report_table *table,
                              uint64_t round, const char *name, const char *experts)
 {
     report_run *run = r->run;
@@ -371,7 +305,7 @@ static ddome_status add_sign(ddome_error *error, reader *r, const report_table *
 }
 
 /* It stands outside the hashes, and a run of an earlier version has none. */
-static ddome_status read_signs(ddome_error *error, reader *r)
+static ddome_status read_signs(ddome_error *error, report_reader *r)
 {
     report_table table;
     char *text;
@@ -406,12 +340,13 @@ static ddome_status read_signs(ddome_error *error, reader *r)
 
 ddome_status report_read(ddome_error *error, tool *t, report_run *run, const char *path)
 {
-    typedef ddome_status read_fn(ddome_error * error, reader * r);
-    static read_fn *const parts[] = {read_manifest, read_settings, read_metrics, read_choices,
-                                     read_traffic,  read_sizes,    read_rounds,  read_signs};
+    typedef ddome_status read_fn(ddome_error * error, report_reader * r);
+    static read_fn *const parts[] = {read_manifest,      read_settings, read_metrics,
+                                     read_choices,       read_traffic,  report_read_sizes,
+                                     report_read_rounds, read_signs};
     char *sums = NULL;
     size_t size;
-    reader r = {.t = t, .run = run};
+    report_reader r = {.t = t, .run = run};
     memset(run, 0, sizeof *run);
     run->path = path;
     ddome_status status = read_text(error, &r, "SHA256SUMS", &sums, &size);

@@ -167,8 +167,8 @@ static void add_run_signs(fl_text *text, const report_run *run)
         fl_text_add(text, "  %s", s->name);
         if (s->experts[0] != '\0')
             fl_text_add(text, ", experts %s", s->experts);
-        fl_text_add(text, ": %" PRIu64 " evaluations, the first after round %" PRIu64 "\n",
-                    s->evaluations, s->round);
+        fl_text_add(text, ": %" PRIu64 " evaluation%s, the first after round %" PRIu64 "\n",
+                    s->evaluations, s->evaluations == 1 ? "" : "s", s->round);
     }
 }
 

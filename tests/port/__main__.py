@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from . import config, federation, vectors
+from . import config, federation, methods, vectors
 
 
 def train(words):
@@ -39,10 +39,11 @@ def check(folder):
     def text(name):
         with open(os.path.join(folder, name), encoding="utf-8", newline="") as file:
             return file.read()
-    r = federation.run(config.read(os.path.join(folder, "config.toml")))
-    mine = federation.files(r)
-    results = {name: difference(mine[name], text(name))
-               for name in ("partition.csv", "rounds.jsonl", "clients.csv", "metrics.csv")}
+    c = config.read(os.path.join(folder, "config.toml"))
+    engine = methods if methods.wanted(c) else federation
+    r = engine.run(c)
+    results = {name: difference(mine, text(name))
+               for name, mine in engine.files(r).items() if name != "models.txt"}
     if r.common:
         theirs = json.loads(text("manifest.json"))["common_sha256"]
         results["common_sha256"] = difference(r.common.hash(), theirs)

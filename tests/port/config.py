@@ -12,16 +12,22 @@ cifar10_batches="1,2,3,4,5" synth_train=2000 synth_test=1000 synth_size=16 synth
 synth_shapes=3 synth_noise=24 partition="labels" partition_file="" clients=100
 anchor_clients="auto" unseen_clients=5 holdout_clients=5 labels_per_client=4 label_group=1
 anchor_labels=0 samples_per_client=0 unseen_samples=0 alpha=0.1 dialect="plain" min_size=10
-max_draws=1000 shards_per_client=2 beta=0.5 arch="resnet34" stem="3x3" norm="batch" width=64 hidden=64 gn_channels=8
+max_draws=1000 shards_per_client=2 beta=0.5 arch="resnet34" stem="3x3" norm="batch" width=64
+hidden=64 gn_channels=8
 common="" pretrain_target=0.7 pretrain_lr=0.1 pretrain_momentum=0.9
 pretrain_weight_decay=0.0005 pretrain_epochs=20 pretrain_batch=128 experts=5 top_k=2
 init="random" gate_hidden=256 gate_lr=0.001 gate_momentum=0 anchor_gate_weight=1 mix="logits"
-rounds=10 epochs=1 batch=256 sampling="strata" active_anchors=5 active_normal=5 lr=0.01
+rounds=10 epochs=1 batch=256 last_batch="keep" sampling="strata" active_anchors=5
+active_normal=5 lr=0.01
 momentum=0.9 weight_decay=0 augment=false aggregate="samples" bn_stats="average"
-eval_every=10 eval_scope="unseen"
+eval_every=10 eval_scope="unseen" mu=0.01 server_lr=1 local_budget="participation" ifca_noise=0.01
+ifca_test="entropy" seen_samples=0 gate="learned" anchors="label" cluster_iterations=100
+test="argmax" order="joint" order_rounds=0 dropout=0 straggler=0 straggler_share=0.5
+schedule="all" schedule_by="id" schedule_groups=5 schedule_rounds=200 common_every=0
 """
-DECIMALS = set("""alpha beta pretrain_target pretrain_lr pretrain_momentum pretrain_weight_decay gate_lr
-gate_momentum anchor_gate_weight lr momentum weight_decay""".split())
+DECIMALS = set("""alpha beta pretrain_target pretrain_lr pretrain_momentum pretrain_weight_decay
+gate_lr gate_momentum anchor_gate_weight lr momentum weight_decay mu server_lr ifca_noise dropout
+straggler straggler_share""".split())
 
 
 def decimal(text):

@@ -114,6 +114,8 @@ def batches(c, split, samples, client, round, epoch):
     """Batches of a client's epoch: sample indices, images, labels (SPEC 7.7)."""
     g = rng.Stream(c.seed, rng.AUGMENT, round, client, epoch)
     order = rng.shuffle(rng.Stream(c.seed, rng.SHUFFLE, round, client, epoch), range(len(samples)))
+    if c.last_batch == "drop" and len(order) > c.batch:
+        order = order[:len(order) // c.batch * c.batch]
     for start in range(0, len(order), c.batch):
         chosen = [samples[i] for i in order[start:start + c.batch]]
         images = normalise(c, split.images[chosen])

@@ -3,6 +3,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 
@@ -27,16 +28,17 @@ class Run:
         self.rounds, self.clients, self.metrics = [], [], []
 
 
-def run(c):
-    """A whole run (SPEC 12)."""
-    r = begin(c)
+def run(c, engine=None):
+    """A whole run (SPEC 12) by the steps of an engine, which is this module or `methods`."""
+    engine = engine or sys.modules[__name__]
+    r = engine.begin(c)
     if c.algo == "common":
-        evaluate(r, 0)
+        engine.evaluate(r, 0)
         return r
     for t in range(1, c.rounds + 1):
-        one_round(r, t)
+        engine.one_round(r, t)
         if t % c.eval_every == 0 or t == c.rounds:
-            evaluate(r, t)
+            engine.evaluate(r, t)
     return r
 
 
@@ -348,10 +350,13 @@ METRICS = ("round,scope,clients,correct,total,accuracy,mean,weighted_std,std,min
            "expert_usage_clients,expert_usage_samples,bytes_down,bytes_up")
 
 
+def table(header, rows):
+    """A file of comma-separated values (SPEC 17.2.1)."""
+    return "".join(line + "\n" for line in [header] + [",".join(map(str, v)) for v in rows])
+
+
 def files(r):
     """The texts of the run's files (SPEC 17.2)."""
-    def table(header, rows):
-        return "".join(line + "\n" for line in [header] + [",".join(map(str, v)) for v in rows])
     lines = [json.dumps(one, separators=(",", ":")) + "\n" for one in r.rounds]
     hashes = {"expert_%d" % j: m for j, m in enumerate(r.experts)}
     hashes.update({name: m for name, m in (("common", r.common), ("gate", r.gate)) if m})
