@@ -52,7 +52,9 @@ ifneq ($(SIMD),0)
 KERNELS := $(foreach isa,$(ISA_$(MACHINE)),$(call takes,$(isa)))
 endif
 
-NN = base invariant arena hash finite fmath rng selftest selftest_kernels os_$(OS) \
+# tests/fuzz/arena: each allocation a malloc of its own, for sanitizers
+ARENA = nn/arena
+NN = base invariant hash finite fmath rng selftest selftest_kernels os_$(OS) \
      team_$(if $(THREADING),threads,alone) kernels_c \
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \
@@ -65,15 +67,17 @@ FL = invariant text config config_table config_value trace trace_file trace_tape
      config_controls control cluster schedule correction variates common gate wire sample client \
      ifca server crew eval eval_mixture predict metrics checkpoint rundir table baselines record watch \
      watch_signs run_controls run_round run_keep saved state origin run finish plan plan_text entry verify
-LIB_OBJECTS = $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
-TEST_SOURCES = $(wildcard tests/*.c)
+LIB_OBJECTS = $(BUILD)/$(ARENA).o $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) \
+              $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
+FUZZ_SOURCES = tests/fuzz/fuzz.c $(wildcard tests/fuzz/read_*.c)
+TEST_SOURCES = $(wildcard tests/*.c) $(FUZZ_SOURCES)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
 # What the test runner links, too
 PURE = compare compare_values compare_tolerances compare_report compare_run compare_table compare_model \
        compare_vectors compare_trace compare_trace_case trace_read compare_explain compare_causes output \
-       signals probe_tree probe_text probe_name
-TOOLS = main options settings commands resume partition data report report_csv report_read report_rounds \
-        report_rows report_count report_text report_export help progress probe_set probe_write probe_read $(PURE)
+       signals probe_tree probe_text probe_name report_csv report_read report_rounds
+TOOLS = main options settings commands resume partition data report report_rows \
+        report_count report_text report_export help progress probe_set probe_write probe_read $(PURE)
 # Sources with rules of nn/invariant.h, for the runner, which looks at them
 CHECKED = $(shell grep -l INVARIANT nn/*.c data/*.c fl/*.c)
 CHECKED_OBJECTS := $(CHECKED:%.c=$(BUILD)/checked/%.o)
@@ -197,6 +201,16 @@ exhaustive: $(BUILD)/fmath_exhaustive ## all 2^32 inputs of exp, log, rsqrt, sqr
 	$(BUILD)/fmath_exhaustive 0 80000000
 	$(BUILD)/fmath_exhaustive 80000000 100000000
 
+# One program a reader of tests/fuzz/readers.h; tests/fuzz/run.sh says with which compiler and flags.
+$(BUILD)/fuzz/%: tests/fuzz/libfuzzer.c $(FUZZ_SOURCES:%.c=$(BUILD)/%.o) $(PURE_OBJECTS) $(LIB_OBJECTS)
+	@mkdir -p $(@D)
+	@echo "  $(CC) -o $@"
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -DFUZZ_READER=$* -o $@ $^ $(LDLIBS)
+
+# SECONDS: of each reader; READER="json trace": those alone
+fuzz: ## libFuzzer on every reader of files, 30 s each: make fuzz SECONDS=30 READER=json
+	@sh tests/fuzz/run.sh "$(or $(SECONDS),30)" $(READER)
+
 lint: ## direction of includes, line and file length, formatting
 	@sh tools/lint.sh
 
@@ -213,5 +227,6 @@ clean: ## remove what was built
 
 -include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d) $(BUILD)/tools/deviate.d
 
-.PHONY: all help bench interop check-port check-scale exhaustive run cifar10 test vectors check-vectors check-all check-platforms lint \
+.PHONY: all help bench interop check-port check-scale exhaustive run cifar10 test vectors check-vectors check-all check-platforms fuzz \
+        lint \
         install clean always

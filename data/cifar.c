@@ -75,7 +75,7 @@ typedef struct loader {
 /* A split being filled; excluded is indexed by official index, NULL when nothing is. */
 typedef struct filling {
     uint8_t *pixels, *labels;
-    size_t count;
+    size_t count, room;
     const uint8_t *excluded;
 } filling;
 
@@ -142,66 +142,83 @@ static ddome_status add_records(const loader *load, filling *fill, const cifar_f
         ddome_status status = check_labels(load, file, path, bytes + i * record, i * record);
         if (status != DDOME_OK)
             return status;
-        if (fill->excluded == NULL || !fill->excluded[file->first_index + i])
-            add_record(fill, load, bytes + i * record);
+        if (fill->excluded != NULL && fill->excluded[file->first_index + i])
+            continue;
+        if (fill->count == fill->room)
+            return nn_fail(load->error, DDOME_ERR_IO,
+                           "%s became longer while it was read; leave it alone and run again",
+                           path);
+        add_record(fill, load, bytes + i * record);
     }
     return DDOME_OK;
 }
 
-static ddome_status read_file(const loader *load, filling *fill, const cifar_file *file)
+/* The bytes stay in the arena. */
+static ddome_status read_file(const loader *load, unsigned char **bytes, size_t *size,
+                              data_place *place, const cifar_file *file)
+{
+    ddome_status status =
+        data_file_find(load->error, load->arena, place, load->folder, &file->file);
+    if (status != DDOME_OK)
+        return status;
+    if (!place->there)
+        return nn_fail(load->error, DDOME_ERR_DATA,
+                       "%s is missing; expected the binary version of the data set, %s",
+                       place->path, load->format->folder);
+    status = nn_os_read_file(load->error, load->arena, bytes, size, place->path, DDOME_ERR_DATA);
+    return status == DDOME_OK ? check_size(load, file, place, *size) : status;
+}
+
+/* Adds the records to the split, or counts them when there is no split yet; the file's bytes are
+ * given back. */
+static ddome_status take_file(const loader *load, filling *fill, size_t *records,
+                              const cifar_file *file)
 {
     unsigned char *bytes;
     size_t size;
     data_place place;
-    ddome_status status =
-        data_file_find(load->error, load->arena, &place, load->folder, &file->file);
-    if (status != DDOME_OK)
-        return status;
-    if (!place.there)
-        return nn_fail(load->error, DDOME_ERR_DATA,
-                       "%s is missing; expected the binary version of the data set, %s", place.path,
-                       load->format->folder);
-    status = nn_os_read_file(load->error, load->arena, &bytes, &size, place.path, DDOME_ERR_DATA);
-    if (status == DDOME_OK)
-        status = check_size(load, file, &place, size);
-    if (status == DDOME_OK)
-        status = add_records(load, fill, file, place.path, bytes, size);
-    return status;
-}
-
-/* The file's bytes are given back when its records are copied. */
-static ddome_status add_file(const loader *load, filling *fill, const cifar_file *file)
-{
     nn_arena_mark mark = nn_arena_get_mark(load->arena);
-    ddome_status status = read_file(load, fill, file);
+    ddome_status status = read_file(load, &bytes, &size, &place, file);
+    if (status == DDOME_OK && fill != NULL)
+        status = add_records(load, fill, file, place.path, bytes, size);
+    else if (status == DDOME_OK)
+        *records += size / record_bytes(load->format);
     nn_arena_rewind(load->arena, mark);
     return status;
 }
 
-/* Room for the official number of records comes first, below the bytes of the files. */
-static ddome_status start_filling(const loader *load, filling *fill, const cifar_file *files,
-                                  unsigned chosen)
+/* Bit i of chosen stands for files[i]. */
+static ddome_status take_files(const loader *load, filling *fill, size_t *records,
+                               const cifar_file *files, unsigned chosen)
 {
-    size_t records = 0;
-    for (size_t i = 0; chosen >> i != 0; i++)
-        records += (chosen >> i & 1) != 0 ? files[i].file.records : 0;
-    fill->count = 0;
-    fill->pixels = nn_arena_alloc(load->arena, records, IMAGE_BYTES);
-    fill->labels = nn_arena_alloc(load->arena, records, 1);
-    if (fill->pixels == NULL || fill->labels == NULL)
-        return nn_arena_fail(load->error, load->arena, load->format->name);
-    return DDOME_OK;
+    ddome_status status = DDOME_OK;
+    for (size_t i = 0; status == DDOME_OK && chosen >> i != 0; i++)
+        if ((chosen >> i & 1) != 0)
+            status = take_file(load, fill, records, &files[i]);
+    return status;
 }
 
-/* Bit i of chosen stands for files[i]. A split that keeps no record is refused (SPEC 7.2.3). */
+/* The files are read twice, the first time to count: so memory is bounded by what they hold, not by
+ * what the official ones do, and the room lies below their bytes. */
+static ddome_status fill_split(const loader *load, filling *fill, const cifar_file *files,
+                               unsigned chosen)
+{
+    ddome_status status = take_files(load, NULL, &fill->room, files, chosen);
+    if (status != DDOME_OK)
+        return status;
+    fill->pixels = nn_arena_alloc(load->arena, fill->room, IMAGE_BYTES);
+    fill->labels = nn_arena_alloc(load->arena, fill->room, 1);
+    if (fill->pixels == NULL || fill->labels == NULL)
+        return nn_arena_fail(load->error, load->arena, load->format->name);
+    return take_files(load, fill, NULL, files, chosen);
+}
+
+/* A split that keeps no record is refused (SPEC 7.2.3). */
 static ddome_status load_split(const loader *load, data_split *split, const cifar_file *files,
                                unsigned chosen, const uint8_t *excluded)
 {
-    filling fill = {NULL, NULL, 0, excluded};
-    ddome_status status = start_filling(load, &fill, files, chosen);
-    for (size_t i = 0; status == DDOME_OK && chosen >> i != 0; i++)
-        if ((chosen >> i & 1) != 0)
-            status = add_file(load, &fill, &files[i]);
+    filling fill = {NULL, NULL, 0, 0, excluded};
+    ddome_status status = fill_split(load, &fill, files, chosen);
     if (status != DDOME_OK)
         return status;
     if (fill.count == 0)

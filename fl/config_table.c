@@ -278,13 +278,13 @@ const char *fl_config_arith(const fl_config *config)
 
 const fl_key *fl_config_find(const char *name, const char **nearest)
 {
-    const fl_key *best = keys;
-    for (size_t i = 0; i < KEYS; i++) {
+    for (size_t i = 0; i < KEYS; i++)
         if (strcmp(keys[i].name, name) == 0)
             return &keys[i];
+    const fl_key *best = keys;
+    for (size_t i = 1; i < KEYS && nearest != NULL; i++)
         if (fl_text_distance(name, keys[i].name) < fl_text_distance(name, best->name))
             best = &keys[i];
-    }
     if (nearest != NULL)
         *nearest = best->name;
     return NULL;

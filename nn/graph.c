@@ -74,14 +74,15 @@ static float *take_floats(nn_graph *graph, size_t count)
     for (nn_spare **link = &graph->spares; *link != NULL; link = &(*link)->next)
         if ((*link)->count >= count && (best == NULL || (*link)->count < (*best)->count))
             best = link;
-    if (best == NULL)
-        return nn_arena_alloc(graph->arena, count, sizeof(float));
+    if (best == NULL) /* even one float has room for the entry that give_floats makes of it */
+        return nn_arena_alloc(graph->arena, nn_max(count, sizeof(nn_spare) / sizeof(float)),
+                              sizeof(float));
     nn_spare *spare = *best;
     *best = spare->next;
     return (float *)(void *)spare;
 }
 
-/* The arena hands out whole lines of 64 bytes, so even one float has room for the entry. */
+/* What take_floats gave. */
 static void give_floats(nn_graph *graph, float *data, size_t count)
 {
     if (data == NULL || count == 0)

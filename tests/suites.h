@@ -96,6 +96,8 @@
     T(cluster)                                                                                     \
     T(schedule)                                                                                    \
     T(control_bytes)                                                                               \
-    T(control_baselines)
+    T(control_baselines)                                                                           \
+    T(fuzz)                                                                                        \
+    T(hostile)
 
 #endif

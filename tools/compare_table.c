@@ -135,12 +135,20 @@ static bool same_text(const char *a, size_t a_length, const char *b, size_t b_le
     return a_length == b_length && memcmp(a, b, a_length) == 0;
 }
 
-/* The member of that name, NULs in it and all. */
+static bool same_name(const data_json_value *a, const data_json_value *b)
+{
+    return same_text(a->name, a->name_length, b->name, b->name_length);
+}
+
+/* The member of that name, NULs in it and all; mostly it is at the same place. */
 static const data_json_value *member_like(const data_json_value *object,
+                                          const data_json_value *same_place,
                                           const data_json_value *member)
 {
     const data_json_value *at = object->child;
-    while (at != NULL && !same_text(at->name, at->name_length, member->name, member->name_length))
+    if (same_place != NULL && same_name(same_place, member))
+        return same_place;
+    while (at != NULL && !same_name(at, member))
         at = at->next;
     return at;
 }
@@ -157,7 +165,7 @@ bool run_same_json(const data_json_value *a, const data_json_value *b)
     const data_json_value *y = b->child;
     bool same = a->length == b->length;
     for (const data_json_value *x = a->child; same && x != NULL; x = x->next) {
-        same = run_same_json(x, a->kind == DATA_JSON_OBJECT ? member_like(b, x) : y);
+        same = run_same_json(x, a->kind == DATA_JSON_OBJECT ? member_like(b, y, x) : y);
         y = y == NULL ? NULL : y->next;
     }
     return same;

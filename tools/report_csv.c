@@ -11,7 +11,8 @@ ddome_status report_damaged(ddome_error *error, const report_table *table, const
                    table->file, (unsigned long)table->line, expected);
 }
 
-/* The fields of the line at *at, which moves behind it; a last line without its end is none. */
+/* The fields of the line at *at, which moves behind it; those beyond REPORT_COLUMNS are only
+ * counted. A last line without its end is none. */
 static bool cut_line(report_table *table, size_t *count)
 {
     char *line = table->at, *end = strchr(line, '\n');
@@ -20,8 +21,10 @@ static bool cut_line(report_table *table, size_t *count)
         return false;
     *end = '\0';
     table->at = end + 1;
-    for (char *comma = line; comma != NULL && *count < REPORT_COLUMNS;) {
-        table->field[(*count)++] = line;
+    for (char *comma = line; comma != NULL;) {
+        if (*count < REPORT_COLUMNS)
+            table->field[*count] = line;
+        ++*count;
         comma = strchr(line, ',');
         if (comma != NULL) {
             *comma = '\0';
@@ -35,9 +38,9 @@ ddome_status report_table_open(ddome_error *error, report_table *table, const ch
                                const char *file, char *text)
 {
     *table = (report_table){.run = run, .file = file, .at = text, .line = 1};
-    return cut_line(table, &table->columns)
+    return cut_line(table, &table->columns) && table->columns <= REPORT_COLUMNS
                ? DDOME_OK
-               : report_damaged(error, table, "a line of column names");
+               : report_damaged(error, table, "a line of column names, not too many");
 }
 
 ddome_status report_table_find(ddome_error *error, size_t *column, const report_table *table,

@@ -164,19 +164,25 @@ static ddome_status take_head(ddome_error *error, tool *t, trace_file *file, con
 
 /* ---- the file ---- */
 
-static size_t count_lines(const char *text)
+/* Lines that may be events: one that is shorter than its hash is refused, so that memory is bounded
+ * by the file's size. */
+static size_t count_events(const char *text)
 {
-    size_t lines = 1;
-    for (; *text != '\0'; text++)
-        lines += *text == '\n';
-    return lines;
+    enum { LEAST = NN_HEX_BYTES - 1 };
+    size_t events = 1; /* the line that is being taken has room, too */
+    while (*text != '\0') {
+        const size_t length = strcspn(text, "\n");
+        events += length > LEAST;
+        text += length + (text[length] != '\0');
+    }
+    return events;
 }
 
 static ddome_status take_lines(reading *r, char *text)
 {
     trace_file *file = r->file;
     ddome_status status = DDOME_OK;
-    file->event = nn_arena_alloc(&r->t->arena, count_lines(text), sizeof *file->event);
+    file->event = nn_arena_alloc(&r->t->arena, count_events(text), sizeof *file->event);
     if (file->event == NULL)
         return nn_arena_fail(r->error, &r->t->arena, "trace");
     for (size_t number = 1; status == DDOME_OK && *text != '\0'; number++) {
@@ -186,6 +192,8 @@ static ddome_status take_lines(reading *r, char *text)
         status = number == 1 ? take_head(r->error, r->t, file, text) : take_line(r, text, number);
         text = next;
     }
+    if (status == DDOME_OK && file->arith == NULL)
+        status = refuse(r->error, file->path, 1, "the line that opens a trace");
     return status;
 }
 
