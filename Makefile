@@ -184,8 +184,28 @@ check-port: all ## the port in Python and numpy: three rounds, all vectors, wron
 check-scale: all ## 10,000 clients, 1,000 rounds: memory, files, time to resume (some minutes)
 	@$(PYTHON) tests/scale.py ./ddome
 
+# The program on failing files, memory and threads: every source sees tests/faults/shim.h first.
+# A part: FAULT_ARGS="--part 1/4"; one: FAULT_ARGS="--only train/io:3:EIO"
+FAULT_FLAGS = -g -fsanitize=address,undefined -fno-sanitize-recover=all -include tests/faults/shim.h
+FAULT_OBJECTS = $(BUILD)/tests/faults/shim.o $(BUILD)/tests/faults/journal.o
+ifneq ($(findstring tests/faults/shim.h,$(CFLAGS_EXTRA)),)
+$(BUILD)/nn/arena.o: CFLAGS += -DFAULT_ARENA
+$(FAULT_OBJECTS): CFLAGS += -DFAULT_SHIM
+endif
+$(BUILD)/ddome: $(TOOL_OBJECTS) $(LIB_OBJECTS) $(FAULT_OBJECTS)
+	@echo "  $(CC) -o $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+check-faults: all ## every I/O call, allocation and thread failing in turn, full disks, kills at any moment (minutes)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/faults SIMD=0 OPT=-O1 CFLAGS_EXTRA='$(CFLAGS_EXTRA) $(FAULT_FLAGS)' \
+	    $(BUILD)/faults/ddome
+	@$(PYTHON) tests/faults.py ./ddome $(BUILD)/faults/ddome $(FAULT_ARGS)
+
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
+
+cover: ## branch coverage of nn/, data/, fl/ under the tests, by file (gcc, gcov, python3; many minutes)
+	@sh tests/cover.sh $(BUILD)/cover
 
 # A part: PLATFORMS="aarch64 s390x i386" LEVELS=-O2 COMPILERS=gcc
 check-platforms: ## the same bits on other processors, emulated by qemu-user: the table of PLATFORMS.md (many minutes)
@@ -211,6 +231,10 @@ $(BUILD)/fuzz/%: tests/fuzz/libfuzzer.c $(FUZZ_SOURCES:%.c=$(BUILD)/%.o) $(PURE_
 fuzz: ## libFuzzer on every reader of files, 30 s each: make fuzz SECONDS=30 READER=json
 	@sh tests/fuzz/run.sh "$(or $(SECONDS),30)" $(READER)
 
+# MUTATE="--only fl/server.c" for a part, MUTATE=--report for what is known; tests/mutate.py --help
+mutate: ## small changes of nn/ and fl/: does a test see each? COUNT=200 SEED=1 (hours; goes on where it stopped)
+	@nice -n 15 $(PYTHON) tests/mutate.py --count $(or $(COUNT),200) --seed $(or $(SEED),1) $(MUTATE)
+
 lint: ## direction of includes, line and file length, formatting
 	@sh tools/lint.sh
 
@@ -227,6 +251,7 @@ clean: ## remove what was built
 
 -include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d) $(BUILD)/tools/deviate.d
 
-.PHONY: all help bench interop check-port check-scale exhaustive run cifar10 test vectors check-vectors check-all check-platforms fuzz \
-        lint \
-        install clean always
+-include $(FAULT_OBJECTS:.o=.d)
+
+.PHONY: all help bench interop check-port check-scale check-faults exhaustive run cifar10 test vectors check-vectors check-all \
+        check-platforms cover fuzz mutate lint install clean always

@@ -94,7 +94,7 @@ static ddome_status make_stock(data_division *division, data_stock *stock, const
     size_t classes = division->set->classes;
     uint32_t *start = nn_arena_zero(division->arena, classes + 2, sizeof *start);
     uint32_t *by_label = nn_arena_alloc(division->arena, count, sizeof *by_label);
-    if (start == NULL || by_label == NULL || index == NULL)
+    if (index == NULL || start == NULL || by_label == NULL)
         return data_division_no_memory(division);
     for (size_t i = 0; i < count; i++)
         start[split->labels[index[i]] + 2]++;

@@ -2,6 +2,7 @@
 /* Shards: the samples sorted by label, cut, a few pieces a client. SPEC 8.4.4, 8.10. */
 #include "partition_private.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* A stock cut into even shares of its samples by label, and the order in which they are dealt. */
@@ -61,6 +62,7 @@ static ddome_status deal(data_division *division, const data_group *group, size_
     if (status != DDOME_OK)
         return status;
     deck d = {group->stock, group->count * division->source->shards_per_client, NULL};
+    assert(d.shards != 0 || group->count == 0); /* check_shards wants at least one a client */
     d.order = nn_arena_alloc(division->arena, d.shards, sizeof *d.order);
     uint32_t *all = nn_arena_alloc(division->arena, d.stock->count, sizeof *all);
     if (d.order == NULL || all == NULL)

@@ -97,7 +97,7 @@ static size_t ground_of(size_t domain)
 /* The offset from the ground is 4..7 as domain < 128: ink and ground never agree. */
 static size_t ink_of(size_t domain)
 {
-    return (domain + 4 + domain / (COLOURS * TEXTURES)) % COLOURS;
+    return (domain + 4 + domain / COLOURS / TEXTURES) % COLOURS;
 }
 
 static size_t texture_of(size_t domain)
@@ -141,7 +141,7 @@ static brush draw_distractor(nn_rng *rng, const data_synth_source *source, size_
     brush b;
     b.inside = shape_table[(shape + domain + shape_step) % source->shapes];
     b.ink = draw_colour(rng, (ink_of(domain) + domain_step) % COLOURS);
-    b.r = size / 8 < 1 ? 1 : size / 8;
+    b.r = size / 8;
     b.x = draw(rng, size);
     b.y = draw(rng, size);
     return b;

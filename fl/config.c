@@ -240,13 +240,15 @@ ddome_status fl_config_set(ddome_error *error, fl_config *config, const char *ke
     if (found == NULL)
         return unknown(&from, key, nearest);
     char inner[FL_PATH + 2];
+    const char *bare = value;
     size_t length = strlen(value);
     bool quoted = length >= 2 && length < sizeof inner && *value == '"' && value[length - 1] == '"';
     if (quoted) {
         memcpy(inner, value + 1, length - 2);
         inner[length - 2] = '\0';
+        bare = inner;
     }
-    if (!fl_key_parse(config, found, quoted ? inner : value, FL_EITHER))
+    if (!fl_key_parse(config, found, bare, FL_EITHER))
         return refuse(&from, found, value, FL_EITHER);
     return DDOME_OK;
 }

@@ -4,6 +4,8 @@
 #include "plan.h"
 #include "schedule.h"
 
+#include <assert.h>
+
 static void line(fl_text *text, const char *name, uint64_t value)
 {
     fl_text_add(text, "%s: %llu\n", name, (unsigned long long)value);
@@ -66,6 +68,7 @@ static void add_work(fl_text *text, const fl_plan *p)
 {
     const data_partition *partition = &p->run->task.partition;
     fl_plan_tally epoch = {.samples = {0}}; /* one of all training clients */
+    assert(partition->training != 0);       /* SPEC 8.7, 16.3: every partition has one */
     for (size_t i = 0; i < partition->training; i++) {
         const data_client *client = &partition->clients[i];
         const uint64_t samples = fl_schedule_epoch_samples(&p->keys, client->count);
@@ -178,8 +181,8 @@ static double seconds_of(const fl_plan *p, const fl_plan_tally *t)
 static double pretraining_seconds(const fl_plan *p)
 {
     const size_t pool = p->run->task.partition.pool_count, batch = p->run->config.pretrain_batch;
-    const double steps =
-        (double)p->run->config.pretrain_epochs * (double)((pool + batch - 1) / batch);
+    const size_t batches = (pool + batch - 1) / batch;
+    const double steps = (double)p->run->config.pretrain_epochs * (double)batches;
     return steps * p->pretraining.seconds;
 }
 

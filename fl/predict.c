@@ -39,7 +39,6 @@ ddome_status fl_predict_logits(ddome_error *error, nn_arena *scratch, float *log
 
 /* Outputs of all models of all samples of one client. */
 typedef struct outputs {
-    float *gate; /* [count, M] */
     float *of[NN_MAX_EXPERTS];
     uint32_t all[NN_MAX_EXPERTS]; /* 0 .. M - 1 */
     nn_mixture_shape shape;

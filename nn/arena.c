@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "invariant.h"
+#include "poison.h"
 
-enum { ALIGN = 64, BLOCK_BYTES = 1 << 20 };
+/* GAP: where a watcher looks for steps behind the end; `used` and `peak` do not count it. */
+enum { ALIGN = 64, BLOCK_BYTES = 1 << 20, GAP = NN_POISONS ? ALIGN : 0 };
 
 struct nn_arena_block {
     nn_arena_block *next;
@@ -44,6 +46,7 @@ static nn_arena_block *new_block(size_t bytes)
     block->size = size;
     block->used = 0;
     block->next = NULL;
+    nn_poison_take(block->data, size);
     return block;
 }
 
@@ -61,20 +64,20 @@ static nn_arena_block *unlink_fitting(nn_arena_block **free_blocks, size_t bytes
     return block;
 }
 
-/* Makes `current` an empty block with room for bytes. */
-static bool next_block(nn_arena_chain *chain, size_t bytes)
+/* Makes `current` an empty block with room for bytes and returns it; NULL when memory is out. */
+static nn_arena_block *next_block(nn_arena_chain *chain, size_t bytes)
 {
     nn_arena_block **link = chain->current == NULL ? &chain->first : &chain->current->next;
     nn_arena_block *block = unlink_fitting(link, bytes);
     if (block == NULL)
         block = new_block(bytes);
     if (block == NULL)
-        return false;
+        return NULL;
     block->next = *link;
     block->used = 0;
     *link = block;
     chain->current = block;
-    return true;
+    return block;
 }
 
 static nn_arena_block *make_room(nn_arena *arena, size_t bytes)
@@ -84,7 +87,7 @@ static nn_arena_block *make_room(nn_arena *arena, size_t bytes)
     nn_arena_block *block = chain->current;
     if (!large && block != NULL && block->size - block->used >= bytes)
         return block;
-    return next_block(chain, bytes) ? chain->current : NULL;
+    return next_block(chain, bytes);
 }
 
 void *nn_arena_alloc(nn_arena *arena, size_t count, size_t size)
@@ -93,14 +96,15 @@ void *nn_arena_alloc(nn_arena *arena, size_t count, size_t size)
     arena->allocations++;
     if (arena->fail_after != 0 && arena->allocations >= arena->fail_after)
         return NULL;
-    if (!nn_size_mul(&bytes, count, size) || bytes > SIZE_MAX - ALIGN)
+    if (!nn_size_mul(&bytes, count, size) || bytes > SIZE_MAX - ALIGN - GAP)
         return NULL;
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    nn_arena_block *block = make_room(arena, bytes);
+    nn_arena_block *block = make_room(arena, bytes + GAP);
     if (block == NULL)
         return NULL;
     void *pointer = block->data + block->used;
-    block->used += bytes;
+    nn_poison_give(pointer, count * size);
+    block->used += bytes + GAP;
     arena->used += bytes;
     arena->peak = nn_max(arena->peak, arena->used);
     return pointer;
@@ -131,10 +135,27 @@ nn_arena_mark nn_arena_get_mark(const nn_arena *arena)
     return mark;
 }
 
+/* Tells a watcher of memory that all blocks behind `last`, and of it all but `kept` bytes, are
+ * free.
+ */
+static void take_back(const nn_arena_chain *chain, nn_arena_block *last, size_t kept)
+{
+    nn_arena_block *block = last != NULL ? last : chain->first;
+    while (block != NULL && chain->current != NULL) {
+        const size_t from = block == last ? kept : 0;
+        nn_poison_take(block->data + from, block->used - from);
+        block = block == chain->current ? NULL : block->next;
+    }
+}
+
 void nn_arena_rewind(nn_arena *arena, nn_arena_mark mark)
 {
     NN_INVARIANT(mark.used <= arena->used); /* marks nest like brackets */
     NN_INVARIANT(mark.small == NULL || mark.small_used <= mark.small->used);
+    if (NN_POISONS) {
+        take_back(&arena->small, mark.small, mark.small_used);
+        take_back(&arena->large, mark.large, mark.large == NULL ? 0 : mark.large->used);
+    }
     arena->small.current = mark.small;
     arena->large.current = mark.large;
     if (mark.small != NULL)

@@ -8,6 +8,7 @@
 
 #include "act.h"
 #include "finite.h"
+#include "poison.h"
 
 static nn_node *fail(nn_graph *graph, ddome_status status)
 {
@@ -67,18 +68,19 @@ nn_node *nn_graph_leaf(nn_graph *graph, const nn_tensor *value, float *grad)
 
 /* ---- memory that comes back ---- */
 
-/* The smallest spare that is large enough, else new memory. */
+/* The smallest spare that is large enough, else new memory, with room for the entry of a spare. */
 static float *take_floats(nn_graph *graph, size_t count)
 {
+    const size_t entry = (sizeof(nn_spare) + sizeof(float) - 1) / sizeof(float);
     nn_spare **best = NULL;
     for (nn_spare **link = &graph->spares; *link != NULL; link = &(*link)->next)
         if ((*link)->count >= count && (best == NULL || (*link)->count < (*best)->count))
             best = link;
-    if (best == NULL) /* even one float has room for the entry that give_floats makes of it */
-        return nn_arena_alloc(graph->arena, nn_max(count, sizeof(nn_spare) / sizeof(float)),
-                              sizeof(float));
+    if (best == NULL)
+        return nn_arena_alloc(graph->arena, nn_max(count, entry), sizeof(float));
     nn_spare *spare = *best;
     *best = spare->next;
+    nn_poison_give(spare, nn_max(count, entry) * sizeof(float));
     return (float *)(void *)spare;
 }
 
@@ -90,6 +92,8 @@ static void give_floats(nn_graph *graph, float *data, size_t count)
     nn_spare *spare = (nn_spare *)(void *)data;
     *spare = (nn_spare){graph->spares, count};
     graph->spares = spare;
+    if (count * sizeof *data > sizeof *spare)
+        nn_poison_take(spare + 1, count * sizeof *data - sizeof *spare);
 }
 
 /* Batch-norm with a residual would need that again, too. */

@@ -3,6 +3,7 @@
  * Products are rounded in both profiles (SPEC 2.5.2). SPEC 5.15. */
 #include "loss.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "fmath.h"
@@ -97,6 +98,7 @@ static void offsets_of(float *offset, const float *gate_row, const float *const 
                        const nn_mixture_shape *s, size_t n)
 {
     float u[NN_MAX_EXPERTS];
+    assert(s->k != 0); /* the softmax of none has no normaliser */
     for (size_t i = 0; i < s->k; i++)
         u[i] = gate_row[s->chosen[i]];
     const float gate_normaliser = log_normaliser(u, s->k);

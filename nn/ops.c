@@ -87,7 +87,8 @@ static ddome_status conv_backward(nn_graph *graph, nn_node *node)
             return no_memory(graph, "a gradient");
         status = nn_conv_backward_weight(graph->engine, graph->error, graph->arena, dw, node->grad,
                                          x->value.data, &node->attr.window);
-        nn_graph_grad_deliver(graph, w, dw);
+        if (status == DDOME_OK)
+            nn_graph_grad_deliver(graph, w, dw);
     }
     if (status == DDOME_OK && x->wants_grad) {
         float *dx = nn_graph_grad_buffer(graph, x);
@@ -95,7 +96,8 @@ static ddome_status conv_backward(nn_graph *graph, nn_node *node)
             return no_memory(graph, "a gradient");
         status = nn_conv_backward_input(graph->engine, graph->error, graph->arena, dx, node->grad,
                                         w->value.data, &node->attr.window);
-        nn_graph_grad_deliver(graph, x, dx);
+        if (status == DDOME_OK)
+            nn_graph_grad_deliver(graph, x, dx);
     }
     return status;
 }
@@ -134,10 +136,12 @@ static ddome_status linear_backward_params(nn_graph *graph, nn_node *node)
         return no_memory(graph, "a gradient");
     ddome_status status = nn_linear_backward_weight(graph->engine, graph->error, graph->arena, dw,
                                                     node->grad, x->value.data, &s);
+    if (status != DDOME_OK)
+        return status;
     nn_linear_backward_bias(db, block, node->grad, &s);
     nn_graph_grad_deliver(graph, w, dw);
     nn_graph_grad_deliver(graph, b, db);
-    return status;
+    return DDOME_OK;
 }
 
 static ddome_status linear_backward_input(nn_graph *graph, nn_node *node)
@@ -149,7 +153,8 @@ static ddome_status linear_backward_input(nn_graph *graph, nn_node *node)
         return no_memory(graph, "a gradient");
     ddome_status status = nn_linear_backward_input(graph->engine, graph->error, graph->arena, dx,
                                                    node->grad, node->inputs[1]->value.data, &s);
-    nn_graph_grad_deliver(graph, x, dx);
+    if (status == DDOME_OK)
+        nn_graph_grad_deliver(graph, x, dx);
     return status;
 }
 
@@ -254,12 +259,14 @@ static ddome_status norm_backward(nn_graph *graph, nn_node *node)
         status =
             nn_group_norm_backward(graph->error, graph->arena, dx, dgamma, dbeta, node->grad,
                                    &x->value, gamma->value.data, &node->saved, node->attr.groups);
+    if (status != DDOME_OK)
+        return status;
     nn_graph_grad_deliver(graph, x, dx);
     nn_graph_grad_deliver(graph, gamma, dgamma);
     nn_graph_grad_deliver(graph, beta, dbeta);
-    if (status == DDOME_OK && node->input_count == 4)
+    if (node->input_count == 4)
         nn_graph_grad_hand_down(graph, node, node->inputs[3]);
-    return status;
+    return DDOME_OK;
 }
 
 /* ---- relu, add ---- */

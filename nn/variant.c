@@ -179,8 +179,8 @@ bool nn_variant_next(nn_variant *variant, size_t *deviations)
         variant->choice[0] = 1;
     } else if (advance(variant, &second)) {
         return true;
-    } else if (!advance(variant, &first)) {
-        return false;
+    } else {
+        advance(variant, &first); /* not behind the last kind: the walk ends before */
     }
     if (first + 1 == NN_DEVIATE_COUNT) {
         memset(variant, 0, sizeof *variant);

@@ -3,6 +3,7 @@
  * of nn_try_op, makes room for the outputs, runs. SPEC 19.1.2. */
 #include "variant_private.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -197,6 +198,7 @@ static ddome_status take_window(nn_try *t)
                        "%lu x %lu",
                        t->work->op, (unsigned long)s['u'], (unsigned long)s['v'], (unsigned long)h,
                        (unsigned long)w);
+    assert(s['s'] != 0); /* an attribute, and only f and p may be 0 */
     t->size['Y'] = (h - s['u']) / s['s'] + 1;
     t->size['X'] = (w - s['v']) / s['s'] + 1;
     return DDOME_OK;
@@ -286,6 +288,7 @@ static void shape_output(nn_try *t, nn_value *out, const word *w)
 {
     const nn_value *like = w->kind == '*' ? t->any : t->row;
     if (w->kind == '*' || w->joined) {
+        assert(like != NULL); /* an input of every such operation has this shape */
         out->rank = like->rank;
         memcpy(out->shape, like->shape, sizeof out->shape);
         return;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # What the scripts of command line tests share: `begin`, the cases, the totals. Sourced, not run.
+# shellcheck shell=sh
 
 # begin AREA PROGRAM SCRATCH_DIR: an empty folder to work in; program, root, work.
 begin() {

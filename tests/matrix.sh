@@ -6,35 +6,7 @@
 # "skipped NAME: why" and the totals.
 set -u
 
-top=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-log=$work/log
-: >"$log"
-
-line() {
-    echo "$*" | tee -a "$log"
-}
-
-have() {
-    command -v "$1" >/dev/null 2>&1
-}
-
-# A clean copy of the tree in $work/NAME.
-copy() {
-    mkdir -p "$work/$1"
-    (cd "$top" && tar cf - --exclude=./build --exclude=./runs --exclude=./.git --exclude=./ddome --exclude=./libddome.a .) |
-        (cd "$work/$1" && tar xf -)
-}
-
-build() { # NAME TARGETS VARIABLE=VALUE...
-    name=$1
-    targets=$2
-    shift 2
-    copy "$name"
-    # shellcheck disable=SC2086
-    (cd "$work/$name" && make -s -j2 $targets "$@") >"$work/$name.log" 2>&1 && ! grep -q 'warning:' "$work/$name.log"
-}
+. "$(dirname "$0")/build_lib.sh"
 
 SMALL="synth_train=300 synth_test=90 synth_size=8 synth_domains=3 synth_shapes=2 width=4 clients=9 experts=3
     label_group=2 labels_per_client=4 samples_per_client=18 active_anchors=2 active_normal=2 batch=7 rounds=2
@@ -193,8 +165,4 @@ else
     line "skipped matrix: exp and log against MPFR: libmpfr-dev is missing"
 fi
 
-passed=$(grep -c '^ok ' "$log")
-failed=$(grep -c '^FAIL ' "$log")
-skipped=$(grep -c '^skipped ' "$log")
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+totals

@@ -102,7 +102,7 @@ is "trained samples are those of plan" "$(cell table.csv 2 trained_samples)" \
 call train $tiny top_k=2 anchor_clients=2 epochs=2 --out two --quiet
 call report two --csv
 is "each counted for every expert it trains" "$(cell out 2 trained_expert_samples)" \
-    "$(($(cell out 2 trained_samples) / 4 * 6))"
+    "$(($(cell out 2 trained_samples) * 6 / 4))"
 
 # Lost answers and parts of visits are no trained samples, and FedAvg is the measure of itself.
 call train $tiny rounds=6 algo=fedavg dropout=0.5 straggler=0.5 straggler_share=0.3 epochs=3 --out thin --quiet

@@ -24,6 +24,8 @@
     T(config)                                                                                      \
     T(config_decimal)                                                                              \
     T(config_file)                                                                                 \
+    T(config_edges)                                                                                \
+    T(config_spec)                                                                                 \
     T(rundir)                                                                                      \
     T(dataset)                                                                                     \
     T(cifar)                                                                                       \
@@ -35,6 +37,7 @@
     T(partition_labels)                                                                            \
     T(partition_draws)                                                                             \
     T(partition_kinds)                                                                             \
+    T(data_edges)                                                                                  \
     T(partition_file)                                                                              \
     T(sum)                                                                                         \
     T(kernels)                                                                                     \
@@ -51,11 +54,13 @@
     T(loss)                                                                                        \
     T(mixture)                                                                                     \
     T(graph)                                                                                       \
+    T(graph_poor)                                                                                  \
     T(graph_memory)                                                                                \
     T(gradients)                                                                                   \
     T(case)                                                                                        \
     T(variant)                                                                                     \
     T(variant_deviations)                                                                          \
+    T(variant_edges)                                                                               \
     T(optim)                                                                                       \
     T(param)                                                                                       \
     T(mlp)                                                                                         \
@@ -88,6 +93,7 @@
     T(run)                                                                                         \
     T(idx_run)                                                                                     \
     T(trace)                                                                                       \
+    T(trace_edges)                                                                                 \
     T(compare)                                                                                     \
     T(compare_damage)                                                                              \
     T(probe)                                                                                       \
@@ -95,6 +101,9 @@
     T(last_batch)                                                                                  \
     T(cluster)                                                                                     \
     T(schedule)                                                                                    \
+    T(fl_edges)                                                                                    \
+    T(fl_poor)                                                                                     \
+    T(run_poor)                                                                                    \
     T(control_bytes)                                                                               \
     T(control_baselines)                                                                           \
     T(fuzz)                                                                                        \

@@ -70,6 +70,26 @@ static void steady_state(void)
     nn_arena_free(&arena);
 }
 
+/* Of the large blocks that are free, the smallest that has room, wherever it stands. */
+static void best_fit(void)
+{
+    enum { MIB = 1 << 20 };
+    static const size_t sizes[] = {5 * MIB, 3 * MIB, 7 * MIB, 2 * MIB, 6 * MIB};
+    static const struct {
+        size_t asked, block;
+    } cases[] = {{2 * MIB, 3}, {2 * MIB, 1}, {6 * MIB, 4}, {2 * MIB, 0}, {2 * MIB, 2}};
+    test_case("arena takes the smallest free block that has room");
+    nn_arena arena = {0};
+    const nn_arena_mark mark = nn_arena_get_mark(&arena);
+    void *block[5];
+    for (size_t i = 0; i < 5; i++)
+        block[i] = nn_arena_alloc(&arena, sizes[i], 1);
+    nn_arena_rewind(&arena, mark);
+    for (size_t i = 0; i < 5; i++)
+        CHECK(nn_arena_alloc(&arena, cases[i].asked, 1) == block[cases[i].block]);
+    nn_arena_free(&arena);
+}
+
 static void contents(void)
 {
     test_case("arena zeroes what was used before");
@@ -111,6 +131,7 @@ void t_arena(void)
     alignment();
     marks();
     steady_state();
+    best_fit();
     contents();
     failures();
 }

@@ -30,6 +30,10 @@ static void errors(void)
     test_status("second", status, DDOME_ERR_IO, &error, "first 1");
     CHECK(error.status == DDOME_ERR_DATA);
     CHECK(nn_fail(NULL, DDOME_ERR_IO, "nowhere") == DDOME_ERR_IO);
+    nn_error_clear(NULL);
+    nn_error_clear(&error);
+    CHECK(nn_fail(&error, DDOME_ERR_IO, "second") == DDOME_ERR_IO);
+    test_status("cleared", error.status, DDOME_ERR_IO, &error, "second");
 
     test_case("base long error is cut");
     char text[2 * sizeof error.text];

@@ -128,6 +128,48 @@ static void other_counter(subject *s, size_t *count)
     tensor_named(s, "layer4.0.bn2.num_batches_tracked")->bytes = other;
 }
 
+/* A tensor that stands for the one of this name: another dtype or rank, with as many bytes. */
+static void retype(subject *s, const char *name, const char *dtype, const uint64_t *shape,
+                   size_t rank)
+{
+    data_safetensor *tensor = tensor_named(s, name);
+    tensor->dtype = dtype;
+    tensor->shape = shape;
+    tensor->rank = rank;
+}
+
+static const uint64_t ONE_AND_FOUR[] = {1, 4};
+
+static void weights_as_integers(subject *s, size_t *count)
+{
+    (void)count;
+    retype(s, "fc.bias", "I32", ONE_AND_FOUR + 1, 1);
+}
+
+static void more_rank(subject *s, size_t *count)
+{
+    (void)count;
+    retype(s, "fc.bias", "F32", ONE_AND_FOUR, 2);
+}
+
+static void counter_renamed(subject *s, size_t *count)
+{
+    (void)count;
+    tensor_named(s, "bn1.num_batches_tracked")->name = "bn1.number_of_batches";
+}
+
+static void counter_unsigned(subject *s, size_t *count)
+{
+    (void)count;
+    retype(s, "bn1.num_batches_tracked", "U64", NULL, 0);
+}
+
+static void counter_as_list(subject *s, size_t *count)
+{
+    (void)count;
+    retype(s, "layer4.2.bn2.num_batches_tracked", "I64", ONE_AND_FOUR, 1);
+}
+
 static void not_a_number(subject *s, size_t *count)
 {
     static const unsigned char infinite[16] = {0, 0, 0x80, 0x7f};
@@ -147,5 +189,10 @@ void t_checkpoint(void)
     refuses("another name", rename_one, "fc.bias is missing");
     refuses("another shape", reshape_one, "fc.weight: expected F32");
     refuses("counters that differ", other_counter, "expected 77 as before, found 78");
+    refuses("another dtype", weights_as_integers, "fc.bias: expected F32 of rank 1");
+    refuses("another rank", more_rank, "fc.bias: expected F32 of rank 1");
+    refuses("no counter", counter_renamed, "bn1.num_batches_tracked: expected one I64");
+    refuses("another kind of counter", counter_unsigned, "of shape [], found U64");
+    refuses("a list of counters", counter_as_list, "bn2.num_batches_tracked: expected one I64");
     refuses("a value that is not finite", not_a_number, "fc.bias holds a value that is not finite");
 }

@@ -195,6 +195,8 @@ static void test_bad_lists(void)
     write_bytes(".", "exclude.txt", "test 0 1\n", 9);
     data_cifar_source source = source_of(path, 5);
     refuse(data_cifar10_load, &source, DDOME_ERR_DATA, "every record of the test split");
+    write_bytes(".", "exclude.txt", "train 0 1 2 20000 20001\n", 24);
+    refuse(data_cifar10_load, &source, DDOME_ERR_DATA, "every record of the train split");
     source.exclude = path_to(".", "no_such_list.txt");
     refuse(data_cifar10_load, &source, DDOME_ERR_DATA, "no_such_list.txt");
 }
@@ -213,7 +215,7 @@ static void refuse_file(load_fn *load, const char *folder, const char *name, con
 static void test_damage(void)
 {
     static const char *const ten = "cifar-10-batches-bin", *const hundred = "cifar-100-binary";
-    unsigned char bytes[MAX_BYTES];
+    unsigned char bytes[MAX_BYTES] = {0};
     test_case("cifar: damaged files");
     size_t size = make_records(bytes, 0, 2, 1);
     refuse_file(data_cifar10_load, ten, "data_batch_3.bin", bytes, size - 1,

@@ -197,10 +197,42 @@ static void embeds(void)
     fl_run_free(&run);
 }
 
+/* Whichever allocation is the first to fail, of what stays or of what does not. */
+static void embeds_without_memory(void)
+{
+    fl_run run;
+    ddome_error error;
+    test_case("common: embeddings without memory");
+    if (test_federation(&run, &error, "")) {
+        const data_partition *p = &run.task.partition;
+        for (int scratch = 0; scratch < 2; scratch++) {
+            ddome_status status = DDOME_ERR_MEMORY;
+            for (size_t step = 1; status != DDOME_OK && step < 100; step++) {
+                nn_arena kept = {0}, short_lived = {0};
+                fl_embeddings made;
+                (scratch ? &short_lived : &kept)->fail_after = step;
+                status = fl_common_embed(&run.engine, &error, &kept, &short_lived, &made,
+                                         &run.common, &run.expert, &run.task, &run.task.set.train,
+                                         p->clients, p->training);
+                if (status != DDOME_OK)
+                    test_status("without memory", status, DDOME_ERR_MEMORY, &error,
+                                "out of memory");
+                else
+                    CHECK(step > 2);
+                nn_arena_free(&kept);
+                nn_arena_free(&short_lived);
+            }
+            CHECK(status == DDOME_OK);
+        }
+    }
+    fl_run_free(&run);
+}
+
 void t_common(void)
 {
     stops();
     equals_sgd();
     only_the_pool();
     embeds();
+    embeds_without_memory();
 }

@@ -185,6 +185,8 @@ static void test_gzip(void)
     snprintf(gz, sizeof gz, "%s.gz", path);
     idx_write_bytes(path, packed, sizeof packed);
     refuse(DATA_EMNIST_BYCLASS, false, NULL, "unpack it with gunzip");
+    idx_write_bytes(path, "\x1f\x8c", 2); /* near it, and too short for a head */
+    refuse(DATA_EMNIST_BYCLASS, false, NULL, "offset 2: the head is cut: expected 16 bytes");
     nn_os_remove(path);
     refuse(DATA_EMNIST_BYCLASS, false, NULL, "train-images-idx3-ubyte is missing");
     idx_write_bytes(gz, packed, sizeof packed);

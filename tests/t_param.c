@@ -2,6 +2,7 @@
 /* Flat vectors: declaring and reading slices, initial values and their moments, hash, payload, the
  * first value that is not finite. SPEC 6.1, 6.6. */
 #include "fixture.h"
+#include "guard.h"
 
 #include "../nn/param.h"
 
@@ -284,6 +285,11 @@ static void check_other_layout(void)
     compute(&b, &plan.layout, values, NULL, &batch);
     test_status("model", b.graph.status, DDOME_ERR_RUNTIME, &b.error, "another model");
     nn_arena_free(&b.arena);
+    nn_layout shorter = plan.layout;
+    shorter.count--;
+    compute(&b, &shorter, values, NULL, &groups_of_4);
+    test_status("shorter", b.graph.status, DDOME_ERR_RUNTIME, &b.error, "another model");
+    nn_arena_free(&b.arena);
     nn_arena_free(&plan.arena);
     test_release();
 }
@@ -314,7 +320,7 @@ static void check_nonfinite(void)
     test_case("parameters: the first value that is not finite");
     declare(&b, &batch);
     const size_t total = b.layout.total, last = total - 1, mean = b.layout.slices[3].offset;
-    float *values = test_floats(total);
+    float *values = test_guard_floats(0, total, GUARD_BEHIND);
     nn_layout_init(values, &b.layout, 1, NN_STREAM_TEST, 0);
     values[0] = 3.4028235e38f;
     test_same_u64("none", nn_layout_nonfinite(&b.layout, values), total);
@@ -328,7 +334,7 @@ static void check_nonfinite(void)
     test_same_text("last", nn_layout_slice_at(&b.layout, last)->name, "head.fc.bias");
     CHECK(nn_layout_slice_at(&b.layout, total) == NULL);
     nn_arena_free(&b.arena);
-    test_release();
+    test_guard_release();
 }
 
 void t_param(void);

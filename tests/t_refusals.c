@@ -164,9 +164,10 @@ static void origins(const fl_run *run)
     snprintf(beside, sizeof beside, "%s/common.safetensors", dir);
     snprintf(final, sizeof final, "%s/final/common.safetensors", dir);
     snprintf(elsewhere, sizeof elsewhere, "%s/xfinal/common.safetensors", dir);
-    char folder[512];
+    char folder[512], odd[512];
     snprintf(folder, sizeof folder, "%s/final", dir);
-    if (nn_os_make_dir(&error, folder) != DDOME_OK) {
+    snprintf(odd, sizeof odd, "%s/xfinal", dir);
+    if (nn_os_make_dir(&error, folder) != DDOME_OK || nn_os_make_dir(&error, odd) != DDOME_OK) {
         test_skip("plain C99 cannot make folders");
         return;
     }
@@ -183,7 +184,8 @@ static void origins(const fl_run *run)
     write_manifest(dir, common, train, other, other);
     check_origin("another pool", beside, &digest, &run->task, "other samples");
     check_origin("another pool, above final", final, &digest, &run->task, "other samples");
-    check_origin("a manifest two folders up says nothing", elsewhere, &digest, &run->task, NULL);
+    check_origin("a manifest above another folder says nothing", elsewhere, &digest, &run->task,
+                 NULL);
     check_run("a run on another test split", run, NN_ARITH_MA, "test_sha256");
 }
 

@@ -216,6 +216,21 @@ static void shuffle(void)
     CHECK(orders == 24 && squared < 57);
 }
 
+/* Pairs that the polar method must draw again: the centre, of which no stream of the tests comes
+ * within reach, and the rim. SPEC 4.6. */
+static void normal_again(void)
+{
+    static const uint32_t refused[][2] = {{0x80000000, 0x80000000}, {0, 0x80000000}, {0, 0}};
+    test_case("rng normal draws again at the centre and from the rim on");
+    for (size_t i = 0; i < 3; i++) {
+        nn_rng rng = {.word = {refused[i][0], refused[i][1], 0xa0000000, 0x70000000}}, next = rng;
+        next.used = 2;
+        const float got = nn_rng_normal(&rng), want = nn_rng_normal(&next);
+        test_same_floats("the next pair", &got, &want, 1);
+        CHECK(got > 0 && rng.used == 4 && next.used == 4);
+    }
+}
+
 /* ---- golden first draws: SPEC 4.4 to 4.10 ---- */
 
 static char text[TEXT_BYTES];
@@ -332,6 +347,7 @@ void t_rng(void)
     below();
     uniform();
     normal();
+    normal_again();
     log_gamma(0.01f, -100.560885457869, 10001.6212135283);
     log_gamma(0.1f, -10.4237549404111, 101.433299150793);
     log_gamma(0.5f, -1.96351002602142, 4.93480220054468);

@@ -297,6 +297,9 @@ void t_server(void)
     evaluation_without_memory("algo=fedmix");
     evaluation_without_memory("algo=ifca");
     evaluation_without_memory("algo=head");
+    evaluation_without_memory("algo=ddome");
+    evaluation_without_memory("algo=ddome test=mixture mix=probs");
+    evaluation_without_memory("algo=ddome gate=oracle");
     statistics_without_memory();
     out_of_lasting_memory("pretrain_target=0");
     out_of_lasting_memory("algo=fedavg arch=resnet34 width=1 bn_stats=local unseen_samples=4");

@@ -272,6 +272,25 @@ static void sums_by_hand(void)
     }
 }
 
+/* The smallest normal number is kept; half of it is flushed, as an operand or only as a result. */
+static void subnormals_by_hand(void)
+{
+    static const struct {
+        float a, b, kept, flushed, results;
+    } rows[] = {{0x1p-126f, 0, 0x1p-126f, 0x1p-126f, 0x1p-126f},
+                {-0x1p-126f, 0, -0x1p-126f, -0x1p-126f, -0x1p-126f},
+                {0x1p-127f, 0x1p-127f, 0x1p-126f, 0, 0x1p-126f},
+                {0x1p-126f, -0x1p-127f, 0x1p-127f, 0x1p-126f, 0}};
+    test_case("variant: subnormals flushed, by hand");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const nn_value inputs[] = {test_value("a", &rows[i].a, 1), test_value("b", &rows[i].b, 1)};
+        const nn_case work = {.op = "add", .inputs = inputs, .input_count = 2};
+        by_hand(&work, NULL, rows[i].kept, 0);
+        by_hand(&work, "flush-to-zero", rows[i].flushed, 0);
+        by_hand(&work, "flush-results", rows[i].results, 0);
+    }
+}
+
 /* w = 8, g = 2, v = 4 at rate, momentum and decay 1/2, 1/2, 1/4. */
 static void steps_by_hand(void)
 {
@@ -385,7 +404,12 @@ static void refuse_inputs(const nn_case *good)
         inputs[i] = good->inputs[i];
         inputs[i].rank = inputs[i].shape[0] = inputs[i].count = 1;
         inputs[i].u32 = many;
-        refused(&work, good->inputs[i].count == 1 ? "below the number of" : NULL);
+        if (good->inputs[i].count == 1)
+            refused(&work, strcmp(inputs[i].name, "chosen") == 0
+                               ? "expected ascending indices below the number of experts"
+                               : "expected labels below the number of classes");
+        else
+            refused(&work, NULL);
     }
 }
 
@@ -458,6 +482,7 @@ void t_variant_deviations(void)
     each_moves();
     other_profile();
     sums_by_hand();
+    subnormals_by_hand();
     steps_by_hand();
     refuse_attributes();
     of_each_operation("inputs that are refused", refuse_inputs);

@@ -68,6 +68,7 @@ static ddome_status read_text(ddome_error *error, nn_arena *arena, data_vectors 
 /* ---- what is taken ---- */
 
 #define HEAD "{\"schema\":\"ddome-vectors-1\",\"specification\":1,\"level\":\"conv\",\"vectors\":["
+#define TEN "0123456789"
 #define VECTOR(members) HEAD "{\"id\":\"v\",\"expected\":{}" members "}]}"
 #define VALUE(members) HEAD "{\"id\":\"v\",\"expected\":{\"y\":{" members "}}}]}"
 #define FLOATS(members) VALUE("\"dtype\":\"F32\",\"shape\":[2]," members)
@@ -196,18 +197,36 @@ static void test_members(void)
         {HEAD "{\"id\":\"v\"}]}", "vector v: expected: expected an object"},
         {HEAD "{\"id\":\"v\",\"expected\":[]}]}", "vector v: expected: expected an object"},
         {HEAD "{\"id\":\"v\",\"expected\":{}},{\"id\":\"v\",\"expected\":{}}]}", "found it twice"},
+        {HEAD "{\"id\":\"b\",\"expected\":{}},{\"id\":\"a\",\"expected\":{}},"
+              "{\"id\":\"a\",\"expected\":{}},{\"id\":\"b\",\"expected\":{}}]}",
+         "vector a: expected each id once"},
+        {"{\"schema\":\"ddome-vectors-1\",\"specification\":\"1\",\"vectors\":[]}",
+         "specification"},
+        {"{\"schema\":7,\"vectors\":[]}", "schema: expected ddome-vectors-1, found 7"},
         {VECTOR(",\"ops\":\"conv\""), "none called \"ops\""},
         {VECTOR(",\"op\":\"a\\u0000b\""), "op: expected a text without NUL"},
         {VECTOR(",\"profile\":\"both\""), "expected ma, fma or any, found both"},
+        {VECTOR(",\"profile\":7"), "expected ma, fma or any, found 7"},
         {VECTOR(",\"exact\":\"yes\""), "expected any-order or this-order, found yes"},
+        {VECTOR(",\"exact\":null"), "expected any-order or this-order, found null"},
+        {VECTOR(",\"exact\":\"a\\n\\u007f\\u00e9b\""), "found a????b"},
+        {VECTOR(",\"" TEN TEN TEN TEN TEN TEN TEN TEN TEN "\":0"),
+         "none called \"" TEN TEN TEN TEN TEN TEN TEN "012345678\""},
         {VECTOR(",\"flags\":\"fused\""), "flags: expected an array"},
         {VECTOR(",\"flags\":[1]"), "flags: expected words, found 1"},
+        {VECTOR(",\"flags\":[\"a\",null,\"b\"]"), "flags: expected words, found null"},
         {VECTOR(",\"config\":{\"width\":4}"), "config: expected keys with texts, found 4"},
+        {VECTOR(",\"config\":{\"a\":true,\"b\":\"c\"}"), "keys with texts, found a boolean"},
+        {VECTOR(",\"config\":{\"a\\u0000b\":\"c\"}"), "keys with texts, found c"},
         {VECTOR(",\"attributes\":{\"pad\":-1}"), "attributes: expected whole numbers"},
         {VECTOR(",\"attributes\":{\"pad\":1.0}"), "attributes: expected whole numbers"},
+        {VECTOR(",\"attributes\":{\"pad\":{},\"k\":1}"),
+         "whole numbers of 0..2^64-1, found an object"},
+        {VECTOR(",\"attributes\":{\"pad\\u0000\":1}"), "whole numbers of 0..2^64-1, found 1"},
         {VECTOR(",\"attributes\":{\"pad\":18446744073709551616}"), "attributes"},
         {VECTOR(",\"inputs\":[]"), "inputs: expected an object"},
         {VECTOR(",\"inputs\":{\"x\":1}"), "x: expected an object"},
+        {VECTOR(",\"inputs\":{\"x\":[],\"y\":{}}"), "under a name without NUL, found an array"},
         {VECTOR(",\"inputs\":{\"x\\u0000\":{}}"), "a name without NUL"}};
     test_case("vectors: damaged members (SPEC 19.2.2)");
     refuse_all(list, sizeof list / sizeof *list);
@@ -219,6 +238,7 @@ static void test_values(void)
         {VALUE("\"shape\":[],\"words\":\"0\""), "as dtype F32, F64 or U32, found nothing"},
         {VALUE("\"dtype\":\"F16\",\"shape\":[],\"words\":\"0\""), "found F16"},
         {VALUE("\"dtype\":\"U32\",\"words\":\"0\""), "as shape at most 4"},
+        {VALUE("\"dtype\":\"U32\",\"shape\":\"2\",\"words\":\"0 0\""), "as shape at most 4"},
         {VALUE("\"dtype\":\"U32\",\"shape\":[1,1,1,1,1],\"words\":\"0\""), "as shape at most 4"},
         {VALUE("\"dtype\":\"U32\",\"shape\":[1.0],\"words\":\"0\""), "as shape at most 4"},
         {VALUE("\"dtype\":\"F64\",\"shape\":[4294967296,4294967296],\"sha256\":\"" EMPTY "\""),
@@ -230,6 +250,7 @@ static void test_values(void)
         {FLOATS("\"words\":\"3f800000 3f800000 \""), "words of its dtype"},
         {FLOATS("\"words\":\" 3f800000 3f800000\""), "words of its dtype"},
         {FLOATS("\"words\":\"3F800000 3f800000\""), "words of its dtype"},
+        {FLOATS("\"words\":\"3g800000 3f800000\""), "words of its dtype"},
         {FLOATS("\"words\":\"3f80000 3f8000000\""), "words of its dtype"},
         {FLOATS("\"words\":\"3f800000,3f800000\""), "words of its dtype"},
         {FLOATS("\"words\":[1,2]"), "as words as many"},
@@ -265,11 +286,30 @@ static void test_files(void)
         {FLOATS("\"file\":\"side.safetensors\",\"tensor\":\"a\""), "a tensor of this dtype"},
         {VALUE("\"dtype\":\"U32\",\"shape\":[2,2],\"file\":\"side.safetensors\",\"tensor\":\"a\""),
          "a tensor of this dtype"},
+        {VALUE("\"dtype\":\"F32\",\"shape\":[2,3],\"file\":\"side.safetensors\",\"tensor\":\"a\""),
+         "a tensor of this dtype"},
+        {VALUE("\"dtype\":\"F32\",\"shape\":[2,2],\"file\":\"side.safetensors\",\"tensor\":\"a\"},"
+               "\"z\":{\"dtype\":\"U32\",\"shape\":[],\"file\":\"none.safetensors\",\"tensor\":"
+               "\"a\""),
+         "none.safetensors"},
         {VALUE("\"dtype\":\"F32\",\"shape\":[2,2],\"file\":\"side.safetensors\",\"tensor\":\"a\","
                "\"sha256\":\"" EMPTY "\""),
          "elements with this sha256"}};
     test_case("vectors: damaged references to tensors (SPEC 19.1.1)");
     refuse_all(list, sizeof list / sizeof *list);
+}
+
+/* The name of a file without a folder. */
+static void test_bare_name(void)
+{
+    nn_arena arena = {0};
+    ddome_error error = {DDOME_OK, ""};
+    data_vectors out = {NULL, NULL, 77};
+    test_case("vectors: a file in no folder");
+    test_status("bare", data_vectors_read(&error, &arena, &out, "no_such_vectors.json"),
+                DDOME_ERR_DATA, &error, "cannot open no_such_vectors.json");
+    CHECK(out.count == 77 && arena.used == 0);
+    nn_arena_free(&arena);
 }
 
 /* ---- no memory ---- */
@@ -321,6 +361,7 @@ void t_vectors(void)
     test_members();
     test_values();
     test_files();
+    test_bare_name();
     test_memory();
     test_cuts();
 }

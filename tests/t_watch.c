@@ -91,6 +91,11 @@ static void choices(void)
         s.routed[3] = 1;
         test_same_text("K = M is no choice", judge(&s, 4),
                        "2,one-choice,1,2\n3,one-choice,1,2\n3,one-expert,0,10\n");
+        s.routed[0] = s.routed[3] = 0;
+        s.routed[2] = 5;
+        test_same_text(
+            "the other expert", judge(&s, 5),
+            "2,one-choice,1,2\n3,one-choice,1,2\n3,one-expert,0,10\n5,one-expert,1,10\n");
         test_same_text("told once", s.told.text,
                        "failure signature one-choice, round 2: all 2 clients chose expert 1\n"
                        "failure signature one-expert, round 3: expert 0 predicts all 10 samples\n");
@@ -121,6 +126,56 @@ static void experts(void)
         judge(&s, 21);
         test_same_u64("the best follows", w[1].best, 30);
         test_same_u64("told each once", s.told.lines, 3);
+    }
+    fl_run_free(&s.run);
+}
+
+/* What is told a second time, of several experts, or without memory for its words. */
+static void again(void)
+{
+    scene s;
+    test_case("watch: two experts, told once, no memory for the words");
+    open_scene(&s, "top_k=1");
+    if (s.ready) {
+        uint64_t routed[6] = {1, 1, 1, 1, 1, 1};
+        calm(&s);
+        s.evaluation.experts = 3;
+        s.evaluation.routed = routed;
+        s.client[0] = s.client[1] = (fl_client_result){.k = 2, .chosen = {0, 2}};
+        s.run.scratch.fail_after = 1;
+        test_same_text("a line", judge(&s, 1), "1,one-choice,0 2,2\n");
+        test_same_u64("no words without memory", s.told.lines, 0);
+        memset(s.run.watch.seen, 0, sizeof s.run.watch.seen);
+        s.run.scratch.fail_after = 0;
+        judge(&s, 2);
+        test_same_text("plural", s.told.text,
+                       "failure signature one-choice, round 2: all 2 clients chose experts 0 2\n");
+        s.client[1].k = 1;
+        s.run.watch.expert[0].last = s.run.watch.expert[1].last = 30;
+        judge(&s, 30);
+        test_same_u64("other numbers of experts are other choices", s.told.lines, 1);
+        judge(&s, 50);
+        judge(&s, 51);
+        test_same_u64("both untrained, told once each", s.told.lines, 3);
+    }
+    fl_run_free(&s.run);
+}
+
+/* The tables are in the memory that lasts. */
+static void no_table(void)
+{
+    scene s;
+    test_case("watch: no memory for the lines");
+    open_scene(&s, "");
+    if (s.ready) {
+        ddome_status status = DDOME_OK;
+        calm(&s);
+        s.metrics.std = 1;
+        s.run.arena.fail_after = 1;
+        for (uint32_t round = 1; round < 100 && status == DDOME_OK; round++)
+            status = fl_watch_judge(&s.error, &s.run.scratch, &s.run.watch, round, &s.evaluation,
+                                    &s.metrics, NULL);
+        test_status("judged", status, DDOME_ERR_MEMORY, &s.error, "out of memory");
     }
     fl_run_free(&s.run);
 }
@@ -378,6 +433,8 @@ void t_watch(void)
 {
     choices();
     experts();
+    again();
+    no_table();
     clients();
     cosines();
     places();

@@ -89,7 +89,7 @@ void bench_set_resnet(bench_work *w, size_t width, bool train)
     w->train = train;
     nn_resnet_build(&net, NULL, nn_graph_leaf(&graph, &x, NULL), &w->resnet);
     bench_must(graph.status);
-    w->x = bench_floats(&w->arena, BENCH_BATCH * BENCH_SIZE * BENCH_SIZE * 3);
+    w->x = bench_floats(&w->arena, (size_t)BENCH_BATCH * BENCH_SIZE * BENCH_SIZE * 3);
     w->values = bench_floats(&w->arena, w->layout.total);
     nn_layout_init(w->values, &w->layout, 1, NN_STREAM_INIT_COMMON, 0);
     if (train) {

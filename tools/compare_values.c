@@ -2,6 +2,7 @@
 /* Two arrays, element by element. SPEC 19.4.2, 19.4.3. */
 #include "compare_values.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -217,6 +218,7 @@ void compare_hex(char text[COMPARE_TEXT], const compare_array *array, size_t ind
 
 static void print_signed(char text[COMPARE_TEXT], uint64_t bits, size_t width)
 {
+    assert(width != 0 && width <= sizeof bits);
     const uint64_t sign = UINT64_C(1) << (8 * width - 1);
     const uint64_t magnitude = (bits & sign) != 0 ? (sign - (bits & (sign - 1))) : bits;
     snprintf(text, COMPARE_TEXT, "%s%" PRIu64, (bits & sign) != 0 ? "-" : "", magnitude);

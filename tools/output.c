@@ -148,13 +148,26 @@ static void print_success(const tool *t)
         print_text(t);
 }
 
+/* Results that ran out of memory are none, whatever they were going to say; the form that is not
+ * printed does not matter. */
+static ddome_status check_results(ddome_error *error, tool *t, ddome_status status)
+{
+    ddome_error own = {DDOME_OK, ""};
+    if (status != DDOME_OK && !t->results_stand)
+        return status;
+    const ddome_status written = fl_text_status(&own, t->as_json ? &t->json : &t->text);
+    if (written == DDOME_OK)
+        return status;
+    t->results_stand = false;
+    *error = own;
+    return written;
+}
+
 /* Once, at the end, so that a failing call prints no results (SPEC 18.2.1). */
 ddome_status tool_finish(tool *t, const ddome_error *error, ddome_status status)
 {
     ddome_error own = *error;
-    if (status == DDOME_OK)
-        status = fl_text_status(&own, t->as_json ? &t->json : &t->text);
-    t->results_stand = t->results_stand && !t->text.failed && !t->json.failed;
+    status = check_results(&own, t, status);
     if (status == DDOME_OK)
         print_success(t);
     else

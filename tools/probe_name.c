@@ -8,7 +8,7 @@
 
 /* ---- building a tree from below ---- */
 
-enum { NONE = PROBE_LARGE * 2, LANES_MAX = 64, NAME_BYTES = 96 };
+enum { NONE = PROBE_LARGE * 2, LANES_MAX = 64, NAME_BYTES = 96, SCHEME_BYTES = 2 * NAME_BYTES };
 
 typedef struct builder {
     size_t above[NONE], size[NONE];
@@ -199,22 +199,22 @@ static void name_inside(char name[NAME_BYTES], const scheme *s)
         snprintf(name, NAME_BYTES, "%s", words[s->inside]);
 }
 
-static void name_scheme(char name[2 * NAME_BYTES], const scheme *s)
+static void name_scheme(char name[SCHEME_BYTES], const scheme *s)
 {
     static const char *const totals[OUTERS] = {"totals ascending", "totals descending",
                                                "totals pairwise"};
     char first[NAME_BYTES];
     name_inside(first, s);
     if (s->inside == ASCENDING && s->block == NN_BLOCK && s->totals == TOTALS_ASCENDING)
-        snprintf(name, 2 * NAME_BYTES, "as specified (chains of 256, totals ascending)");
+        snprintf(name, SCHEME_BYTES, "as specified (chains of 256, totals ascending)");
     else if (s->inside == ASCENDING && s->block == 0)
-        snprintf(name, 2 * NAME_BYTES, "one-level ascending");
+        snprintf(name, SCHEME_BYTES, "one-level ascending");
     else if (s->block == 0)
-        snprintf(name, 2 * NAME_BYTES, "%s", first);
+        snprintf(name, SCHEME_BYTES, "%s", first);
     else if (s->inside == DESCENDING && s->totals == TOTALS_DESCENDING)
-        snprintf(name, 2 * NAME_BYTES, "reversed, in blocks of %lu", (unsigned long)s->block);
+        snprintf(name, SCHEME_BYTES, "reversed, in blocks of %lu", (unsigned long)s->block);
     else
-        snprintf(name, 2 * NAME_BYTES, "blocks-%lu, %s inside, %s", (unsigned long)s->block, first,
+        snprintf(name, SCHEME_BYTES, "blocks-%lu, %s inside, %s", (unsigned long)s->block, first,
                  totals[s->totals]);
 }
 
@@ -230,7 +230,7 @@ typedef struct search {
 
 static void try_scheme(search *at, const scheme *s)
 {
-    char name[2 * NAME_BYTES];
+    char name[SCHEME_BYTES];
     if (at->found || !fits(at->b, s, at->orders, at->count))
         return;
     name_scheme(name, s);

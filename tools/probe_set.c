@@ -51,14 +51,14 @@ static ddome_status make_order(ddome_error *error, nn_arena *arena, probe_set *s
 
 static ddome_status make_fused(ddome_error *error, nn_arena *arena, probe_case *one)
 {
-    const size_t columns = 2 * (PROBE_FUSED - 1);
-    float *a = nn_arena_alloc(arena, 2 * PROBE_FUSED, sizeof *a);
-    float *b = nn_arena_alloc(arena, PROBE_FUSED * columns, sizeof *b);
+    const size_t leaves = PROBE_FUSED, columns = 2 * (leaves - 1);
+    float *a = nn_arena_alloc(arena, 2 * leaves, sizeof *a);
+    float *b = nn_arena_alloc(arena, leaves * columns, sizeof *b);
     if (a == NULL || b == NULL)
         return nn_arena_fail(error, arena, "probe");
     probe_fused_rows(a, b);
-    one->input[0] = matrix("a", a, 2, PROBE_FUSED);
-    one->input[1] = matrix("b", b, PROBE_FUSED, columns);
+    one->input[0] = matrix("a", a, 2, leaves);
+    one->input[1] = matrix("b", b, leaves, columns);
     return finish_case(error, arena, one);
 }
 

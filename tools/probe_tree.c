@@ -190,9 +190,9 @@ ddome_status probe_tree_new(ddome_error *error, nn_arena *arena, probe_tree *out
 
 void probe_fused_rows(float *a, float *b)
 {
-    const size_t columns = 2 * (PROBE_FUSED - 1);
+    const size_t leaves = PROBE_FUSED, columns = 2 * (leaves - 1);
     const float c = -1.00048828125f, root = 1.000244140625f; /* -(1 + 2^-11), 1 + 2^-12 */
-    memset(b, 0, PROBE_FUSED * columns * sizeof *b);
+    memset(b, 0, leaves * columns * sizeof *b);
     for (size_t k = 0; k < PROBE_FUSED; k++) {
         a[k] = k == 0 ? c : root;
         a[PROBE_FUSED + k] = k == 0 ? root : c;

@@ -16,9 +16,13 @@ const report_scope *report_find_scope(const report_run *run, const char *name)
     return NULL;
 }
 
-static double accuracy_of(const report_scope *s, int which)
+/* -1 when the run has no such scope. */
+static double accuracy_of(const report_run *run, const char *scope, int which)
 {
     const double millionth = 1e6;
+    const report_scope *s = report_find_scope(run, scope);
+    if (s == NULL)
+        return -1;
     uint64_t sum = 0, count = s->evaluations < 10 ? s->evaluations : 10;
     if (which == REPORT_LAST10) {
         for (uint64_t e = 0; e < count; e++)
@@ -37,14 +41,14 @@ report_figure report_accuracy(const report_row *row, const char *scope, int whic
     const double n = (double)row->group->runs;
     double sum = 0, squares = 0;
     for (size_t i = 0; i < row->group->runs; i++) {
-        const report_scope *s = report_find_scope(&row->run[i], scope);
-        if (s == NULL)
+        const double accuracy = accuracy_of(&row->run[i], scope, which);
+        if (accuracy < 0)
             return (report_figure){-1, -1};
-        sum = sum + accuracy_of(s, which);
+        sum = sum + accuracy;
     }
     const double mean = sum / n;
     for (size_t i = 0; i < row->group->runs; i++) {
-        const double d = accuracy_of(report_find_scope(&row->run[i], scope), which) - mean;
+        const double d = accuracy_of(&row->run[i], scope, which) - mean;
         squares = squares + d * d;
     }
     return (report_figure){mean, sqrt(squares / n)};

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The steps of a run with each of their allocations failing, in the memory that lasts and in that
+ * of one step: set-up, a round, an evaluation with its tables, the end. SPEC 17.3.1. */
+#include <stdio.h>
+#include <string.h>
+
+#include "../nn/os.h"
+#include "fl_fixture.h"
+#include "poor.h"
+
+void t_run_poor(void);
+
+/* A run that is put back before each try; `run` must stay where it is. */
+typedef struct tried {
+    fl_run run, before;
+    ddome_error error;
+    ddome_status (*step)(fl_run *run);
+} tried;
+
+/* The members of a run but for its two arenas, which only grow. */
+static void put_back(tried *at)
+{
+    const nn_arena arena = at->run.arena, scratch = at->run.scratch;
+    at->run = at->before;
+    at->run.arena = arena;
+    at->run.scratch = scratch;
+}
+
+/* The arena whose turn it is not is given back here. */
+static ddome_status try_step(ddome_error *error, nn_arena *arena, void *context)
+{
+    tried *at = context;
+    nn_arena *other = arena == &at->run.arena ? &at->run.scratch : &at->run.arena;
+    const nn_arena_mark mark = nn_arena_get_mark(other);
+    put_back(at);
+    at->run.error = error;
+    const ddome_status status = at->step(&at->run);
+    nn_arena_rewind(other, mark);
+    return status;
+}
+
+/* Every `stride`th allocation; lasting and passing: how many there are at least. */
+static void try_both(tried *at, const char *what, ddome_status (*step)(fl_run *run), size_t stride,
+                     size_t lasting, size_t passing)
+{
+    at->before = at->run;
+    at->step = step;
+    const size_t kept = test_poor_every(what, stride, &at->run.arena, try_step, at);
+    const size_t scratch = test_poor_every(what, stride, &at->run.scratch, try_step, at);
+    test_check(kept >= lasting && scratch >= passing, __FILE__, __LINE__,
+               "%s: expected %lu and %lu allocations, found %lu and %lu", what,
+               (unsigned long)lasting, (unsigned long)passing, (unsigned long)kept,
+               (unsigned long)scratch);
+    put_back(at);
+    at->run.error = &at->error;
+}
+
+static ddome_status set_up(fl_run *run)
+{
+    return fl_run_set_up(run);
+}
+
+/* The tables are written behind it, and a checkpoint if there is to be one. */
+static ddome_status evaluate(fl_run *run)
+{
+    const ddome_status status = fl_run_evaluate(run, 1);
+    return status == DDOME_OK ? fl_run_keep_round(run, 1) : status;
+}
+
+static ddome_status finish(fl_run *run)
+{
+    ddome_summary summary = {.clients = 77};
+    const ddome_status status = fl_run_finish(run, &summary);
+    CHECK((summary.clients == 77) == (status != DDOME_OK));
+    return status;
+}
+
+/* Without memory no list of hashes appears: the run does not look finished. The folder forgets what
+ * was written by earlier tries. */
+static ddome_status finish_unfinished(fl_run *run)
+{
+    char sums[1024];
+    snprintf(sums, sizeof sums, "%s/SHA256SUMS", run->dir.path);
+    nn_os_remove(sums);
+    run->dir.files = NULL;
+    const ddome_status status = finish(run);
+    CHECK(nn_os_exists(sums) == (status == DDOME_OK));
+    return status;
+}
+
+static bool open_run(tried *run)
+{
+    char path[1000];
+    snprintf(path, sizeof path, "%s/poor_run", test_dir());
+    const ddome_status status = fl_run_open_kept(&run->run, path, true);
+    if (strstr(run->error.text, "plain C99") == NULL)
+        return test_status("open", status, DDOME_OK, &run->error, NULL);
+    test_skip("plain C99 cannot make folders");
+    return false;
+}
+
+static tried t; /* a run is large, and its address must not change */
+
+static void set_ups(const char *keys)
+{
+    test_case("no memory in the set-up of a run: %s", keys);
+    if (test_federation_init(&t.run, &t.error, keys))
+        try_both(&t, "set-up", set_up, 1, 3, 0);
+    fl_run_free(&t.run);
+}
+
+static void evaluations(const char *keys)
+{
+    test_case("no memory in an evaluation and its tables: %s", keys);
+    if (test_federation_init(&t.run, &t.error, keys) && open_run(&t)) {
+        CHECK(fl_run_set_up(&t.run) == DDOME_OK && test_round(&t.run, 1) == DDOME_OK);
+        try_both(&t, "evaluation", evaluate, 1, 4, 4);
+    }
+    fl_run_free(&t.run);
+}
+
+/* Not all of them, for every file is flushed to the disk. */
+static void ends(const char *keys)
+{
+    test_case("no memory at the end of a run: %s", keys);
+    if (test_federation_init(&t.run, &t.error, keys) && open_run(&t)) {
+        CHECK(fl_run_set_up(&t.run) == DDOME_OK && test_round(&t.run, 1) == DDOME_OK);
+        try_both(&t, "end", finish_unfinished, 7, 30, 30);
+    }
+    fl_run_free(&t.run);
+}
+
+void t_run_poor(void)
+{
+    set_ups("pretrain_epochs=2");
+    set_ups("gate=oracle anchors=cluster eval_scope=global");
+    set_ups("eval_scope=holdout init=common");
+    set_ups("algo=local eval_scope=seen local_budget=full");
+    set_ups("algo=scaffold");
+    set_ups("algo=common");
+    evaluations("test=mixture eval_scope=global checkpoint_every=0");
+    ends("algo=common");
+}
