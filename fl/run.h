@@ -99,7 +99,8 @@ void fl_run_count_means(fl_traffic *traffic, const fl_run *run);
 /* Sends the common expert to every training client, which embeds its samples once (SPEC 9.3). */
 DDOME_MUST_CHECK ddome_status fl_run_embed(fl_run *run);
 
-/* Whether the anchors are found by their embeddings (SPEC 10.4), and the experts of labels. */
+/* Whether the anchors are found by their embeddings (SPEC 10.4), and which experts an oracle names.
+ */
 DDOME_MUST_CHECK ddome_status fl_run_anchors(fl_run *run);
 
 /* Experts and gate at their start. */

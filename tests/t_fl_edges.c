@@ -86,7 +86,9 @@ static void anchors(void)
 static void losses(void)
 {
     static const uint32_t bits[] = {0x7f800000u, 0xff800000u, 0x7fc00000u};
-    static const char *const words[] = {"found infinity", "found infinity", "found NaN"};
+    static const char *const words[] = {"element 0 of loss is +infinity",
+                                        "element 0 of loss is -infinity",
+                                        "element 0 of loss is NaN"};
     test_case("a training loss that is not finite, each kind (SPEC 2.7)");
     for (size_t i = 0; i < 3; i++) {
         nn_arena arena = {0};
@@ -138,7 +140,6 @@ static void bad_round(const char *keys_of_run, const char *part)
         if (status == DDOME_OK)
             status = fl_run_close_round(&run, 1);
         test_status("round", status, DDOME_ERR_NONFINITE, &error, part);
-        CHECK(strstr(error.text, "element 2 of the flat vector") != NULL);
     }
     fl_run_free(&run);
 }
@@ -367,11 +368,10 @@ void t_fl_edges(void)
     statistics();
     anchors();
     losses();
-    bad_evaluation(0x7fc00000u, "found NaN");
-    bad_evaluation(0x7f800000u, "found");
-    bad_round("algo=fedavg", "expert 0 is not finite");
-    bad_round("algo=ensemble", "expert 0 is not finite");
-    bad_round("algo=local eval_scope=seen", "is not finite after training");
+    bad_evaluation(0x7fc00000u, "is NaN");
+    bad_evaluation(0x7f800000u, "is +infinity");
+    bad_round("algo=fedavg", "expert0/fc1.weight: element 2 of w is +infinity");
+    bad_round("algo=ensemble", "expert0/fc1.weight: element 2 of w is +infinity");
     no_samples();
     unseen_labels();
     seen_samples();

@@ -223,7 +223,7 @@ static void lines(void)
         {"table", "x\n", "1,", false},
         {"table", "x", ",", false},
         {"report", "config.toml\n", "\n", false},
-        {"report", "partition.csv\nclient\n", "0\n", true},
+        {"report", "partition.csv\nclient\n1\n", "0\n", true},
         {"report", "clients.csv\nround,experts\n", "1,0\n", true},
         {"report", "SHA256SUMS\n", "0", false},
     };

@@ -104,7 +104,7 @@ static ddome_status read_manifest(ddome_error *error, report_reader *r)
 
 /* ---- config.toml ---- */
 
-static size_t count_lines(const char *text)
+size_t report_count_lines(const char *text)
 {
     size_t lines = 0;
     for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
@@ -156,7 +156,8 @@ static ddome_status read_settings(ddome_error *error, report_reader *r)
     ddome_status status = report_read_hashed(error, r, "config.toml", &text, &digest);
     if (status != DDOME_OK)
         return status;
-    run->settings = nn_arena_zero(&r->t->arena, count_lines(text) + 1, sizeof *run->settings);
+    run->settings =
+        nn_arena_zero(&r->t->arena, report_count_lines(text) + 1, sizeof *run->settings);
     if (run->settings == NULL)
         return nn_arena_fail(error, &r->t->arena, "settings");
     for (char *end; (end = strchr(text, '\n')) != NULL; text = end + 1) {

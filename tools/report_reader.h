@@ -23,6 +23,8 @@ DDOME_MUST_CHECK ddome_status report_read_hashed(ddome_error *error, report_read
 DDOME_MUST_CHECK ddome_status report_read_table(ddome_error *error, report_reader *r,
                                                 report_table *table, const char *name);
 
+size_t report_count_lines(const char *text);
+
 /* report_rounds.c, in this order: what a visit trains, samples of the clients, visits. */
 DDOME_MUST_CHECK ddome_status report_read_keys(ddome_error *error, report_reader *r);
 DDOME_MUST_CHECK ddome_status report_read_sizes(ddome_error *error, report_reader *r);

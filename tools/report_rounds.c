@@ -29,14 +29,6 @@ ddome_status report_read_keys(ddome_error *error, report_reader *r)
 
 /* ---- partition.csv ---- */
 
-static size_t count_lines(const char *text)
-{
-    size_t lines = 0;
-    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
-        lines++;
-    return lines;
-}
-
 ddome_status report_read_sizes(ddome_error *error, report_reader *r)
 {
     report_table table;
@@ -48,7 +40,7 @@ ddome_status report_read_sizes(ddome_error *error, report_reader *r)
         status = report_table_find(error, &column, &table, "client");
     if (status != DDOME_OK)
         return status;
-    r->clients = count_lines(table.at); /* at most one a sample */
+    r->clients = report_count_lines(table.at); /* at most one a sample */
     r->size = nn_arena_zero(&r->t->arena, r->clients, sizeof *r->size);
     if (r->size == NULL)
         return nn_arena_fail(error, &r->t->arena, "sizes of clients");

@@ -12,7 +12,9 @@ static const struct {
     const char *name, *text;
 } files[] = {
     {"manifest.json", "{\"algo\": \"ddome\", \"expert_bytes\": 8}\n"},
-    {"config.toml", "algo = \"ddome\"\nexperts = 2\nepochs = 1\neval_scope = \"unseen\"\n"},
+    {"config.toml",
+     "algo = \"ddome\"\nclients = 2\nexperts = 2\nrounds = 1\nepochs = 1\nbatch = 2\n"
+     "eval_scope = \"unseen\"\n"},
     {"metrics.csv", "round,scope,mean,worst10\n1,unseen,0.500000,0.250000\n"},
     {"clients.csv", "round,client,experts\n1,3,0\n"},
     {"comm.csv", "round,messages,round_trips,bytes_down,bytes_up\n0,1,1,8,0\n1,2,2,16,16\n"},

@@ -9,8 +9,14 @@
 
 #include "../../nn/arena.h"
 
-#define nn_fail(error, status, ...) ((void)nn_fail(error, status, __VA_ARGS__), (status))
+static inline ddome_status contract(ddome_status returned, ddome_status is)
+{
+    (void)returned;
+    return is;
+}
+
+#define nn_fail(error, status, ...) contract(nn_fail(error, status, __VA_ARGS__), status)
 #define nn_arena_fail(error, arena, what)                                                          \
-    ((void)nn_arena_fail(error, arena, what), DDOME_ERR_MEMORY)
+    contract(nn_arena_fail(error, arena, what), DDOME_ERR_MEMORY)
 
 #endif
