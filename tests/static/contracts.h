@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What an analyser that reads one file at a time cannot know of the others; tests/static.sh includes
- * it before every file but those that define these functions. It is never compiled into anything.
+/* What an analyser that reads one file at a time cannot know of the others; tests/static.sh
+ * includes it before every file but those that define these functions. It is never compiled into
+ * anything.
  *
  * nn_fail returns the status it is given, which is never DDOME_OK, and nn_arena_fail one, too:
  * without that every caller seems to go on behind its own failure. */
