@@ -6,15 +6,40 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What is told stays one line and moves no terminal, whatever a file has put into it: control
+ * characters become \xNN. */
+static void set_line(ddome_error *error, const char *line)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t at = 0;
+    for (; *line != '\0'; line++) {
+        const unsigned char c = (unsigned char)*line;
+        const bool plain = c >= ' ' && c != 0x7f;
+        if (at + (plain ? 1 : 4) >= sizeof error->text)
+            break;
+        if (plain) {
+            error->text[at++] = *line;
+            continue;
+        }
+        error->text[at++] = '\\';
+        error->text[at++] = 'x';
+        error->text[at++] = digits[c >> 4];
+        error->text[at++] = digits[c & 15];
+    }
+    error->text[at] = '\0';
+}
+
 ddome_status nn_fail(ddome_error *error, ddome_status status, const char *format, ...)
 {
     if (error == NULL || error->status != DDOME_OK)
         return status;
+    char line[sizeof error->text];
     error->status = status;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof error->text, format, arguments);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    set_line(error, line);
     return status;
 }
 

@@ -97,13 +97,12 @@ static float log_normaliser(const float *z, size_t count)
 static void offsets_of(float *offset, const float *gate_row, const float *const *logits,
                        const nn_mixture_shape *s, size_t n)
 {
-    const size_t k = s->k;
     float u[NN_MAX_EXPERTS];
-    assert(k != 0); /* the softmax of none has no normaliser */
-    for (size_t i = 0; i < k; i++)
+    assert(s->k != 0); /* the softmax of none has no normaliser */
+    for (size_t i = 0; i < s->k; i++)
         u[i] = gate_row[s->chosen[i]];
-    const float gate_normaliser = log_normaliser(u, k);
-    for (size_t i = 0; i < k; i++) {
+    const float gate_normaliser = log_normaliser(u, s->k);
+    for (size_t i = 0; i < s->k; i++) {
         float log_weight = u[i] - gate_normaliser;
         offset[i] = log_weight - log_normaliser(logits[i] + n * s->classes, s->classes);
     }

@@ -236,8 +236,29 @@ static void lines(void)
     }
 }
 
+/* ---- errors ---- */
+
+static void error_lines(void)
+{
+    enum { ROOM = sizeof((ddome_error *)0)->text, MOST = ROOM - 1 };
+    char line[ROOM] = "";
+    ddome_error error = {DDOME_OK, ""};
+    CHECK(nn_fail(&error, DDOME_ERR_DATA, "%s", "a\n\x1b[2J\x7f\t\xc3\xa4\\") == DDOME_ERR_DATA);
+    test_same_text("error", error.text, "a\\x0a\\x1b[2J\\x7f\\x09\xc3\xa4\\");
+    memset(line, '\n', MOST);
+    for (size_t plain = 0; plain <= MOST; plain++) {
+        memset(line, 'a', plain);
+        nn_error_clear(&error);
+        (void)nn_fail(&error, DDOME_ERR_DATA, "%s", line);
+        CHECK(strlen(error.text) == plain + (MOST - plain) / 4 * 4);
+        CHECK(strchr(error.text, '\n') == NULL);
+    }
+}
+
 void t_hostile(void)
 {
+    test_case("hostile: control characters in an error");
+    error_lines();
     test_case("hostile: %d brackets", (int)MANY);
     if (!idx_make_folder("fuzz-hostile")) {
         test_skip("plain C99 cannot make folders");

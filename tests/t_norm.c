@@ -2,6 +2,7 @@
 /* Batch-norm by every engine and group-norm, forward, running statistics and backward: bits of the
  * written formula, and norm_problem's comparison with double; batch-norm with residual and ReLU:
  * bits of the separate operations. SPEC 5.6 to 5.10, 5.13. */
+#include "guard.h"
 #include "norm_problem.h"
 #include "oracle_bits.h"
 
@@ -476,6 +477,36 @@ static void check_teams(void)
     engine_count = test_engines(engines);
 }
 
+static void guard(norm_problem *p, guard_side side)
+{
+    const size_t c = p->x.c;
+    float **const arrays[] = {&p->x.data, &p->dy,     &p->y,     &p->dx,         &p->gamma,
+                              &p->beta,   &p->dgamma, &p->dbeta, &p->saved.mean, &p->saved.rstd};
+    const size_t counts[] = {p->count, p->count, p->count, p->count, c, c, c, c, p->sets, p->sets};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        *arrays[i] = test_guard_floats(i, counts[i], side);
+}
+
+/* Every array ends at a page that nobody may touch, then begins at one. */
+static void check_guarded(void)
+{
+    test_random random = test_random_start(89);
+    test_case("norm: nothing beyond the arrays");
+    for (size_t groups = 0; groups < 4; groups++)
+        for (int side = 0; side < GUARD_SIDES; side++) {
+            norm_problem p = norm_make(3, 3, 5, 6, groups);
+            float *mean = test_floats(p.x.c), *var = test_floats(p.x.c);
+            guard(&p, (guard_side)side);
+            norm_fill(&p, 0.25f, &random);
+            memset(mean, 0, p.x.c * sizeof *mean);
+            memset(var, 0, p.x.c * sizeof *var);
+            const bits_result r = bits_all(&p);
+            CHECK(norm_run(&p, &engines[0], mean, var) && same_bits(&p, &r));
+            test_guard_release();
+            test_release();
+        }
+}
+
 void t_norm(void);
 
 void t_norm(void)
@@ -490,6 +521,7 @@ void t_norm(void)
     check_constant(2);
     check_eval();
     check_memory();
+    check_guarded();
     check_fused();
     check_teams();
 }

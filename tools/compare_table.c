@@ -202,6 +202,7 @@ const char *run_json_text(tool *t, const data_json_value *value)
         return "nothing";
     add_json_text(&text, value);
     t->text.failed = t->text.failed || text.failed;
+    t->json.failed = t->json.failed || text.failed;
     return text.data == NULL ? "" : text.data;
 }
 

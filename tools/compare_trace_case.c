@@ -285,6 +285,7 @@ static void add_missing(const trace_case *c, const trace_event *event)
     fl_text_add(&t->json, ", \"explain\": {\"trace_tensors\": ");
     tool_json_quoted(&t->json, pattern.data == NULL ? "" : pattern.data);
     fl_text_add(&t->json, "}");
+    t->json.failed = t->json.failed || pattern.failed;
 }
 
 ddome_status trace_explain(ddome_error *error, tool *t, trace_file *a, trace_file *b, size_t first)

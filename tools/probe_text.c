@@ -200,4 +200,5 @@ void probe_tree_text(fl_text *text, const probe_tree *tree)
     fl_text line = {.arena = text->arena};
     add_node(&line, tree, tree->root, 0);
     fl_text_add(text, "%s", line.failed ? "" : line.data);
+    text->failed = text->failed || line.failed;
 }

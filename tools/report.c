@@ -250,6 +250,7 @@ static void add_line(tool *t, const run_files *run)
     fl_text moved = {.arena = &t->arena};
     tool_megabytes(&moved, run->bytes_down + run->bytes_up);
     fl_text_add(&t->text, "%14s  %s\n", moved.failed ? "" : moved.data, run->path);
+    t->text.failed = t->text.failed || moved.failed;
 }
 
 /* A decimal of a manifest (SPEC 2.8): no leading zero, six places. */

@@ -108,6 +108,7 @@ void report_add_json(tool *t, const report_line *l)
     fl_text signs = {.arena = &t->arena};
     report_add_signs(&signs, row);
     tool_json_string(t, "signatures", signs.length == 0 ? "" : signs.data);
+    t->json.failed = t->json.failed || signs.failed;
     fl_text_add(&t->json, ", \"watched\": %s, \"sets\": [", report_watched(row) ? "true" : "false");
     const char *before = "";
     for (size_t i = 0; i < row->group->runs; i++)

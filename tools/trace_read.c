@@ -329,4 +329,5 @@ void trace_add_wanted(fl_text *text, fl_text *pattern, const trace_event *event,
         fl_text_add(text, "--trace-rounds %.*s-%.*s ", round, event->key + 1, round,
                     event->key + 1);
     fl_text_add(text, "--trace-tensors '%s'", pattern->data == NULL ? "" : pattern->data);
+    text->failed = text->failed || pattern->failed;
 }

@@ -165,6 +165,9 @@ def make_cases(campaign):
         Case("config", ["config", "../in/config.toml"], files),
         Case("data", ["data", "check", "../in/mnist", "--json"], ("memory",)),
         Case("plan", ["plan"] + TINY, memory, prints=False),
+        Case("table", ["report", "../in/seeds", "../in/other", "--text"], memory),
+        Case("lines", ["report", "../in/seeds", "../in/other", "--json"], memory),
+        Case("objects", ["compare", "../in/one", "../in/two", "--json"], memory),
     ]
     for name, keys in ALGORITHMS.items():
         cases.append(Case(name, train(campaign, *keys), memory,

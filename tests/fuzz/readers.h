@@ -33,7 +33,10 @@
     R(compare_answers, 200000, 400)                                                                \
     R(compare_vectors, 200000, 400)                                                                \
     R(compare_trace, 200000, 400)                                                                  \
-    R(probe, 60000, 0)
+    R(probe, 60000, 0)                                                                             \
+    R(sums, 0, 0)                                                                                  \
+    R(done, 4000, 2)                                                                               \
+    R(state, 60000, 0)
 
 #define FUZZ_DECLARE(name, base, each) ddome_status fuzz_##name(struct fuzz_call *call);
 struct fuzz_call;
