@@ -38,7 +38,7 @@ static ddome_status one_round(fl_run *run, uint32_t round)
 /* From the round after the last one that a checkpoint has. */
 static ddome_status rounds_to(fl_run *run, size_t last)
 {
-    ddome_status status = run->done == 0 ? fl_run_keep_round(run, 0) : DDOME_OK;
+    ddome_status status = run->resumed ? DDOME_OK : fl_run_keep_round(run, 0);
     for (uint32_t round = run->done + 1; round <= last && status == DDOME_OK; round++)
         status = one_round(run, round);
     return status;
@@ -154,6 +154,11 @@ static ddome_status rounds_again(fl_run *run, const char *run_dir, uint64_t firs
                        "expected rounds of 1 to %lu, found %llu to %llu", (unsigned long)rounds,
                        (unsigned long long)first, (unsigned long long)last);
     ddome_status status = fl_run_view(run, run_dir, (uint32_t)(first - 1));
+    if (status == DDOME_OK && !fl_verify_has_tables(run_dir))
+        return nn_fail(run->error, DDOME_ERR_USAGE,
+                       "%.300s has no rounds to do again: a pretraining is verified by its files "
+                       "alone; leave out --rounds and --round",
+                       run_dir);
     if (status == DDOME_OK && last >= rounds)
         return algorithm_1(run, &summary);
     if (status == DDOME_OK)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PREFIX_BYTES = 8 };
+enum { PREFIX_BYTES = 8, HEADER_MAX = 100000000 };
 
 /* Takes what fits into room and counts all; room 0 only measures. */
 typedef struct sink {
@@ -203,6 +203,12 @@ ddome_status data_safetensors_head(ddome_error *error, nn_arena *arena, unsigned
     if (status != DDOME_OK)
         return status;
     const bool fits = measure(&header_bytes, &total, sorted, tensor_count);
+    if (fits && header_bytes > HEADER_MAX)
+        return nn_fail(
+            error, DDOME_ERR_RUNTIME,
+            "a safetensors file of %lu tensors: its header would have %lu bytes, expected "
+            "at most %d",
+            (unsigned long)tensor_count, (unsigned long)header_bytes, HEADER_MAX);
     unsigned char *head = fits ? nn_arena_alloc(arena, PREFIX_BYTES + header_bytes, 1) : NULL;
     if (head == NULL)
         return nn_arena_fail(error, arena, "the head of a safetensors file");

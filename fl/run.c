@@ -251,7 +251,8 @@ ddome_status fl_run_set_up(fl_run *run)
     if (status == DDOME_OK)
         status = fl_watch_begin(run->error, &run->arena, &run->watch, &run->world, &run->common,
                                 &run->server);
-    if (status == DDOME_OK && run->saved.found)
+    run->resumed = run->saved.found;
+    if (status == DDOME_OK && run->resumed)
         status = fl_state_take(run, &run->saved.state);
     fl_saved_free(&run->saved);
     return status;

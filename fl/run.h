@@ -32,7 +32,8 @@ typedef struct fl_run {
     fl_saved saved; /* its checkpoints, and the one it goes on from */
     fl_record record;
     fl_watch watch;
-    uint32_t done;          /* rounds before this program's first */
+    bool resumed;           /* it goes on from a checkpoint ... */
+    uint32_t done;          /* ... of this round; else 0 */
     size_t most_active;     /* participants a round, at most */
     size_t active;          /* of the round at hand */
     uint32_t *participants; /* [active], ascending */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Keeping a run: its directory, its checkpoints, and going on from one. SPEC 17.6.1, 17.6.2. */
 #include <stdio.h>
+#include <string.h>
 
 #include "run.h"
 #include "state.h"
@@ -56,35 +57,79 @@ static ddome_status find_state(fl_run *run, uint32_t most)
     char name[FL_SAVED_NAME];
     status = fl_state_check(run->error, &run->scratch, &run->done, &saved->state,
                             fl_saved_name(name, saved->round), saved->identity);
-    if (status == DDOME_OK && run->done > fl_run_rounds(run))
+    if (status == DDOME_OK && (run->done != saved->round || run->done > fl_run_rounds(run)))
         return nn_fail(run->error, DDOME_ERR_RESUME,
-                       "the checkpoint is of round %lu: expected one of at most %lu",
-                       (unsigned long)run->done, (unsigned long)fl_run_rounds(run));
+                       "%s is of round %lu: expected that of its name, at most %lu",
+                       fl_saved_name(name, saved->round), (unsigned long)run->done,
+                       (unsigned long)fl_run_rounds(run));
     return status;
+}
+
+/* A checkpoint that is there but cannot be used: what can be done about it. */
+static ddome_status refuse(fl_run *run, ddome_error *reason, ddome_status status)
+{
+    return nn_fail(run->error, status, "%.440s%s", reason->text,
+                   status == DDOME_ERR_RESUME && strstr(reason->text, "another run") == NULL
+                       ? "; start again with --force"
+                       : "");
+}
+
+static ddome_status find_to_resume(fl_run *run)
+{
+    ddome_error reason = {DDOME_OK, ""}, *const usual = run->error;
+    run->error = &reason;
+    const ddome_status status = find_state(run, UINT32_MAX);
+    run->error = usual;
+    return status == DDOME_OK ? status : refuse(run, &reason, status);
+}
+
+/* A run that goes on is not finished (SPEC 17.1.3). */
+static ddome_status go_on(fl_run *run, const char *out_dir)
+{
+    if (run->trace != NULL)
+        return nn_fail(run->error, DDOME_ERR_USAGE,
+                       "a trace begins with the run: expected none, as %.300s goes on from a "
+                       "checkpoint; leave out --trace",
+                       out_dir);
+    ddome_status status = fl_rundir_unseal(run->error, &run->dir);
+    return status == DDOME_OK ? fl_saved_tidy(run->error, &run->saved, &run->dir) : status;
 }
 
 ddome_status fl_run_reopen(fl_run *run, const char *out_dir)
 {
     ddome_status status = fl_rundir_reopen(run->error, &run->dir, &run->arena, out_dir);
     if (status == DDOME_OK)
-        status = find_state(run, UINT32_MAX);
-    if (status == DDOME_OK && run->saved.found && run->trace != NULL)
-        return nn_fail(run->error, DDOME_ERR_USAGE,
-                       "a trace begins with the run: expected none, as %.300s goes on from a "
-                       "checkpoint; leave out --trace",
-                       out_dir);
+        status = find_to_resume(run);
     if (status == DDOME_OK && run->saved.found)
-        return fl_saved_tidy(run->error, &run->saved, &run->dir);
+        return go_on(run, out_dir);
+    if (status == DDOME_OK && fl_rundir_is_sealed(&run->dir))
+        status = nn_fail(run->error, DDOME_ERR_USAGE,
+                         "%.300s is finished and has no checkpoint: nothing to go on with; replace "
+                         "it with --force",
+                         out_dir);
     fl_rundir_leave(&run->dir);
     return status == DDOME_OK ? fl_run_open_kept(run, out_dir, false) : status;
 }
 
+/* Without a checkpoint that is whole the rounds begin with the first (SPEC 17.7.2). */
 ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most)
 {
+    ddome_error reason = {DDOME_OK, ""}, *const usual = run->error;
     ddome_status status = fl_rundir_view(run->error, &run->dir, &run->arena, out_dir);
-    if (most == 0)
-        return status == DDOME_OK ? add_identity(run) : status;
-    return status == DDOME_OK ? find_state(run, most) : status;
+    if (status != DDOME_OK || most == 0)
+        return status;
+    run->error = &reason;
+    status = find_state(run, most);
+    run->error = usual;
+    if (status == DDOME_OK)
+        return status;
+    if (status != DDOME_ERR_RESUME || strstr(reason.text, "another run") != NULL)
+        return nn_fail(run->error, status, "%s", reason.text);
+    fl_saved_free(&run->saved);
+    run->done = 0;
+    if (run->progress != NULL && run->progress->notice != NULL)
+        run->progress->notice(run->progress->user, reason.text);
+    return DDOME_OK;
 }
 
 /* ---- checkpoints ---- */

@@ -11,7 +11,7 @@ struct fl_rundir_file {
 };
 
 static const char sums[] = "SHA256SUMS", manifest[] = "manifest.json", done[] = "ckpt/DONE",
-                  probe[] = "probe.tmp", lock[] = "lock";
+                  words[] = "ckpt/run.toml", probe[] = "probe.tmp", lock[] = "lock";
 
 enum { CHUNK_BYTES = 1 << 16 };
 
@@ -73,9 +73,7 @@ static ddome_status take_folder(ddome_error *error, fl_rundir *dir, nn_arena *ar
         status = nn_os_make_dir(error, path);
     if (status == DDOME_OK)
         status = fl_rundir_join(error, arena, dir, &file, lock);
-    if (status == DDOME_OK)
-        status = nn_os_lock_file(error, &dir->lock, file);
-    return status == DDOME_OK ? prove_writable(error, dir) : status;
+    return status == DDOME_OK ? nn_os_lock_file(error, &dir->lock, file) : status;
 }
 
 /* *dir gets what was opened, or stays as it is. */
@@ -99,13 +97,19 @@ ddome_status fl_rundir_open(ddome_error *error, fl_rundir *dir, nn_arena *arena,
         status = clear(error, &opened, manifest, force);
     if (status == DDOME_OK)
         status = clear(error, &opened, done, force);
+    if (status == DDOME_OK)
+        status = clear(error, &opened, words, true);
+    if (status == DDOME_OK) /* which flushes the folder, so that they stay removed */
+        status = prove_writable(error, &opened);
     return hand_over(dir, &opened, status);
 }
 
 ddome_status fl_rundir_reopen(ddome_error *error, fl_rundir *dir, nn_arena *arena, const char *path)
 {
     fl_rundir opened;
-    const ddome_status status = take_folder(error, &opened, arena, path);
+    ddome_status status = take_folder(error, &opened, arena, path);
+    if (status == DDOME_OK)
+        status = prove_writable(error, &opened);
     return hand_over(dir, &opened, status);
 }
 
@@ -115,6 +119,19 @@ ddome_status fl_rundir_view(ddome_error *error, fl_rundir *dir, nn_arena *arena,
     const ddome_status status = name_folder(error, &opened, arena, path);
     opened.verify = true;
     return hand_over(dir, &opened, status);
+}
+
+ddome_status fl_rundir_unseal(ddome_error *error, const fl_rundir *dir)
+{
+    ddome_status status = clear(error, dir, sums, true);
+    if (status == DDOME_OK)
+        status = clear(error, dir, manifest, true);
+    return status == DDOME_OK ? prove_writable(error, dir) : status;
+}
+
+bool fl_rundir_is_sealed(const fl_rundir *dir)
+{
+    return clear(NULL, dir, sums, false) == DDOME_ERR_USAGE;
 }
 
 void fl_rundir_leave(fl_rundir *dir)
@@ -180,9 +197,11 @@ static ddome_status compare_whole(ddome_error *error, const fl_rundir *dir, cons
                                   const void *bytes, size_t size)
 {
     unsigned char more;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
     ddome_status status = compare_part(error, dir, name, 0, bytes, size);
     if (status == DDOME_OK && fl_rundir_read_part(NULL, dir, &more, 1, name, size) == DDOME_OK)
-        return differs(error, dir, name, size);
+        status = differs(error, dir, name, size);
+    nn_arena_rewind(dir->arena, mark);
     return status;
 }
 

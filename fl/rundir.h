@@ -20,7 +20,8 @@ typedef struct fl_rundir {
 /* Creates the folder (its parent exists), locks it and proves that it can be written. A folder in
  * use, or one that holds a run (SHA256SUMS, manifest.json or ckpt/DONE) is refused with
  * DDOME_ERR_USAGE; the latter not with force, which removes those three first: an interrupted run
- * never looks finished. *dir is untouched on error, else fl_rundir_leave ends it. */
+ * never looks finished. ckpt/run.toml of an older run is removed, too. *dir is untouched on error,
+ * else fl_rundir_leave ends it. */
 DDOME_MUST_CHECK ddome_status fl_rundir_open(ddome_error *error, fl_rundir *dir, nn_arena *arena,
                                              const char *path, bool force);
 
@@ -31,6 +32,12 @@ DDOME_MUST_CHECK ddome_status fl_rundir_reopen(ddome_error *error, fl_rundir *di
 /* The same to look at it: nothing is written or locked, see `verify`. */
 DDOME_MUST_CHECK ddome_status fl_rundir_view(ddome_error *error, fl_rundir *dir, nn_arena *arena,
                                              const char *path);
+
+/* Removes SHA256SUMS and manifest.json of a run that goes on. */
+DDOME_MUST_CHECK ddome_status fl_rundir_unseal(ddome_error *error, const fl_rundir *dir);
+
+/* Is SHA256SUMS there? */
+bool fl_rundir_is_sealed(const fl_rundir *dir);
 
 /* Unlocks it; a zeroed one is fine. */
 void fl_rundir_leave(fl_rundir *dir);

@@ -64,8 +64,8 @@ static const char *read_line(fl_saved *saved, const char *line)
 ddome_status fl_saved_open(ddome_error *error, fl_saved *saved, const fl_rundir *dir)
 {
     char *path;
-    unsigned char *bytes;
-    size_t size;
+    unsigned char *bytes = NULL;
+    size_t size = 0;
     saved->count = 0;
     nn_arena_mark mark = nn_arena_get_mark(dir->arena);
     ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, list_name);
@@ -77,10 +77,10 @@ ddome_status fl_saved_open(ddome_error *error, fl_saved *saved, const fl_rundir 
     const char *line = (const char *)bytes;
     while (status == DDOME_OK && line != NULL && line != (const char *)bytes + size)
         line = read_line(saved, line);
-    if (status == DDOME_OK && line == NULL)
+    if (status == DDOME_OK && (line == NULL || size == 0))
         status = nn_fail(error, DDOME_ERR_RESUME,
                          "%.200s is damaged: line %lu: expected a hash, two spaces and the name of "
-                         "a checkpoint; start again with --force",
+                         "a checkpoint",
                          path, (unsigned long)saved->count + 1);
     nn_arena_rewind(dir->arena, mark);
     return status;
@@ -166,6 +166,8 @@ ddome_status fl_saved_add(ddome_error *error, fl_saved *saved, const fl_rundir *
     nn_arena_rewind(dir->arena, mark);
     if (status != DDOME_OK)
         return status;
+    while (saved->count > 0 && saved->file[saved->count - 1].round >= round)
+        saved->count--; /* what is done again replaces what was there */
     fl_saved_file old[FL_SAVED_MOST];
     const size_t known = saved->count, kept = nn_min(known, keep - 1);
     memcpy(old, saved->file, sizeof old);
@@ -233,9 +235,7 @@ ddome_status fl_saved_find(ddome_error *error, fl_saved *saved, const fl_rundir 
         if (!saved->found && i > 0)
             tell(progress, &reason);
     }
-    return status == DDOME_OK
-               ? status
-               : nn_fail(error, status, "%.440s; start again with --force", reason.text);
+    return status == DDOME_OK ? status : nn_fail(error, status, "%s", reason.text);
 }
 
 void fl_saved_free(fl_saved *saved)

@@ -132,31 +132,41 @@ static void list_part(walk *w, state_type type, const char *name, const void *da
 static void does_not_fit(walk *w, const char *name, const char *expected, size_t count)
 {
     w->status = nn_fail(w->error, DDOME_ERR_RESUME,
-                        "the checkpoint does not fit the run: tensor %s: expected %s (%lu); start "
-                        "again with --force",
-                        name, expected, (unsigned long)count);
+                        "the checkpoint does not fit the run: tensor %s: expected %s (%lu)", name,
+                        expected, (unsigned long)count);
 }
 
-/* They stand in the file as they are walked, but for the alphabet. */
+/* Parts of one kind are walked as they stand in the file: one behind the one before. */
 static const data_safetensor *find(walk *w, const char *name)
 {
     const data_safetensors *file = w->file;
-    const data_safetensor *tensor = w->next < file->count ? &file->tensor[w->next] : NULL;
-    if (tensor == NULL || strcmp(tensor->name, name) != 0)
+    const data_safetensor *tensor = NULL;
+    for (size_t i = w->next == 0 ? 0 : w->next - 1; i < file->count && i <= w->next; i++)
+        if (strcmp(file->tensor[i].name, name) == 0)
+            tensor = &file->tensor[i];
+    if (tensor == NULL)
         tensor = data_safetensors_find(file, name);
     if (tensor != NULL)
         w->next = (size_t)(tensor - file->tensor) + 1;
     return tensor;
 }
 
-static void read_part(walk *w, state_type type, const char *name, void *data, size_t count)
+/* NULL, and the walk has failed, when there is none of that type and length. */
+static const data_safetensor *find_part(walk *w, state_type type, const char *name, size_t count)
 {
     const data_safetensor *tensor = find(w, name);
-    if (tensor == NULL || strcmp(tensor->dtype, TYPE[type].name) != 0 || tensor->rank != 1 ||
-        tensor->shape[0] != count) {
-        does_not_fit(w, name, TYPE[type].name, count);
+    if (tensor != NULL && strcmp(tensor->dtype, TYPE[type].name) == 0 && tensor->rank == 1 &&
+        tensor->shape[0] == count)
+        return tensor;
+    does_not_fit(w, name, TYPE[type].name, count);
+    return NULL;
+}
+
+static void read_part(walk *w, state_type type, const char *name, void *data, size_t count)
+{
+    const data_safetensor *tensor = find_part(w, type, name, count);
+    if (tensor == NULL)
         return;
-    }
     if (!all_finite(tensor->bytes, count, type)) {
         does_not_fit(w, name, "finite values", count);
         return;
@@ -200,7 +210,7 @@ static void visit_size(walk *w, const char *name, size_t *value, size_t most)
         return;
     *word = *value;
     visit(w, STATE_U64, name, word, 1);
-    if (w->status == DDOME_OK && *word > most)
+    if (w->status == DDOME_OK && w->file != NULL && *word > most)
         does_not_fit(w, name, "at most", most);
     if (w->status == DDOME_OK)
         *value = (size_t)*word;
@@ -216,29 +226,40 @@ static void visit_flags(walk *w, const char *name, bool *flags, size_t count)
     for (size_t i = 0; i < count; i++)
         bytes[i] = flags[i];
     visit(w, STATE_U8, name, bytes, count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && w->status == DDOME_OK; i++)
+        if (bytes[i] > 1)
+            does_not_fit(w, name, "bytes of 0 or 1", count);
+    for (size_t i = 0; i < count && w->status == DDOME_OK; i++)
         flags[i] = bytes[i] != 0;
 }
 
-/* Which of `count` arrays are there: those of `values` that are not NULL. Read: those that the file
- * has are allocated, zeroed. */
-static void visit_present(walk *w, const char *name, float **values, size_t count, size_t floats)
+/* Which of `count` arrays are there; NULL when memory is out. Reading leaves the arrays alone. */
+static const bool *visit_present(walk *w, const char *name, float *const *values, size_t count)
 {
     bool *there = nn_arena_zero(w->arena, count, sizeof *there);
     if (there == NULL && w->status == DDOME_OK)
         out_of_memory(w);
     if (there == NULL)
-        return;
+        return NULL;
     for (size_t i = 0; i < count; i++)
         there[i] = values[i] != NULL;
     visit_flags(w, name, there, count);
-    for (size_t i = 0; i < count && w->status == DDOME_OK; i++) {
-        if (!there[i] || values[i] != NULL)
-            continue;
-        values[i] = nn_arena_zero(&w->run->arena, floats, sizeof **values);
-        if (values[i] == NULL)
+    return there;
+}
+
+/* An array that may not have been there before: it is allocated, zeroed, once the file is known to
+ * have its values. */
+static void visit_array(walk *w, const char *name, float **values, size_t floats)
+{
+    if (w->status != DDOME_OK)
+        return;
+    if (*values == NULL && find_part(w, STATE_F32, name, floats) != NULL) {
+        *values = nn_arena_zero(&w->run->arena, floats, sizeof **values);
+        if (*values == NULL)
             w->status = nn_arena_fail(w->error, &w->run->arena, "the state of a client");
     }
+    if (*values != NULL)
+        visit(w, STATE_F32, name, *values, floats);
 }
 
 /* ---- the parts of a run ---- */
@@ -248,11 +269,11 @@ static void walk_common(walk *w)
     fl_common *common = &w->run->common;
     if (common->values == NULL)
         return;
-    visit(w, STATE_F32, "common.values", common->values, common->floats);
     visit(w, STATE_U64, "common.batches", &common->batches, 1);
-    visit_size(w, "common.epochs", &common->epochs, SIZE_MAX);
     visit_size(w, "common.correct", &common->correct, SIZE_MAX);
+    visit_size(w, "common.epochs", &common->epochs, SIZE_MAX);
     visit_size(w, "common.total", &common->total, SIZE_MAX);
+    visit(w, STATE_F32, "common.values", common->values, common->floats);
 }
 
 /* As clusters found them; otherwise the partition tells (SPEC 10.4). */
@@ -272,9 +293,9 @@ static void walk_anchors(walk *w)
 static void walk_slot(walk *w, const char *prefix, size_t index, fl_slot *slot)
 {
     char name[NAME_BYTES];
+    visit(w, STATE_U64, indexed(name, prefix, index, "batches"), &slot->batches, 1);
     visit(w, STATE_F32, indexed(name, prefix, index, "values"), slot->values,
           slot->model->layout.total);
-    visit(w, STATE_U64, indexed(name, prefix, index, "batches"), &slot->batches, 1);
     if (w->file != NULL && w->status == DDOME_OK)
         slot->hash = nn_layout_hash(&slot->model->layout, slot->values);
 }
@@ -288,25 +309,22 @@ static void walk_own(walk *w, fl_server *server)
         out_of_memory(w);
     for (size_t i = 0; i < clients && w->status == DDOME_OK; i++)
         values[i] = server->own[i].values;
-    if (w->status == DDOME_OK)
-        visit_present(w, "own", values, clients, floats);
+    const bool *there = w->status == DDOME_OK ? visit_present(w, "own", values, clients) : NULL;
     for (size_t i = 0; i < clients && w->status == DDOME_OK; i++) {
-        fl_own *own = &server->own[i];
-        if (values[i] == NULL)
+        if (!there[i])
             continue;
-        own->values = values[i];
-        visit(w, STATE_F32, indexed(name, "own", i, "values"), own->values, floats);
-        visit(w, STATE_U64, indexed(name, "own", i, "batches"), &own->batches, 1);
+        visit(w, STATE_U64, indexed(name, "own", i, "batches"), &server->own[i].batches, 1);
+        visit_array(w, indexed(name, "own", i, "values"), &server->own[i].values, floats);
     }
 }
 
 static void walk_arrays(walk *w, const char *prefix, float **values, size_t count, size_t floats)
 {
     char name[NAME_BYTES];
-    visit_present(w, prefix, values, count, floats);
+    const bool *there = visit_present(w, prefix, values, count);
     for (size_t i = 0; i < count && w->status == DDOME_OK; i++)
-        if (values[i] != NULL)
-            visit(w, STATE_F32, indexed(name, prefix, i, "values"), values[i], floats);
+        if (there[i])
+            visit_array(w, indexed(name, prefix, i, "values"), &values[i], floats);
 }
 
 static void walk_server(walk *w)
@@ -346,6 +364,13 @@ static void walk_table(walk *w, fl_table *table)
         w->status = fl_table_resume(w->error, &w->run->dir, table, *size, digest);
 }
 
+/* Of the rounds that a state has (SPEC 13.4). */
+static size_t evaluations_of(const fl_run *run)
+{
+    const size_t every = run->config.eval_every, rounds = fl_run_rounds(run);
+    return run->done / every + (run->done == rounds && rounds % every != 0);
+}
+
 static void walk_record(walk *w)
 {
     fl_record *record = &w->run->record;
@@ -356,6 +381,8 @@ static void walk_record(walk *w)
     visit(w, STATE_U64, "traffic.round_trips", &record->total.round_trips, 1);
     visit(w, STATE_U64, "traffic.up", &record->total.up, 1);
     visit_size(w, "evaluations", &record->evaluations, record->most_evaluations);
+    if (w->file != NULL && w->status == DDOME_OK && record->evaluations != evaluations_of(w->run))
+        does_not_fit(w, "evaluations", "those of its rounds", evaluations_of(w->run));
     if (w->status != DDOME_OK)
         return;
     visit(w, STATE_F64, "evaluation.means", record->means, record->evaluations);
@@ -369,15 +396,15 @@ static void walk_watched(walk *w, fl_watch *watch, size_t i)
 {
     fl_watched *expert = &watch->expert[i];
     char name[NAME_BYTES];
-    visit(w, STATE_F32, indexed(name, "watch", i, "start"), expert->start, watch->values);
-    visit(w, STATE_F32, indexed(name, "watch", i, "now"), expert->now, watch->values);
-    visit(w, STATE_U32, indexed(name, "watch", i, "trained"), &expert->trained, 1);
-    visit(w, STATE_U32, indexed(name, "watch", i, "last"), &expert->last, 1);
-    visit(w, STATE_F64, indexed(name, "watch", i, "cosines"), &expert->cosines, 1);
-    visit_size(w, indexed(name, "watch", i, "updates"), &expert->updates, SIZE_MAX);
-    visit(w, STATE_U64, indexed(name, "watch", i, "correct"), &expert->correct, 1);
     visit(w, STATE_U64, indexed(name, "watch", i, "best"), &expert->best, 1);
     visit(w, STATE_U64, indexed(name, "watch", i, "common"), &expert->common, 1);
+    visit(w, STATE_U64, indexed(name, "watch", i, "correct"), &expert->correct, 1);
+    visit(w, STATE_F64, indexed(name, "watch", i, "cosines"), &expert->cosines, 1);
+    visit(w, STATE_U32, indexed(name, "watch", i, "last"), &expert->last, 1);
+    visit(w, STATE_F32, indexed(name, "watch", i, "now"), expert->now, watch->values);
+    visit(w, STATE_F32, indexed(name, "watch", i, "start"), expert->start, watch->values);
+    visit(w, STATE_U32, indexed(name, "watch", i, "trained"), &expert->trained, 1);
+    visit_size(w, indexed(name, "watch", i, "updates"), &expert->updates, w->run->done);
 }
 
 static void walk_watch(walk *w)
@@ -603,8 +630,7 @@ ddome_status fl_state_take(fl_run *run, const data_safetensors *file)
     const size_t expected = found + 2; /* identity and round */
     if (status == DDOME_OK && expected != file->count)
         return nn_fail(run->error, DDOME_ERR_RESUME,
-                       "the checkpoint does not fit the run: expected %lu tensors, found %lu; "
-                       "start again with --force",
+                       "the checkpoint does not fit the run: expected %lu tensors, found %lu",
                        (unsigned long)expected, (unsigned long)file->count);
     return status;
 }

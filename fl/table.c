@@ -68,8 +68,7 @@ ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir, fl_table 
     ddome_status status = hash_start(&inner, dir, table, &sha, size);
     if (status == DDOME_ERR_DATA)
         return nn_fail(error, DDOME_ERR_RESUME,
-                       "%s/%s: expected the %llu bytes that the checkpoint knows, found fewer; "
-                       "start again with --force",
+                       "%s/%s: expected the %llu bytes that the checkpoint knows, found fewer",
                        dir->path, table->name, (unsigned long long)size);
     if (status != DDOME_OK)
         return nn_fail(error, status, "%s", inner.text);
@@ -80,8 +79,7 @@ ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir, fl_table 
     const nn_digest found = fl_table_digest(&resumed);
     if (memcmp(&found, digest, sizeof found) != 0)
         return nn_fail(error, DDOME_ERR_RESUME,
-                       "%s/%s is not what the checkpoint knows: its first %llu bytes were changed; "
-                       "start again with --force",
+                       "%s/%s is not what the checkpoint knows: its first %llu bytes were changed",
                        dir->path, table->name, (unsigned long long)size);
     *table = resumed;
     return DDOME_OK;

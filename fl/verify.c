@@ -17,8 +17,13 @@ typedef struct sums_line {
 /* A name that leads out of the folder is no name of a run's file. */
 static bool is_inside(const char *name)
 {
-    return name[0] != '\0' && name[0] != '/' && strcmp(name, "..") != 0 &&
-           strncmp(name, "../", 3) != 0 && strstr(name, "/../") == NULL;
+    bool inside = name[0] != '\0';
+    for (const char *part = name; inside && *part != '\0';) {
+        const size_t length = strcspn(part, "/");
+        inside = length != 0 && !(length == 2 && strncmp(part, "..", 2) == 0);
+        part += length + (part[length] == '/');
+    }
+    return inside;
 }
 
 static bool read_line(nn_arena *arena, sums_line *out, const char *line)
@@ -105,4 +110,16 @@ ddome_status fl_verify_hashes(ddome_error *error, const char *run_dir, char root
     }
     nn_arena_free(&arena);
     return status;
+}
+
+bool fl_verify_has_tables(const char *run_dir)
+{
+    nn_arena arena = {0};
+    fl_rundir dir;
+    char *path;
+    const bool known = fl_rundir_view(NULL, &dir, &arena, run_dir) == DDOME_OK &&
+                       fl_rundir_join(NULL, &arena, &dir, &path, "metrics.csv") == DDOME_OK;
+    const bool has = !known || nn_os_exists(path);
+    nn_arena_free(&arena);
+    return has;
 }

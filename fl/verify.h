@@ -10,4 +10,7 @@
 DDOME_MUST_CHECK ddome_status fl_verify_hashes(ddome_error *error, const char *run_dir,
                                                char root_hash[NN_HEX_BYTES]);
 
+/* Has the run tables? Those that only pretrained have none (SPEC 17.1.2). */
+bool fl_verify_has_tables(const char *run_dir);
+
 #endif

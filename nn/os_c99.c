@@ -70,6 +70,13 @@ static bool replace(const char *from, const char *to)
     return remove(to) == 0 && rename(from, to) == 0;
 }
 
+/* Once the old file is gone the new one under its temporary name is all there is. */
+static void drop(const char *temporary, const char *path)
+{
+    if (nn_os_exists(path))
+        remove(temporary);
+}
+
 static ddome_status write_failed(ddome_error *error, const char *path)
 {
     return nn_fail(error, DDOME_ERR_IO,
@@ -82,9 +89,13 @@ ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *
     int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
     if (length < 0 || (size_t)length >= sizeof temporary)
         return nn_fail(error, DDOME_ERR_IO, "cannot write %.80s...: path too long", path);
-    if (write_closed(temporary, bytes, size) && replace(temporary, path))
+    const bool written = write_closed(temporary, bytes, size);
+    if (written && replace(temporary, path))
         return DDOME_OK;
-    remove(temporary);
+    if (written)
+        drop(temporary, path);
+    else
+        remove(temporary);
     return write_failed(error, path);
 }
 
@@ -118,7 +129,10 @@ ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, con
     ok = (file == NULL || fclose(file) == 0) && ok;
     if (ok && replace(temporary, path))
         return DDOME_OK;
-    remove(temporary);
+    if (ok)
+        drop(temporary, path);
+    else
+        remove(temporary);
     return write_failed(error, path);
 }
 

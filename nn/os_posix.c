@@ -55,7 +55,7 @@ static ddome_status read_open_file(ddome_error *error, nn_arena *arena, unsigned
 ddome_status nn_os_read_file(ddome_error *error, nn_arena *arena, unsigned char **bytes,
                              size_t *size, const char *path, ddome_status missing)
 {
-    int file = open(path, O_RDONLY);
+    int file = open(path, O_RDONLY | O_NONBLOCK); /* a pipe must not keep it waiting */
     if (file < 0)
         return nn_fail(error, missing, "cannot open %s: %s; check the path", path, strerror(errno));
     ddome_status status = read_open_file(error, arena, bytes, size, path, missing, file);
@@ -169,13 +169,15 @@ ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, con
 ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const char *path,
                              uint64_t at)
 {
-    const int file = open(path, O_RDONLY);
+    const int file = open(path, O_RDONLY | O_NONBLOCK); /* a pipe must not keep it waiting */
+    struct stat info;
     if (file < 0)
         return nn_fail(error, DDOME_ERR_DATA, "cannot open %s: %s; check the path", path,
                        strerror(errno));
     const off_t start = (off_t)at;
     errno = 0;
-    bool ok = start >= 0 && (uint64_t)start == at && lseek(file, start, SEEK_SET) == start &&
+    bool ok = fstat(file, &info) == 0 && S_ISREG(info.st_mode) && start >= 0 &&
+              (uint64_t)start == at && lseek(file, start, SEEK_SET) == start &&
               read_all(file, bytes, size);
     if (close_after(file, ok))
         return DDOME_OK;
@@ -188,7 +190,7 @@ ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const
 ddome_status nn_os_flush(ddome_error *error, const char *path)
 {
     const int file = open(path, O_WRONLY);
-    if (file >= 0 && close_after(file, flush(file)))
+    if (file >= 0 && close_after(file, flush(file)) && flush_folder(path))
         return DDOME_OK;
     return write_failed(error, path, errno);
 }
@@ -206,7 +208,7 @@ ddome_status nn_os_move(ddome_error *error, const char *from, const char *to)
 ddome_status nn_os_make_dir(ddome_error *error, const char *path)
 {
     if (mkdir(path, 0777) == 0)
-        return DDOME_OK;
+        return flush_folder(path) ? DDOME_OK : write_failed(error, path, errno);
     int cause = errno;
     struct stat info;
     if (cause == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode))

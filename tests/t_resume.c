@@ -17,7 +17,23 @@ typedef struct stopper {
     size_t rounds; /* to go on for */
     size_t asked;
     char notice[600];
+    const char *list; /* NULL, or ckpt/DONE, whose lines are counted behind round 1 */
+    size_t listed;
 } stopper;
+
+static size_t lines_of(const char *name)
+{
+    char path[PATH_BYTES + 32];
+    nn_arena arena = {0};
+    unsigned char *bytes;
+    size_t size, lines = 0;
+    snprintf(path, sizeof path, "%s/%s", test_dir(), name);
+    if (CHECK(nn_os_read_file(NULL, &arena, &bytes, &size, path, DDOME_ERR_DATA) == DDOME_OK))
+        for (size_t i = 0; i < size; i++)
+            lines += bytes[i] == '\n';
+    nn_arena_free(&arena);
+    return lines;
+}
 
 static void report(void *user, ddome_phase phase, uint64_t done, uint64_t of, double value)
 {
@@ -35,7 +51,9 @@ static void notice(void *user, const char *line)
 
 static int stop(void *user)
 {
-    const stopper *s = user;
+    stopper *s = user;
+    if (s->list != NULL && s->asked == 1)
+        s->listed = lines_of(s->list);
     return s->asked >= s->rounds;
 }
 
@@ -95,6 +113,28 @@ static bool in_parts(ddome_summary *summary, const ddome_config *config, size_t 
     return false;
 }
 
+/* What is watched stands outside the hashes and must be the same all the same (SPEC 17.5). */
+static void same_watch(void)
+{
+    static const char *const names[] = {"signatures.csv", "drift.csv", "gate.csv"};
+    nn_arena arena = {0};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        unsigned char *bytes[2];
+        size_t size[2];
+        bool ok = true;
+        for (int k = 0; k < 2 && ok; k++) {
+            char path[PATH_BYTES + 32];
+            snprintf(path, sizeof path, "%s/%s/%s", test_dir(), k == 0 ? "whole" : "parts",
+                     names[i]);
+            ok = CHECK(nn_os_read_file(NULL, &arena, &bytes[k], &size[k], path, DDOME_ERR_DATA) ==
+                       DDOME_OK);
+        }
+        if (ok)
+            test_same_text(names[i], (const char *)bytes[1], (const char *)bytes[0]);
+    }
+    nn_arena_free(&arena);
+}
+
 static void stopped_everywhere(const char *name, const char *keys)
 {
     char all[512], path[PATH_BYTES];
@@ -110,11 +150,47 @@ static void stopped_everywhere(const char *name, const char *keys)
             if (in_parts(&got, config, step)) {
                 test_same_text("root hash", got.root_hash, want.root_hash);
                 CHECK(memcmp(&got, &want, sizeof got) == 0);
+                same_watch();
                 ddome_status status =
                     ddome_verify(&error, &got, config, folder_of(path, "parts"), NULL, 1, ROUNDS);
                 test_status("verify", status, DDOME_OK, &error, NULL);
             }
     ddome_config_free(config);
+}
+
+/* Going on from round 0 writes nothing over what is there: a program that is killed again before
+ * the next checkpoint goes on as well. */
+static void from_the_start(const ddome_config *config)
+{
+    char path[PATH_BYTES];
+    ddome_summary want, got;
+    ddome_error error = {DDOME_OK, ""};
+    stopper s = {.rounds = 0};
+    const ddome_progress progress = {.report = report, .user = &s, .stop = stop};
+    if (!whole(&want, config))
+        return;
+    folder_of(path, "parts");
+    CHECK(ddome_train(&error, &got, config, path, &progress, 1) == DDOME_STOPPED);
+    s.rounds = SIZE_MAX;
+    s.list = "parts/ckpt/DONE";
+    nn_error_clear(&error);
+    ddome_status status = ddome_resume(&error, &got, config, path, &progress);
+    test_status("resume", status, DDOME_OK, &error, NULL);
+    test_same_text("root hash", got.root_hash, want.root_hash);
+    test_same_u64("lines of DONE after round 1", s.listed, 1);
+}
+
+static void twice_from_the_start(void)
+{
+    test_case("resume: from round 0 the checkpoint of round 0 stays as it is");
+    for (int keep = 1; keep <= 2; keep++) {
+        char keys[64];
+        snprintf(keys, sizeof keys, "rounds=3 checkpoint_every=100 checkpoint_keep=%d", keep);
+        ddome_config *config = config_of(keys);
+        if (config != NULL)
+            from_the_start(config);
+        ddome_config_free(config);
+    }
 }
 
 /* ---- what does not fit ---- */
@@ -295,6 +371,10 @@ static void verified(void)
     verify("backwards", keys, 3, 2, DDOME_ERR_USAGE, "found 3 to 2");
     verify("another run", "rounds=3 lr=0.5", 1, 1, DDOME_ERR_VERIFY, "is not what this program");
     verify("another checkpoint", "rounds=3 lr=0.5", 2, 2, DDOME_ERR_RESUME, "lr");
+    write_file("ckpt/00000002.safetensors", "", 0);
+    verify("a checkpoint that is damaged", keys, 3, 3, DDOME_OK, NULL);
+    write_file("ckpt/00000001.safetensors", "", 0);
+    verify("none that is whole", keys, 3, 3, DDOME_OK, NULL);
     test_case("verify: a changed file, and one whose hash was changed with it");
     forge("rounds.jsonl", 20, 'x', true);
     verify("changed", keys, 1, 0, DDOME_ERR_VERIFY, "rounds.jsonl was changed: expected SHA-256");
@@ -332,6 +412,7 @@ void t_resume(void)
     stopped_everywhere("local", "algo=local eval_scope=seen");
     stopped_everywhere("ifca", "algo=ifca");
     stopped_everywhere("head", "algo=head");
+    twice_from_the_start();
     does_not_fit();
     damaged();
     verified();

@@ -205,7 +205,7 @@ static void does_not_fit(void)
     static const unsigned char nan32[4] = {0, 0, 0xc0, 0x7f},
                                inf64[8] = {0, 0, 0, 0, 0, 0, 0xf0, 0x7f},
                                many[8] = {255, 255, 255, 255, 0, 0, 0, 0}, client[4] = {0, 0, 0, 1},
-                               twice[8] = {1, 0, 0, 0, 1, 0, 0, 0};
+                               one[8] = {1}, twice[8] = {1, 0, 0, 0, 1, 0, 0, 0};
     static const change changes[] = {
         {"no expert", "expert_0000000.values", NULL, NULL, 0, DDOME_ERR_RESUME,
          "tensor expert_0000000.values: expected F32", true, false},
@@ -217,6 +217,8 @@ static void does_not_fit(void)
          false, false},
         {"evaluations", "evaluations", NULL, many, 8, DDOME_ERR_RESUME, "expected at most", false,
          false},
+        {"an evaluation too many", "evaluations", NULL, one, 8, DDOME_ERR_RESUME,
+         "those of its rounds", false, false},
         {"a client", "anchors", NULL, client, 4, DDOME_ERR_RESUME, "distinct clients below", false,
          false},
         {"one client twice", "anchors", NULL, twice, 8, DDOME_ERR_RESUME, "distinct clients below",

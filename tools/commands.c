@@ -59,7 +59,6 @@ static ddome_status train_into(ddome_error *error, tool *t, ddome_summary *summa
     tool_progress state;
     ddome_progress progress = tool_progress_begin(&state, t, label);
     memset(summary, 0, sizeof *summary);
-    tool_catch_signals();
     ddome_status status = t->resume ? ddome_resume(error, summary, config, dir, &progress)
                                     : ddome_train(error, summary, config, dir, &progress, t->force);
     tool_progress_end(&state);
@@ -208,6 +207,7 @@ ddome_status tool_train(ddome_error *error, tool *t)
 {
     ddome_config *config = NULL;
     ddome_status status = need_out(error, t);
+    tool_catch_signals();
     if (status == DDOME_OK && t->force && t->resume)
         status = nn_fail(error, DDOME_ERR_USAGE,
                          "expected --force, to replace a run, or --resume, to go on with it; found "

@@ -36,6 +36,7 @@ ddome_status tool_resume(ddome_error *error, tool *t)
         status = tool_new_config(error, &config, t, 0);
     t->out = run;
     t->resume = true;
+    tool_catch_signals();
     if (status == DDOME_OK)
         status = tool_train_once(error, t, config);
     ddome_config_free(config);
