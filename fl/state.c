@@ -530,6 +530,10 @@ ddome_status fl_state_check(ddome_error *error, nn_arena *arena, uint32_t *round
         return w.status;
     if (saved->byte_count != 0)
         memcpy(text, saved->bytes, saved->byte_count);
+    if (strlen(text) != saved->byte_count) {
+        does_not_fit(&w, "identity", "text", saved->byte_count);
+        return w.status;
+    }
     return compare_identity(error, arena, text, identity, name);
 }
 

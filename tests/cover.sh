@@ -27,16 +27,18 @@ cd "$dir/tree" || exit 1
 # Without always_inline each branch is there once, not once for every place it was copied to.
 flags="--coverage -Dalways_inline=unused"
 unset DDOME_DATA DDOME_SAFETENSORS_VECTORS DDOME_ISA MAKEFLAGS MFLAGS MAKELEVEL
+failed=0
 if ! make -s -j2 CC=gcc OPT=-O0 CFLAGS_EXTRA="$flags" BUILD=build test >"$dir/test.log" 2>&1; then
-    grep -vE '^(ok|skipped) |^  (gcc|ar) ' "$dir/test.log" | head -n 40
+    grep -vE '^(ok|skipped) |^  (gcc|ar) ' "$dir/test.log" | tail -n 40
     echo "FAIL coverage: the tests fail in the build of gcc --coverage; see $dir/test.log"
-    exit 1
+    failed=1
 fi
 if ! make -s -j2 CC=gcc OPT=-O0 CFLAGS_EXTRA="$flags" OS=c99 SIMD=0 BUILD=plain plain/tests/runner >"$dir/plain.log" 2>&1 ||
     ! DDOME_TEST_DIR=plain plain/tests/runner os team rundir text record >>"$dir/plain.log" 2>&1; then
     tail -n 5 "$dir/plain.log"
     echo "FAIL coverage: the stand-ins fail in the build of gcc --coverage; see $dir/plain.log"
-    exit 1
+    failed=1
 fi
 rm -rf build/test-scratch
-python3 tests/cover.py . tests/cover_reasons.txt "$least" build plain
+python3 tests/cover.py . tests/cover_reasons.txt "$least" build plain || failed=1
+exit "$failed"

@@ -56,6 +56,7 @@
     T(graph)                                                                                       \
     T(graph_poor)                                                                                  \
     T(graph_memory)                                                                                \
+    T(graph_watch)                                                                                 \
     T(gradients)                                                                                   \
     T(case)                                                                                        \
     T(variant)                                                                                     \
@@ -70,6 +71,7 @@
     T(nonfinite)                                                                                   \
     T(nonfinite_places)                                                                            \
     T(invariants)                                                                                  \
+    T(invariants_edges)                                                                            \
     T(checkpoint)                                                                                  \
     T(gate)                                                                                        \
     T(sample)                                                                                      \
@@ -88,6 +90,7 @@
     T(state)                                                                                       \
     T(resume)                                                                                      \
     T(plan)                                                                                        \
+    T(plan_text)                                                                                   \
     T(comm)                                                                                        \
     T(watch)                                                                                       \
     T(run)                                                                                         \
@@ -101,6 +104,7 @@
     T(last_batch)                                                                                  \
     T(cluster)                                                                                     \
     T(schedule)                                                                                    \
+    T(kept_edges)                                                                                  \
     T(fl_edges)                                                                                    \
     T(fl_poor)                                                                                     \
     T(run_poor)                                                                                    \

@@ -7,6 +7,7 @@
 
 #include "../nn/rng.h"
 #include "fixture.h"
+#include "guard.h"
 #include "test.h"
 
 void t_cluster(void);
@@ -16,13 +17,16 @@ enum { MOST = 12 };
 static void cluster(uint32_t *chosen, const float *rows, size_t count, size_t width, size_t k,
                     size_t iterations, uint64_t seed)
 {
-    const fl_points points = {rows, count, width};
+    float *guarded = test_guard_floats(0, count * width, GUARD_BEHIND);
+    memcpy(guarded, rows, count * width * sizeof *guarded);
+    const fl_points points = {guarded, count, width};
     ddome_error error = {DDOME_OK, ""};
     nn_arena arena = {0};
     test_status("cluster", fl_cluster(&error, &arena, chosen, &points, k, iterations, seed),
                 DDOME_OK, &error, NULL);
     test_same_u64("scratch in use", arena.used, 0);
     nn_arena_free(&arena);
+    test_guard_release();
 }
 
 static size_t first_of(uint64_t seed, uint32_t count)

@@ -88,11 +88,38 @@ static ddome_status finish_unfinished(fl_run *run)
     return status;
 }
 
+static const char *run_folder(void)
+{
+    static char path[1000];
+    snprintf(path, sizeof path, "%s/poor_run", test_dir());
+    return path;
+}
+
+/* From a run directory to its state after round 1, as `ddome verify` looks at it. */
+static ddome_status view(fl_run *run)
+{
+    ddome_status status = fl_run_view(run, run_folder(), 1);
+    if (status == DDOME_OK)
+        status = fl_run_set_up(run);
+    CHECK(status != DDOME_OK || run->done == 1);
+    fl_saved_free(&run->saved);
+    return status;
+}
+
+/* The same to go on with it. */
+static ddome_status reopen(fl_run *run)
+{
+    ddome_status status = fl_run_reopen(run, run_folder());
+    if (status == DDOME_OK)
+        status = fl_run_set_up(run);
+    fl_rundir_leave(&run->dir);
+    fl_saved_free(&run->saved);
+    return status;
+}
+
 static bool open_run(tried *run)
 {
-    char path[1000];
-    snprintf(path, sizeof path, "%s/poor_run", test_dir());
-    const ddome_status status = fl_run_open_kept(&run->run, path, true);
+    const ddome_status status = fl_run_open_kept(&run->run, run_folder(), true);
     if (strstr(run->error.text, "plain C99") == NULL)
         return test_status("open", status, DDOME_OK, &run->error, NULL);
     test_skip("plain C99 cannot make folders");
@@ -130,6 +157,22 @@ static void ends(const char *keys)
     fl_run_free(&t.run);
 }
 
+/* A run with one checkpoint, then another that looks at it and goes on with it. */
+static void returns(const char *keys)
+{
+    test_case("no memory to go on with a run: %s", keys);
+    const bool kept = test_federation_init(&t.run, &t.error, keys) && open_run(&t) &&
+                      CHECK(fl_run_set_up(&t.run) == DDOME_OK) &&
+                      CHECK(test_round(&t.run, 1) == DDOME_OK) &&
+                      CHECK(fl_run_keep_round(&t.run, 1) == DDOME_OK);
+    fl_run_free(&t.run);
+    if (kept && test_federation_init(&t.run, &t.error, keys)) {
+        try_both(&t, "view", view, 1, 10, 10);
+        try_both(&t, "reopen", reopen, 5, 10, 10);
+        fl_run_free(&t.run);
+    }
+}
+
 void t_run_poor(void)
 {
     set_ups("pretrain_epochs=2");
@@ -140,4 +183,5 @@ void t_run_poor(void)
     set_ups("algo=common");
     evaluations("test=mixture eval_scope=global checkpoint_every=0");
     ends("algo=common");
+    returns("checkpoint_every=1 batch=100 gate=oracle anchors=cluster");
 }

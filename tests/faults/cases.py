@@ -175,6 +175,6 @@ def make_cases(campaign):
     if campaign.resumes:
         cases[1:1] = [
             Case("resume", ["resume", "run", "--quiet"], files, start={"run": "in/killed"},
-                 again=resumed, every=True),
+                 every=True),
             Case("verify", ["verify", "../in/other", "--rounds", "all", "--quiet"], files)]
     return cases
