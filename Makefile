@@ -205,6 +205,9 @@ check-faults: all ## every I/O call, allocation and thread failing in turn, full
 check-static: ## gcc -fanalyzer, clang --analyze, clang-tidy, cppcheck, shellcheck: nothing may be found (minutes)
 	@sh tests/static.sh $(STATIC)
 
+check-memory: ## MSan, Valgrind, thread and integer sanitizers on tests and runs (many minutes)
+	@sh tests/memory.sh $(MEMORY)
+
 check-all: ## the same bits from gcc, clang, -O0 to -O3, other processors, C99 alone; tests under sanitizers; MPFR
 	@sh tests/matrix.sh
 
@@ -257,5 +260,5 @@ clean: ## remove what was built
 
 -include $(FAULT_OBJECTS:.o=.d)
 
-.PHONY: all help bench interop check-port check-scale check-faults check-static exhaustive run cifar10 test vectors check-vectors check-all \
+.PHONY: all help bench interop check-port check-scale check-faults check-static check-memory exhaustive run cifar10 test vectors check-vectors check-all \
         check-platforms cover fuzz mutate lint install clean always

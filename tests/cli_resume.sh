@@ -22,7 +22,7 @@ started() {
     shift 2
     "$program" "$@" --out "$run" > "$run.out" 2> "$run.err" &
     pid=$!
-    while kill -0 $pid 2> /dev/null && ! grep -q "^round $round/" "$run.err"; do
+    while kill -0 $pid 2> /dev/null && ! grep -q "^round $round/" "$run.err" 2> /dev/null; do
         sleep 0.02
     done
 }

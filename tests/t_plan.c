@@ -147,6 +147,20 @@ static void frozen(void)
     fl_run_free(&run);
 }
 
+/* An algorithm without a common expert. */
+static void no_pretraining(void)
+{
+    ddome_error error;
+    fl_run run;
+    fl_plan plan;
+    test_case("plan: no step of pretraining where there is none");
+    if (planned(&plan, &run, &error, "algo=fedavg")) {
+        CHECK(plan.pretraining.samples == 0 && plan.pretraining.bytes == 0);
+        CHECK(plan.kinds[FL_PLAN_NORMAL].step.bytes != 0);
+    }
+    fl_run_free(&run);
+}
+
 static void no_memory(void)
 {
     test_case("plan: running out of memory");
@@ -200,6 +214,7 @@ void t_plan(void)
     memory("batch=16 pretrain_batch=1000 arch=resnet34 width=2 momentum=0.9 augment=true");
     memory("batch=16 pretrain_batch=1000 top_k=1 pretrain_momentum=0");
     frozen();
+    no_pretraining();
     no_memory();
     refusals();
 }

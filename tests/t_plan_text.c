@@ -88,7 +88,7 @@ static bool planned(fl_plan *plan, fl_run *run, ddome_error *error, const char *
 }
 
 /* 200 and 80 samples with 6 features each, of which 7 clients hold 70, the held-out one 9 more and
- * the unseen ones all 80; one expert has P = 1186 floats, that of ResNet-34 counts itself. */
+ * the unseen ones all 80; one expert has P = 1186 floats. */
 static void memory_by_hand(void)
 {
     enum { P = 192 * 6 + 6 + 6 * 4 + 4, G = 6 * 5 + 5 + 5 * 2 + 2 };

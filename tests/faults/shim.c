@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Stand-ins that count, write down, and let one call fail. The environment says which:
  *
- *   FAULT=KIND:N:WHAT   the N-th call (from 1) of KIND: the name of a call (write, arena_alloc), or
- *                       a group: io, memory, arena, thread
+ *   FAULT=KIND:N:WHAT   the N-th call (from 1) of KIND: the name of a call (write, arena_alloc;
+ *                       open_write and close_write of files that are written), or a group: io,
+ *                       memory, arena, thread
  *   FAULT_LOG=FILE      appended: a line "GROUP CALL PATH" (tabs between) a call, or, with FAULT,
  *                       the one line "fault CALL PATH" when it happens
  *
@@ -41,6 +42,7 @@ static struct {
     bool onward;
     int full; /* the file whose next write finds no room; -1: none */
     char paths[FILES][PATH_BYTES];
+    bool writes[FILES];
 } state = {.log = -1, .full = -1};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -178,11 +180,14 @@ int fault_open(const char *path, int flags, ...)
         mode = va_arg(rest, mode_t);
         va_end(rest);
     }
-    if (io_fails((flags & O_ACCMODE) == O_RDONLY ? "open" : "open_write", path))
+    const bool writes = (flags & O_ACCMODE) != O_RDONLY;
+    if (io_fails(writes ? "open_write" : "open", path))
         return -1;
     int file = open(path, flags, mode);
-    if (file >= 0 && file < FILES)
+    if (file >= 0 && file < FILES) {
         snprintf(state.paths[file], PATH_BYTES, "%s", path);
+        state.writes[file] = writes;
+    }
     if (file >= 0 && (flags & O_CREAT) != 0)
         fault_journal("create", path, (flags & O_TRUNC) != 0 ? "empty" : "", 0, NULL, 0);
     return file;
@@ -191,7 +196,8 @@ int fault_open(const char *path, int flags, ...)
 /* As on Linux the file is closed whatever close returns. */
 int fault_close(int file)
 {
-    const bool failing = io_fails("close", path_of(file));
+    const bool writes = file >= 0 && file < FILES && state.writes[file];
+    const bool failing = io_fails(writes ? "close_write" : "close", path_of(file));
     const int cause = errno;
     if (file == state.full)
         state.full = -1;
@@ -306,11 +312,6 @@ int fault_unlink(const char *path)
     return io_fails("unlink", path) ? -1 : changed(unlink(path), "remove", path, "", 0);
 }
 
-int fault_rmdir(const char *path)
-{
-    return io_fails("rmdir", path) ? -1 : changed(rmdir(path), "remove", path, "", 0);
-}
-
 DIR *fault_opendir(const char *path)
 {
     return io_fails("opendir", path) ? NULL : opendir(path);
@@ -348,16 +349,6 @@ void *fault_malloc(size_t size)
     if (found == LEAK)
         lose(size);
     return found == FAIL ? NULL : malloc(size);
-}
-
-void *fault_calloc(size_t count, size_t size)
-{
-    return fails("memory", "calloc", "") ? NULL : calloc(count, size);
-}
-
-void *fault_realloc(void *old, size_t size)
-{
-    return fails("memory", "realloc", "") ? NULL : realloc(old, size);
 }
 
 void *fault_arena_alloc(nn_arena *arena, size_t count, size_t size)

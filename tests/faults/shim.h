@@ -22,14 +22,11 @@
 #define rename fault_rename
 #define mkdir fault_mkdir
 #define unlink fault_unlink
-#define rmdir fault_rmdir
 #define opendir fault_opendir
 #define readdir fault_readdir
 #define closedir fault_closedir
 
 #define malloc fault_malloc
-#define calloc fault_calloc
-#define realloc fault_realloc
 
 #define pthread_create fault_pthread_create
 #define pthread_mutex_init fault_pthread_mutex_init

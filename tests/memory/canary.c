@@ -81,6 +81,15 @@ static bool race(nn_arena *arena)
     return counts[0] != 0;
 }
 
+/* A number of bytes that no size_t holds. */
+static bool wrap(nn_arena *arena)
+{
+    volatile size_t count = SIZE_MAX / 2;
+    const size_t bytes = 4 * count;
+    (void)arena;
+    return bytes != 0;
+}
+
 static bool none(nn_arena *arena)
 {
     const float *x = filled(arena, COUNT);
@@ -91,7 +100,7 @@ static const struct fault {
     const char *name;
     bool (*run)(nn_arena *arena);
 } faults[] = {{"unset", unset}, {"reused", reused}, {"behind", behind}, {"rewound", rewound},
-              {"leak", leak},   {"race", race},     {"none", none}};
+              {"leak", leak},   {"race", race},     {"wrap", wrap},     {"none", none}};
 
 int main(int argc, char **argv)
 {
@@ -103,6 +112,6 @@ int main(int argc, char **argv)
             nn_arena_free(&arena);
             return 0;
         }
-    fprintf(stderr, "canary: expected one of unset reused behind rewound leak race none\n");
+    fprintf(stderr, "canary: expected one of unset reused behind rewound leak race wrap none\n");
     return 2;
 }
