@@ -50,10 +50,10 @@ static ddome_status prove_writable(ddome_error *error, const fl_rundir *dir)
 {
     char *path;
     ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, probe);
-    if (status == DDOME_OK)
-        status = nn_os_write_file(error, path, "", 0);
-    if (status == DDOME_OK)
-        nn_os_remove(path);
+    if (status != DDOME_OK)
+        return status;
+    status = nn_os_write_file(error, path, "", 0);
+    nn_os_remove(path);
     return status;
 }
 

@@ -26,7 +26,8 @@ static bool is_inside(const char *name)
     return inside;
 }
 
-static bool read_line(nn_arena *arena, sums_line *out, const char *line)
+/* false: it is no such line, or, *poor, memory is out. */
+static bool read_line(nn_arena *arena, sums_line *out, const char *line, bool *poor)
 {
     const size_t length = strcspn(line, "\n");
     if (length <= HEX + 2 || line[length] != '\n' || strspn(line, "0123456789abcdef") != HEX ||
@@ -35,7 +36,8 @@ static bool read_line(nn_arena *arena, sums_line *out, const char *line)
     out->hex = line;
     out->next = line + length + 1;
     out->name = nn_arena_zero(arena, length - HEX - 1, 1);
-    if (out->name == NULL)
+    *poor = out->name == NULL;
+    if (*poor)
         return false;
     memcpy(out->name, line + HEX + 2, length - HEX - 2);
     return is_inside(out->name);
@@ -73,13 +75,16 @@ static ddome_status check_line(ddome_error *error, const fl_rundir *dir, const s
 static ddome_status check_all(ddome_error *error, const fl_rundir *dir, const char *sums)
 {
     ddome_status status = DDOME_OK;
+    bool poor = false;
     size_t number = 1;
     for (sums_line line; *sums != '\0' && status == DDOME_OK; sums = line.next, number++) {
-        if (!read_line(dir->arena, &line, sums))
-            return nn_fail(error, DDOME_ERR_DATA,
-                           "%.300s/SHA256SUMS: line %lu: expected a hash, two spaces and the path "
-                           "of a file in the folder",
-                           dir->path, (unsigned long)number);
+        if (!read_line(dir->arena, &line, sums, &poor))
+            return poor ? nn_arena_fail(error, dir->arena, "a line of SHA256SUMS")
+                        : nn_fail(error, DDOME_ERR_DATA,
+                                  "%.300s/SHA256SUMS: line %lu: expected a hash, two spaces and "
+                                  "the path "
+                                  "of a file in the folder",
+                                  dir->path, (unsigned long)number);
         status = check_line(error, dir, &line);
     }
     return status;

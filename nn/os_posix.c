@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, LOCK_TRIES = 1000 };
 
 /* Reads until size bytes are there; a file that ends early is an error, errno 0. */
 static bool read_all(int file, unsigned char *bytes, size_t size)
@@ -31,11 +31,23 @@ static bool read_all(int file, unsigned char *bytes, size_t size)
     return true;
 }
 
+/* What cannot be opened or looked at is missing, unless it is the disk or the system that failed.
+ */
+static ddome_status cannot(ddome_error *error, const char *what, const char *path,
+                           ddome_status missing)
+{
+    const bool failed = errno == EIO || errno == EMFILE || errno == ENFILE;
+    return nn_fail(error, failed ? DDOME_ERR_IO : missing, "cannot %s %s: %s; check the path", what,
+                   path, strerror(errno));
+}
+
 static ddome_status read_open_file(ddome_error *error, nn_arena *arena, unsigned char **bytes,
                                    size_t *size, const char *path, ddome_status missing, int file)
 {
     struct stat info;
-    if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))
+    if (fstat(file, &info) != 0)
+        return cannot(error, "read", path, missing);
+    if (!S_ISREG(info.st_mode))
         return nn_fail(error, missing, "cannot read %s: not a file; check the path", path);
     if ((uintmax_t)info.st_size > SIZE_MAX - 1)
         return nn_fail(error, DDOME_ERR_MEMORY, "cannot read %s: too large for memory", path);
@@ -57,7 +69,7 @@ ddome_status nn_os_read_file(ddome_error *error, nn_arena *arena, unsigned char 
 {
     int file = open(path, O_RDONLY | O_NONBLOCK); /* a pipe must not keep it waiting */
     if (file < 0)
-        return nn_fail(error, missing, "cannot open %s: %s; check the path", path, strerror(errno));
+        return cannot(error, "open", path, missing);
     ddome_status status = read_open_file(error, arena, bytes, size, path, missing, file);
     close(file);
     return status;
@@ -80,14 +92,28 @@ static bool write_all(int file, const unsigned char *bytes, size_t size)
 /* EINVAL: the file system has no flush. */
 static bool flush(int file)
 {
-    return fsync(file) == 0 || errno == EINVAL;
+    int done;
+    do
+        done = fsync(file);
+    while (done != 0 && errno == EINTR);
+    return done == 0 || errno == EINVAL;
 }
 
-/* close is called once on every path; errno is that of the first failure. */
+static bool cut(int file, off_t end)
+{
+    int done;
+    do
+        done = ftruncate(file, end);
+    while (done != 0 && errno == EINTR);
+    return done == 0;
+}
+
+/* close is called once on every path; errno is that of the first failure. A close that a signal
+ * interrupts has closed the file: to do it again could close another one. */
 static bool close_after(int file, bool ok)
 {
     const int cause = errno;
-    const bool closed = close(file) == 0;
+    const bool closed = close(file) == 0 || errno == EINTR;
     if (!ok)
         errno = cause;
     return ok && closed;
@@ -154,7 +180,7 @@ static bool cut_at(int file, uint64_t at)
         errno = ENODATA;
         return false;
     }
-    return ftruncate(file, end) == 0 && lseek(file, end, SEEK_SET) == end;
+    return cut(file, end) && lseek(file, end, SEEK_SET) == end;
 }
 
 ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, const void *bytes,
@@ -172,8 +198,7 @@ ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const
     const int file = open(path, O_RDONLY | O_NONBLOCK); /* a pipe must not keep it waiting */
     struct stat info;
     if (file < 0)
-        return nn_fail(error, DDOME_ERR_DATA, "cannot open %s: %s; check the path", path,
-                       strerror(errno));
+        return cannot(error, "open", path, DDOME_ERR_DATA);
     const off_t start = (off_t)at;
     errno = 0;
     bool ok = fstat(file, &info) == 0 && S_ISREG(info.st_mode) && start >= 0 &&
@@ -217,9 +242,11 @@ ddome_status nn_os_make_dir(ddome_error *error, const char *path)
                    path, strerror(cause));
 }
 
+/* A file at which nobody can look may be there: nothing is written over it. */
 bool nn_os_exists(const char *path)
 {
-    return access(path, F_OK) == 0;
+    return access(path, F_OK) == 0 ||
+           (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG);
 }
 
 /* The list grows by doubling; the old ones stay in the arena. */
@@ -246,14 +273,16 @@ ddome_status nn_os_list(ddome_error *error, nn_arena *arena, const char ***names
 {
     DIR *folder = opendir(path);
     if (folder == NULL)
-        return nn_fail(error, DDOME_ERR_DATA, "cannot look into %s: %s; check the path", path,
-                       strerror(errno));
+        return cannot(error, "look into", path, DDOME_ERR_DATA);
     ddome_status status = DDOME_OK;
     *names = NULL;
     *count = 0;
-    for (struct dirent *entry; status == DDOME_OK && (entry = readdir(folder)) != NULL;)
+    errno = 0;
+    for (struct dirent *entry; status == DDOME_OK && (entry = readdir(folder)) != NULL; errno = 0)
         if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
             status = add_name(error, arena, names, count, entry->d_name);
+    if (status == DDOME_OK && errno != 0)
+        status = nn_fail(error, DDOME_ERR_IO, "reading %s failed: %s", path, strerror(errno));
     closedir(folder);
     return status;
 }
@@ -315,7 +344,7 @@ static bool try_lock(ddome_error *error, nn_os_lock *lock, const char *path, ddo
     }
     const int length = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
     if (*status == DDOME_OK &&
-        (ftruncate(file, 0) != 0 || !write_all(file, (unsigned char *)owner, (size_t)length)))
+        (!cut(file, 0) || !write_all(file, (unsigned char *)owner, (size_t)length)))
         *status = write_failed(error, path, errno);
     if (*status != DDOME_OK)
         close(file);
@@ -327,9 +356,10 @@ static bool try_lock(ddome_error *error, nn_os_lock *lock, const char *path, ddo
 ddome_status nn_os_lock_file(ddome_error *error, nn_os_lock *lock, const char *path)
 {
     ddome_status status;
-    while (!try_lock(error, lock, path, &status))
-        ;
-    return status;
+    for (int i = 0; i < LOCK_TRIES; i++)
+        if (try_lock(error, lock, path, &status))
+            return status;
+    return write_failed(error, path, errno);
 }
 
 /* Removed before it is unlocked: who opens it from now on makes a new one. */
