@@ -468,15 +468,19 @@ static const char *same_key(const char *text, const char *line)
     return NULL;
 }
 
-/* "key = value" of the line, or that the key is at its default. */
+/* The value of the line "key = value", or that the key is at its default. */
 static void show_line(fl_text *out, const char *line)
 {
     if (line == NULL)
         fl_text_add(out, "its default");
     else {
         const char *value = line + strcspn(line, "=\n");
-        value += *value == '=' ? 2 : 0;
-        fl_text_add(out, "%.*s", (int)nn_min(strcspn(value, "\n"), 80), value);
+        value += *value == '=';
+        value += *value == ' ';
+        const int length = (int)nn_min(strcspn(value, "\n"), 80);
+        fl_text_add(out, "%.*s", length, value);
+        if (length == 0)
+            fl_text_add(out, "nothing");
     }
 }
 

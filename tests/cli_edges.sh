@@ -193,7 +193,7 @@ if ${CC:-cc} -shared -fPIC -o calls.so calls.c -ldl 2> err && with "CALL=read NT
     breaks "close 2 fails" 5 "CALL=close NTH=2 ERROR=5" "$train"
     breaks "the lock cannot be emptied" 5 "CALL=ftruncate NTH=1 ERROR=5" "$train"
     breaks "a table cannot be cut" 5 "CALL=ftruncate NTH=2 ERROR=5" "$train"
-    breaks "what is no file" 2 "CALL=fstat NTH=1 ERROR=5" "eval whole --quiet"
+    breaks "what is no file" 5 "CALL=fstat NTH=1 ERROR=5" "eval whole --quiet"
 else
     skip "calls that do less, or fail" "no library can be put before the program here"
 fi

@@ -147,7 +147,7 @@ static void bytes_changed(void)
 }
 
 /* The same file with one tensor otherwise: other bytes in front of its data, another type or
- * length, left out, or put in. */
+ * length, cut, left out, or put in. */
 typedef struct change {
     const char *what, *tensor;
     const char *dtype; /* NULL: the same */
@@ -155,7 +155,7 @@ typedef struct change {
     size_t count; /* of them */
     ddome_status expected;
     const char *part;
-    bool without, beside;
+    enum { CHANGED, CUT, WITHOUT, BESIDE } how;
 } change;
 
 static ddome_status take_changed(saved *s, ddome_error *error, const change *c)
@@ -163,7 +163,7 @@ static ddome_status take_changed(saved *s, ddome_error *error, const change *c)
     data_safetensors file;
     data_safetensor *list;
     unsigned char *bytes, *copy;
-    uint64_t one = 1;
+    uint64_t one = 1, cut = c->count;
     size_t size, count = 0;
     uint32_t round;
     nn_arena_mark mark = nn_arena_get_mark(&s->arena);
@@ -173,7 +173,7 @@ static ddome_status take_changed(saved *s, ddome_error *error, const change *c)
     list = nn_arena_alloc(&s->arena, file.count + 1, sizeof *list);
     for (size_t i = 0; i < file.count; i++) {
         const bool this = strcmp(file.tensor[i].name, c->tensor) == 0;
-        if (this && c->without)
+        if (this && c->how == WITHOUT)
             continue;
         list[count] = file.tensor[i];
         if (this && c->dtype != NULL)
@@ -183,10 +183,14 @@ static ddome_status take_changed(saved *s, ddome_error *error, const change *c)
             memcpy(copy, list[count].bytes, list[count].byte_count);
             memcpy(copy, c->bytes, c->count);
             list[count].bytes = copy;
+            if (c->how == CUT) {
+                list[count].byte_count = c->count;
+                list[count].shape = &cut;
+            }
         }
         count++;
     }
-    if (c->beside)
+    if (c->how == BESIDE)
         list[count++] = (data_safetensor){.name = c->tensor,
                                           .dtype = "U8",
                                           .rank = 1,
@@ -208,31 +212,32 @@ static void does_not_fit(void)
                                one[8] = {1}, twice[8] = {1, 0, 0, 0, 1, 0, 0, 0};
     static const change changes[] = {
         {"no expert", "expert_0000000.values", NULL, NULL, 0, DDOME_ERR_RESUME,
-         "tensor expert_0000000.values: expected F32", true, false},
+         "tensor expert_0000000.values: expected F32", WITHOUT},
         {"another type", "round", "F32", NULL, 0, DDOME_ERR_RESUME, "tensor round: expected U32",
-         false, false},
-        {"NaN", "expert_0000001.values", NULL, nan32, 4, DDOME_ERR_RESUME, "finite values", false,
-         false},
+         CHANGED},
+        {"NaN", "expert_0000001.values", NULL, nan32, 4, DDOME_ERR_RESUME, "finite values",
+         CHANGED},
         {"infinity", "evaluation.last_mean", NULL, inf64, 8, DDOME_ERR_RESUME, "finite values",
-         false, false},
-        {"evaluations", "evaluations", NULL, many, 8, DDOME_ERR_RESUME, "expected at most", false,
-         false},
+         CHANGED},
+        {"evaluations", "evaluations", NULL, many, 8, DDOME_ERR_RESUME, "expected at most",
+         CHANGED},
         {"an evaluation too many", "evaluations", NULL, one, 8, DDOME_ERR_RESUME,
-         "those of its rounds", false, false},
-        {"a client", "anchors", NULL, client, 4, DDOME_ERR_RESUME, "distinct clients below", false,
-         false},
+         "those of its rounds", CHANGED},
+        {"a client", "anchors", NULL, client, 4, DDOME_ERR_RESUME, "distinct clients below",
+         CHANGED},
         {"one client twice", "anchors", NULL, twice, 8, DDOME_ERR_RESUME, "distinct clients below",
-         false, false},
+         CHANGED},
         {"a table", "table.metrics.csv.bytes", NULL, many, 8, DDOME_ERR_RESUME, "found fewer",
-         false, false},
+         CHANGED},
         {"its hash", "table.metrics.csv.sha256", NULL, many, 8, DDOME_ERR_RESUME,
-         "is not what the checkpoint knows", false, false},
-        {"one more", "another", NULL, NULL, 0, DDOME_ERR_RESUME, "tensors, found", false, true},
+         "is not what the checkpoint knows", CHANGED},
+        {"one more", "another", NULL, NULL, 0, DDOME_ERR_RESUME, "tensors, found", BESIDE},
         {"identity", "identity", NULL, (const unsigned char *)"specification = 7", 17,
-         DDOME_ERR_RESUME, ": specification: expected 7, found 1;", false, false},
-        {"no identity", "identity", NULL, NULL, 0, DDOME_ERR_RESUME, "tensor identity", true,
-         false},
-        {"any count", "traffic.down", NULL, many, 8, DDOME_OK, NULL, false, false},
+         DDOME_ERR_RESUME, ": specification: expected 7, found 1;", CHANGED},
+        {"identity without a value", "identity", NULL, (const unsigned char *)"specification =", 15,
+         DDOME_ERR_RESUME, ": specification: expected nothing, found 1;", CUT},
+        {"no identity", "identity", NULL, NULL, 0, DDOME_ERR_RESUME, "tensor identity", WITHOUT},
+        {"any count", "traffic.down", NULL, many, 8, DDOME_OK, NULL, CHANGED},
     };
     saved s;
     test_case("state: a tensor too few, too many, of another type or with values that cannot be");
