@@ -105,7 +105,7 @@ fi
 
 # Plain C99 cannot make folders, so they are made for it.
 if build c99 ddome OS=c99; then
-    mkdir -p "$work/c99/run/final"
+    mkdir -p "$work/c99/run/final" "$work/c99/run/ckpt"
     same_run c99 "$work/c99/ddome"
 else
     line "FAIL matrix: OS=c99 does not build without a warning"
