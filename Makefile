@@ -66,7 +66,8 @@ DATA = invariant dataset files exclude cifar idx synth batch json safetensors sa
 FL = invariant text config config_table config_value trace trace_file trace_tape trace_model nonfinite model task trainee \
      config_controls control cluster schedule correction variates common gate wire sample client \
      ifca server crew eval eval_mixture predict metrics checkpoint rundir table baselines record watch \
-     watch_signs run_controls run_round run_keep saved state origin run finish plan plan_text entry verify
+     watch_signs run_controls run_round run_keep saved identity state_walk state origin run finish plan \
+     plan_text entry verify
 LIB_OBJECTS = $(BUILD)/$(ARENA).o $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) \
               $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o
 FUZZ_SOURCES = tests/fuzz/fuzz.c $(wildcard tests/fuzz/read_*.c)

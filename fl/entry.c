@@ -196,7 +196,7 @@ ddome_status ddome_partition(ddome_error *error, char **text, const ddome_config
 
 static void describe_split(fl_text *text, const char *name, const data_split *split, size_t classes)
 {
-    uint64_t count[256] = {0};
+    uint64_t count[DATA_LABELS] = {0};
     for (size_t i = 0; i < split->count; i++)
         count[split->labels[i]]++;
     fl_text_add(text, "%s: %lu records, SHA-256 ", name, (unsigned long)split->count);

@@ -168,7 +168,7 @@ static void add_labels(fl_text *text, const data_client *client, const fl_evalua
     const data_split *split = fl_task_scope_split(evaluator->task, evaluator->config->eval_scope);
     const data_label_set held = data_client_labels(client, split);
     bool first = true;
-    for (unsigned label = 0; label < 256; label++)
+    for (unsigned label = 0; label < DATA_LABELS; label++)
         if (data_label_set_has(&held, label)) {
             fl_text_add(text, "%s%u", first ? "" : " ", label);
             first = false;

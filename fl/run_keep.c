@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "identity.h"
 #include "run.h"
 #include "state.h"
 
@@ -11,7 +12,7 @@
 static ddome_status add_identity(fl_run *run)
 {
     fl_text text = {.arena = &run->arena};
-    fl_state_identity(&text, run);
+    fl_identity_write(&text, run);
     run->saved.identity = text.data;
     return fl_text_status(run->error, &text);
 }

@@ -16,7 +16,7 @@ typedef struct fl_saved_file {
 } fl_saved_file;
 
 typedef struct fl_saved {
-    const char *identity;              /* of this run, see fl_state_identity */
+    const char *identity;              /* of this run, fl/identity.h */
     fl_saved_file file[FL_SAVED_MOST]; /* those that ckpt/DONE names, oldest first */
     size_t count;
     nn_arena arena;         /* of `state` */

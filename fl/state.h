@@ -6,17 +6,13 @@
 #include "../data/safetensors.h"
 #include "run.h"
 
-/* What must be the same for the state to fit: the hashed configuration, the version of SPEC.md, the
- * hashes of the data and of the partition, one line each. */
-void fl_state_identity(fl_text *text, fl_run *run);
-
 /* Writes the state after `round` rounds to a file of the run directory, piece by piece: the memory
  * it takes does not grow with the models. The tables of the run are on the disk. */
 DDOME_MUST_CHECK ddome_status fl_state_write(fl_run *run, nn_digest *digest, const char *name,
                                              uint32_t round, const char *identity);
 
 /* The parts of it, DDOME_ERR_RESUME when one is missing or does not fit. First its round and
- * whether its identity is this one: the first line that differs is named. `name` is for errors. */
+ * whether its identity is this one (fl/identity.h). `name` is for errors. */
 DDOME_MUST_CHECK ddome_status fl_state_check(ddome_error *error, nn_arena *arena, uint32_t *round,
                                              const data_safetensors *file, const char *name,
                                              const char *identity);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../fl/identity.h"
 #include "../fl/state.h"
 #include "../nn/os.h"
 #include "fixture.h"
@@ -31,7 +32,7 @@ static ddome_status write_state(saved *s)
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/state_run", test_dir());
     s->identity.arena = &s->arena;
-    fl_state_identity(&s->identity, &s->run);
+    fl_identity_write(&s->identity, &s->run);
     ddome_status status = fl_rundir_open(&s->error, &s->run.dir, &s->run.arena, path, true);
     if (status == DDOME_OK)
         status = fl_record_write(&s->error, &s->run.dir, &s->run.record);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../fl/identity.h"
 #include "../../fl/state.h"
 #include "fuzz.h"
 
@@ -66,7 +67,7 @@ static void make(subject *s)
     s->identity.arena = &s->arena;
     ddome_status status = set_up(s);
     if (status == DDOME_OK) {
-        fl_state_identity(&s->identity, &s->run);
+        fl_identity_write(&s->identity, &s->run);
         status = write_down(s, nn_arena_string(&s->arena, path));
     }
     fuzz_path(path, "fuzz-state/ckpt/state");

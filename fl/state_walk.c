@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of a state one by one: listed, to be written, or read from a file. SPEC 17.6.3. */
+#include "state_walk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "run.h"
+
+enum { CHUNK_BYTES = 1 << 20 };
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} TYPE[] = {{"F32", 4}, {"F64", 8}, {"U64", 8}, {"U32", 4}, {"U8", 1}};
+
+/* ---- numbers as bytes ---- */
+
+static void to_bytes(unsigned char *bytes, const void *data, size_t first, size_t count,
+                     fl_walk_type type)
+{
+    const size_t width = TYPE[type].bytes;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *from = (const unsigned char *)data + (first + i) * width;
+        uint64_t word = *from;
+        uint32_t half;
+        if (width == 8)
+            memcpy(&word, from, 8);
+        if (width == 4) {
+            memcpy(&half, from, 4);
+            word = half;
+        }
+        for (size_t b = 0; b < width; b++)
+            bytes[i * width + b] = (unsigned char)(word >> 8 * b);
+    }
+}
+
+static uint64_t word_at(const unsigned char *bytes, size_t width)
+{
+    uint64_t word = 0;
+    for (size_t b = 0; b < width; b++)
+        word |= (uint64_t)bytes[b] << 8 * b;
+    return word;
+}
+
+static void from_bytes(void *data, const unsigned char *bytes, size_t count, fl_walk_type type)
+{
+    const size_t width = TYPE[type].bytes;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t word = word_at(bytes + i * width, width);
+        const uint32_t half = (uint32_t)word;
+        unsigned char *to = (unsigned char *)data + i * width;
+        if (width == 8)
+            memcpy(to, &word, 8);
+        else if (width == 4)
+            memcpy(to, &half, 4);
+        else
+            *to = (unsigned char)word;
+    }
+}
+
+static bool all_finite(const unsigned char *bytes, size_t count, fl_walk_type type)
+{
+    const size_t width = TYPE[type].bytes;
+    const uint64_t exponent =
+        type == FL_WALK_F32 ? (uint64_t)0xff << 23 : (uint64_t)0x7ff << 52; /* all ones: none */
+    for (size_t i = 0; i < count && (type == FL_WALK_F32 || type == FL_WALK_F64); i++)
+        if ((word_at(bytes + i * width, width) & exponent) == exponent)
+            return false;
+    return true;
+}
+
+/* ---- one part ---- */
+
+void fl_walk_poor(fl_walk *w)
+{
+    w->status = nn_arena_fail(w->error, w->arena, "the state of a run");
+}
+
+void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *data, size_t count)
+{
+    if (w->count == w->capacity) {
+        const size_t capacity = nn_max(64, 2 * w->capacity);
+        data_safetensor *tensor = nn_arena_alloc(w->arena, capacity, sizeof *tensor);
+        fl_walk_part *parts = nn_arena_alloc(w->arena, capacity, sizeof *parts);
+        if (tensor == NULL || parts == NULL) {
+            fl_walk_poor(w);
+            return;
+        }
+        if (w->count != 0) {
+            memcpy(tensor, w->tensor, w->count * sizeof *tensor);
+            memcpy(parts, w->part, w->count * sizeof *parts);
+        }
+        w->tensor = tensor;
+        w->part = parts;
+        w->capacity = capacity;
+    }
+    uint64_t *shape = nn_arena_alloc(w->arena, 1, sizeof *shape);
+    char *copy = nn_arena_string(w->arena, name);
+    if (shape == NULL || copy == NULL) {
+        fl_walk_poor(w);
+        return;
+    }
+    *shape = count;
+    w->tensor[w->count] = (data_safetensor){.name = copy,
+                                            .dtype = TYPE[type].name,
+                                            .rank = 1,
+                                            .shape = shape,
+                                            .byte_count = count * TYPE[type].bytes};
+    w->part[w->count++] = (fl_walk_part){data, type};
+}
+
+void fl_walk_misfit(fl_walk *w, const char *name, const char *expected, size_t count)
+{
+    w->status = nn_fail(w->error, DDOME_ERR_RESUME,
+                        "the checkpoint does not fit the run: tensor %s: expected %s (%lu)", name,
+                        expected, (unsigned long)count);
+}
+
+/* Parts of one kind are walked as they stand in the file: one behind the one before. */
+static const data_safetensor *find(fl_walk *w, const char *name)
+{
+    const data_safetensors *file = w->file;
+    const data_safetensor *tensor = NULL;
+    for (size_t i = w->next == 0 ? 0 : w->next - 1; i < file->count && i <= w->next; i++)
+        if (strcmp(file->tensor[i].name, name) == 0)
+            tensor = &file->tensor[i];
+    if (tensor == NULL)
+        tensor = data_safetensors_find(file, name);
+    if (tensor != NULL)
+        w->next = (size_t)(tensor - file->tensor) + 1;
+    return tensor;
+}
+
+/* NULL, and the walk has failed, when there is none of that type and length. */
+static const data_safetensor *find_part(fl_walk *w, fl_walk_type type, const char *name,
+                                        size_t count)
+{
+    const data_safetensor *tensor = find(w, name);
+    if (tensor != NULL && strcmp(tensor->dtype, TYPE[type].name) == 0 && tensor->rank == 1 &&
+        tensor->shape[0] == count)
+        return tensor;
+    fl_walk_misfit(w, name, TYPE[type].name, count);
+    return NULL;
+}
+
+static void read_part(fl_walk *w, fl_walk_type type, const char *name, void *data, size_t count)
+{
+    const data_safetensor *tensor = find_part(w, type, name, count);
+    if (tensor == NULL)
+        return;
+    if (!all_finite(tensor->bytes, count, type)) {
+        fl_walk_misfit(w, name, "finite values", count);
+        return;
+    }
+    from_bytes(data, tensor->bytes, count, type);
+    w->found++;
+}
+
+void fl_walk_values(fl_walk *w, fl_walk_type type, const char *name, void *data, size_t count)
+{
+    if (w->status != DDOME_OK)
+        return;
+    if (w->file == NULL)
+        fl_walk_list(w, type, name, data, count);
+    else
+        read_part(w, type, name, data, count);
+}
+
+const char *fl_walk_indexed(char name[FL_WALK_NAME], const char *prefix, size_t index,
+                            const char *suffix)
+{
+    snprintf(name, FL_WALK_NAME, "%s_%07lu.%s", prefix, (unsigned long)index, suffix);
+    return name;
+}
+
+uint64_t *fl_walk_staged(fl_walk *w, size_t count)
+{
+    uint64_t *words = nn_arena_zero(w->arena, count, sizeof *words);
+    if (words == NULL && w->status == DDOME_OK)
+        fl_walk_poor(w);
+    return words;
+}
+
+void fl_walk_size(fl_walk *w, const char *name, size_t *value, size_t most)
+{
+    uint64_t *word = fl_walk_staged(w, 1);
+    if (word == NULL)
+        return;
+    *word = *value;
+    fl_walk_values(w, FL_WALK_U64, name, word, 1);
+    if (w->status == DDOME_OK && w->file != NULL && *word > most)
+        fl_walk_misfit(w, name, "at most", most);
+    if (w->status == DDOME_OK)
+        *value = (size_t)*word;
+}
+
+void fl_walk_flags(fl_walk *w, const char *name, bool *flags, size_t count)
+{
+    unsigned char *bytes = nn_arena_zero(w->arena, count, 1);
+    if (bytes == NULL && w->status == DDOME_OK)
+        fl_walk_poor(w);
+    if (bytes == NULL)
+        return;
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = flags[i];
+    fl_walk_values(w, FL_WALK_U8, name, bytes, count);
+    for (size_t i = 0; i < count && w->status == DDOME_OK; i++)
+        if (bytes[i] > 1)
+            fl_walk_misfit(w, name, "bytes of 0 or 1", count);
+    for (size_t i = 0; i < count && w->status == DDOME_OK; i++)
+        flags[i] = bytes[i] != 0;
+}
+
+const bool *fl_walk_present(fl_walk *w, const char *name, float *const *values, size_t count)
+{
+    bool *there = nn_arena_zero(w->arena, count, sizeof *there);
+    if (there == NULL && w->status == DDOME_OK)
+        fl_walk_poor(w);
+    if (there == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        there[i] = values[i] != NULL;
+    fl_walk_flags(w, name, there, count);
+    return there;
+}
+
+void fl_walk_array(fl_walk *w, const char *name, float **values, size_t floats)
+{
+    if (w->status != DDOME_OK)
+        return;
+    if (*values == NULL && find_part(w, FL_WALK_F32, name, floats) != NULL) {
+        *values = nn_arena_zero(&w->run->arena, floats, sizeof **values);
+        if (*values == NULL)
+            w->status = nn_arena_fail(w->error, &w->run->arena, "the state of a client");
+    }
+    if (*values != NULL)
+        fl_walk_values(w, FL_WALK_F32, name, *values, floats);
+}
+
+/* ---- writing ---- */
+
+/* The next bytes of a file that grows. */
+typedef struct output {
+    fl_run *run;
+    const char *name;
+    uint64_t size;
+    nn_sha256 sha;
+} output;
+
+static ddome_status put(output *o, const void *bytes, size_t size)
+{
+    ddome_status status =
+        fl_rundir_append(o->run->error, &o->run->dir, o->name, o->size, bytes, size);
+    nn_sha256_bytes(&o->sha, bytes, size);
+    o->size += size;
+    return status;
+}
+
+static ddome_status put_part(output *o, unsigned char *chunk, const fl_walk_part *p, size_t bytes)
+{
+    const size_t width = TYPE[p->type].bytes, count = bytes / width;
+    ddome_status status = DDOME_OK;
+    for (size_t first = 0; first < count && status == DDOME_OK;) {
+        const size_t some = nn_min(count - first, CHUNK_BYTES / width);
+        to_bytes(chunk, p->data, first, some, p->type);
+        status = put(o, chunk, some * width);
+        first += some;
+    }
+    return status;
+}
+
+ddome_status fl_walk_write(const fl_walk *w, nn_digest *digest, const char *name)
+{
+    unsigned char *head, *chunk = nn_arena_alloc(w->arena, CHUNK_BYTES, 1);
+    size_t bytes;
+    const data_safetensor *const *order;
+    output o = {.run = w->run, .name = name};
+    if (chunk == NULL)
+        return nn_arena_fail(w->error, w->arena, "a part of a checkpoint");
+    nn_sha256_begin(&o.sha);
+    ddome_status status =
+        data_safetensors_head(w->error, w->arena, &head, &bytes, &order, w->tensor, w->count);
+    if (status == DDOME_OK)
+        status = put(&o, head, bytes);
+    for (size_t i = 0; i < w->count && status == DDOME_OK; i++)
+        status = put_part(&o, chunk, &w->part[order[i] - w->tensor], order[i]->byte_count);
+    *digest = nn_sha256_end(&o.sha);
+    return status;
+}
