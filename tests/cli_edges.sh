@@ -40,8 +40,8 @@ locked() {
     REFUSE=$1 LD_PRELOAD=$work/locks.so "$program" train $tiny --threads 2 --out "locked$1" --quiet > out 2> err
     status=$?
 }
-if ${CC:-cc} -shared -fPIC -o locks.so locks.c -pthread 2> err && locked 0; [ "${status:-1}" -eq 0 ] &&
-    locked 1; [ "${status:-0}" -eq 1 ]; then
+if ${CC:-cc} -shared -fPIC -o locks.so locks.c -pthread 2> err && locked 0 && [ "$status" -eq 0 ] &&
+    locked 1 && [ "$status" -eq 1 ]; then
     for n in 1 2 3; do
         locked "$n"
         why=
