@@ -197,10 +197,16 @@ static ddome_status compare_whole(ddome_error *error, const fl_rundir *dir, cons
                                   const void *bytes, size_t size)
 {
     unsigned char more;
+    ddome_error inner = {DDOME_OK, ""};
     nn_arena_mark mark = nn_arena_get_mark(dir->arena);
     ddome_status status = compare_part(error, dir, name, 0, bytes, size);
-    if (status == DDOME_OK && fl_rundir_read_part(NULL, dir, &more, 1, name, size) == DDOME_OK)
-        status = differs(error, dir, name, size);
+    if (status == DDOME_OK) {
+        status = fl_rundir_read_part(&inner, dir, &more, 1, name, size);
+        if (status == DDOME_OK)
+            status = differs(error, dir, name, size);
+        else
+            status = status == DDOME_ERR_DATA ? DDOME_OK : nn_fail(error, status, "%s", inner.text);
+    }
     nn_arena_rewind(dir->arena, mark);
     return status;
 }

@@ -10,6 +10,7 @@ fails.
 import argparse
 import os
 import shutil
+import signal
 import sys
 
 sys.dont_write_bytecode = True
@@ -49,6 +50,8 @@ def prepare(campaign):
 
 def main():
     """All parts."""
+    # A shell's job in the background ignores interrupts, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     given = arguments()
     scratch = given.scratch or os.path.join(os.path.dirname(given.faulty), "scratch")
     part = tuple(int(word) for word in given.part.split("/"))
