@@ -18,8 +18,8 @@ enum { PATH_BYTES = 4096, LOCK_TRIES = 1000 };
 /* Reads until size bytes are there; a file that ends early is an error, errno 0. */
 static bool read_all(int file, unsigned char *bytes, size_t size)
 {
-    errno = 0;
     while (size != 0) {
+        errno = 0;
         ssize_t got = read(file, bytes, size);
         if (got < 0 && errno == EINTR)
             continue;
