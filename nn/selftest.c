@@ -195,6 +195,16 @@ static bool doubles_have_53_bits(void)
     return statement == 0.0 && expression == 0.0 && once == 0x1.0000000000001p0;
 }
 
+/* -5 * -3 of floats in registers, where some processors have one instruction for both steps. */
+static bool widens_products(void)
+{
+    volatile float four = -4.0f, two = -2.0f, one = -1.0f;
+    const float a = four + one, b = two + one;
+    const double product = (double)a * (double)b;
+    volatile double stored = product;
+    return stored == 15.0;
+}
+
 /* Decimal and hexadecimal literals have the nearest value. Doubles by bits: a literal to compare
  * with could have lost the same. */
 static bool reads_literals(void)
@@ -311,6 +321,7 @@ static const char FLUSH[] = "link without -ffast-math and -Ofast; load no librar
 static const char MODE[] = "leave the rounding mode at nearest: no fesetround, no such library";
 static const char VECTORS[] = "on PowerPC compile with -mno-altivec, on 32-bit ARM without NEON";
 static const char LITERALS[] = "compile without -fsingle-precision-constant";
+static const char PRODUCT[] = "use another processor, emulator or compiler, or a lower -O";
 static const char PORT[] = "this compiler breaks C99: use another version or a lower -O";
 
 /* In an order that tells the cause: flags that break a witness here break none before it. */
@@ -332,6 +343,7 @@ static const witness witnesses[] = {
     {fuses, "a fused a*b+c rounds once", FAST},
     {converts, "conversions round to nearest even", PORT},
     {keeps_signed_zero_and_nan, "signed zeros and NaN are kept", FAST},
+    {widens_products, "the product of two floats is exact in double", PRODUCT},
     {takes_roots, "sqrt is correctly rounded", FAST},
     {maps_exp, "exp is correctly rounded", FAST},
     {maps_log, "log is correctly rounded", FAST},
