@@ -154,7 +154,7 @@ static ddome_status rounds_again(fl_run *run, const char *run_dir, uint64_t firs
                        "expected rounds of 1 to %lu, found %llu to %llu", (unsigned long)rounds,
                        (unsigned long long)first, (unsigned long long)last);
     ddome_status status = fl_run_view(run, run_dir, (uint32_t)(first - 1));
-    if (status == DDOME_OK && !fl_verify_has_tables(run_dir))
+    if (status == DDOME_OK && !fl_verify_has_tables(&run->dir))
         return nn_fail(run->error, DDOME_ERR_USAGE,
                        "%.300s has no rounds to do again: a pretraining is verified by its files "
                        "alone; leave out --rounds and --round",
@@ -171,9 +171,11 @@ ddome_status ddome_verify(ddome_error *error, ddome_summary *summary, const ddom
                           uint64_t last)
 {
     fl_run run;
+    nn_arena arena = {0};
     ddome_summary made = {.rounds = 0};
     nn_error_clear(error);
-    ddome_status status = fl_verify_hashes(error, run_dir, made.root_hash);
+    ddome_status status = fl_verify_hashes(error, &arena, run_dir, made.root_hash);
+    nn_arena_free(&arena);
     if (status == DDOME_OK && last != 0) {
         status = fl_run_init(error, &run, fl_config_of(config), fl_threads_of(config), progress);
         if (status == DDOME_OK)

@@ -170,7 +170,7 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
 {
     const size_t epochs = p->config->pretrain_epochs;
     ddome_status status = DDOME_OK;
-    for (size_t epoch = 0; epoch < epochs && status == DDOME_OK; epoch++) {
+    for (size_t epoch = 0; epoch < epochs; epoch++) {
         status = checked_epoch(p, (uint32_t)epoch);
         if (status == DDOME_OK)
             status = held_out_accuracy(p, common);

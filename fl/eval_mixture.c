@@ -49,7 +49,7 @@ ddome_status fl_eval_mixture(const fl_evaluator *e, ddome_error *error, nn_arena
                                ? NULL
                                : nn_graph_mixture(&graph, gate, outputs, m->chosen, m->k,
                                                   e->config->mix == FL_MIX_PROBS);
-    if (graph.status == DDOME_OK && mixed != NULL)
+    if (graph.status == DDOME_OK)
         memcpy(z, mixed->value.data, m->count * e->expert->outputs * sizeof *z);
     nn_arena_rewind(scratch, mark);
     return graph.status;

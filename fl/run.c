@@ -64,6 +64,24 @@ static ddome_status init_engine(fl_run *run)
     return status;
 }
 
+ddome_status fl_run_load(fl_run *run)
+{
+    run->algorithm = fl_algorithm_of(&run->config);
+    ddome_status status = fl_task_load(run->error, &run->arena, &run->task, &run->config);
+    if (status == DDOME_OK)
+        status = fl_task_scope(run->error, &run->arena, &run->evaluator.clients,
+                               &run->evaluator.client_count, &run->whole, &run->task, &run->config);
+    if (status == DDOME_OK)
+        status = fl_control_init(run->error, &run->arena, &run->control, &run->config, &run->task);
+    if (status == DDOME_OK)
+        status = init_models(run);
+    if (!fl_algorithm_needs_common(&run->config))
+        run->config.common[0] = '\0'; /* without effect (SPEC 9.4) */
+    if (status == DDOME_OK)
+        status = fl_origin_hashes(run->error, &run->scratch, &run->hashes, &run->config);
+    return status == DDOME_OK ? init_round_arrays(run) : status;
+}
+
 ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config, size_t threads,
                          const ddome_progress *progress)
 {
@@ -77,26 +95,8 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
         status = init_engine(run);
     if (status == DDOME_OK)
         status = fl_crew_open(error, &run->arena, &run->scratch, &run->crew, threads);
-    if (status != DDOME_OK)
-        return status;
     run->engine.team = run->crew.team;
-    run->algorithm = fl_algorithm_of(&run->config);
-    if (status == DDOME_OK)
-        status = fl_task_load(error, &run->arena, &run->task, &run->config);
-    if (status == DDOME_OK)
-        status = fl_task_scope(error, &run->arena, &run->evaluator.clients,
-                               &run->evaluator.client_count, &run->whole, &run->task, &run->config);
-    if (status == DDOME_OK)
-        status = fl_control_init(error, &run->arena, &run->control, &run->config, &run->task);
-    if (status == DDOME_OK)
-        status = init_models(run);
-    if (!fl_algorithm_needs_common(&run->config))
-        run->config.common[0] = '\0'; /* without effect (SPEC 9.4) */
-    if (status == DDOME_OK)
-        status = fl_origin_hashes(error, &run->scratch, &run->hashes, &run->config);
-    if (status == DDOME_OK)
-        status = init_round_arrays(run);
-    return status;
+    return status == DDOME_OK ? fl_run_load(run) : status;
 }
 
 void fl_run_free(fl_run *run)

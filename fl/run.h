@@ -58,6 +58,10 @@ DDOME_MUST_CHECK ddome_status fl_run_selftest(ddome_error *error, const nn_kerne
 DDOME_MUST_CHECK ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *config,
                                           size_t threads, const ddome_progress *progress);
 
+/* Its last step: data and partition, the clients that are evaluated, the models, room for a round.
+ */
+DDOME_MUST_CHECK ddome_status fl_run_load(fl_run *run);
+
 /* Records the run from now on, if the wish has a path; the run must have one thread. The wish stays
  * the caller's. */
 DDOME_MUST_CHECK ddome_status fl_run_trace(fl_run *run, const fl_trace_wish *wish);

@@ -201,11 +201,11 @@ static ddome_status compare_whole(ddome_error *error, const fl_rundir *dir, cons
     nn_arena_mark mark = nn_arena_get_mark(dir->arena);
     ddome_status status = compare_part(error, dir, name, 0, bytes, size);
     if (status == DDOME_OK) {
-        status = fl_rundir_read_part(&inner, dir, &more, 1, name, size);
-        if (status == DDOME_OK)
+        const ddome_status found = fl_rundir_read_part(&inner, dir, &more, 1, name, size);
+        if (found == DDOME_OK)
             status = differs(error, dir, name, size);
-        else
-            status = status == DDOME_ERR_DATA ? DDOME_OK : nn_fail(error, status, "%s", inner.text);
+        else if (found != DDOME_ERR_DATA) /* its end could not be looked at */
+            status = nn_fail(error, found, "%s", inner.text);
     }
     nn_arena_rewind(dir->arena, mark);
     return status;

@@ -20,8 +20,8 @@ const char *fl_saved_name(char name[FL_SAVED_NAME], uint32_t round)
 
 static int hex_digit(char c)
 {
-    const char *digits = "0123456789abcdef", *at = strchr(digits, c);
-    return c == '\0' || at == NULL ? -1 : (int)(at - digits);
+    const char *digits = "0123456789abcdef", *at = memchr(digits, c, 16);
+    return at == NULL ? -1 : (int)(at - digits);
 }
 
 static bool read_digest(nn_digest *digest, const char *text)

@@ -97,8 +97,8 @@ static void walk_server(fl_walk *w)
 static void walk_table(fl_walk *w, fl_table *table)
 {
     char name[FL_WALK_NAME];
-    nn_digest *digest = nn_arena_alloc(w->arena, 1, sizeof *digest);
     uint64_t *size = fl_walk_staged(w, 1);
+    nn_digest *digest = nn_arena_alloc(w->arena, 1, sizeof *digest);
     if (digest == NULL && w->status == DDOME_OK)
         fl_walk_poor(w);
     if (w->status != DDOME_OK)

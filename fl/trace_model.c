@@ -146,9 +146,10 @@ typedef struct copies {
     char scope[FL_TRACE_SCOPE];
 } copies;
 
+/* In a round that averages the gate every visit had it (SPEC 11.8). */
 static bool returned(const copies *c, const fl_visit *visit)
 {
-    bool has = c->expert == SIZE_MAX && visit->gate != NULL;
+    bool has = c->expert == SIZE_MAX;
     if (visit->lost)
         return false;
     for (size_t i = 0; i < visit->k && !has; i++)

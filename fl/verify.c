@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "rundir.h"
-
 enum { HEX = NN_HEX_BYTES - 1, CHUNK_BYTES = 1 << 16 };
 
 /* One line: its digits, the name behind them, where the next begins. */
@@ -90,21 +88,22 @@ static ddome_status check_all(ddome_error *error, const fl_rundir *dir, const ch
     return status;
 }
 
-ddome_status fl_verify_hashes(ddome_error *error, const char *run_dir, char root_hash[NN_HEX_BYTES])
+ddome_status fl_verify_hashes(ddome_error *error, nn_arena *arena, const char *run_dir,
+                              char root_hash[NN_HEX_BYTES])
 {
-    nn_arena arena = {0};
     fl_rundir dir;
     unsigned char *bytes;
     size_t size;
     char *path;
-    ddome_status status = fl_rundir_view(error, &dir, &arena, run_dir);
+    nn_arena_mark mark = nn_arena_get_mark(arena);
+    ddome_status status = fl_rundir_view(error, &dir, arena, run_dir);
     if (status == DDOME_OK)
-        status = fl_rundir_join(error, &arena, &dir, &path, "SHA256SUMS");
+        status = fl_rundir_join(error, arena, &dir, &path, "SHA256SUMS");
     if (status == DDOME_OK && !nn_os_exists(path))
         status = nn_fail(error, DDOME_ERR_DATA, "%.300s is missing: expected a finished run there",
                          path);
     if (status == DDOME_OK)
-        status = nn_os_read_file(error, &arena, &bytes, &size, path, DDOME_ERR_DATA);
+        status = nn_os_read_file(error, arena, &bytes, &size, path, DDOME_ERR_DATA);
     if (status == DDOME_OK && (size == 0 || strlen((const char *)bytes) != size))
         status = nn_fail(error, DDOME_ERR_DATA, "%.300s: expected lines of text", path);
     if (status == DDOME_OK)
@@ -113,18 +112,16 @@ ddome_status fl_verify_hashes(ddome_error *error, const char *run_dir, char root
         const nn_digest root = nn_sha256_of(bytes, size);
         nn_digest_hex(root_hash, &root);
     }
-    nn_arena_free(&arena);
+    nn_arena_rewind(arena, mark);
     return status;
 }
 
-bool fl_verify_has_tables(const char *run_dir)
+bool fl_verify_has_tables(const fl_rundir *dir)
 {
-    nn_arena arena = {0};
-    fl_rundir dir;
     char *path;
-    const bool known = fl_rundir_view(NULL, &dir, &arena, run_dir) == DDOME_OK &&
-                       fl_rundir_join(NULL, &arena, &dir, &path, "metrics.csv") == DDOME_OK;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    const bool known = fl_rundir_join(NULL, dir->arena, dir, &path, "metrics.csv") == DDOME_OK;
     const bool has = !known || nn_os_exists(path);
-    nn_arena_free(&arena);
+    nn_arena_rewind(dir->arena, mark);
     return has;
 }

@@ -3,14 +3,14 @@
 #ifndef FL_VERIFY_H
 #define FL_VERIFY_H
 
-#include "../nn/hash.h"
+#include "rundir.h"
 
 /* Hashes every file of run_dir/SHA256SUMS again. No such file, or one that is not of the form of
  * SPEC 17.3.1, is DDOME_ERR_DATA; a file that is missing or has another hash DDOME_ERR_VERIFY. */
-DDOME_MUST_CHECK ddome_status fl_verify_hashes(ddome_error *error, const char *run_dir,
-                                               char root_hash[NN_HEX_BYTES]);
+DDOME_MUST_CHECK ddome_status fl_verify_hashes(ddome_error *error, nn_arena *arena,
+                                               const char *run_dir, char root_hash[NN_HEX_BYTES]);
 
 /* Has the run tables? Those that only pretrained have none (SPEC 17.1.2). */
-bool fl_verify_has_tables(const char *run_dir);
+bool fl_verify_has_tables(const fl_rundir *dir);
 
 #endif

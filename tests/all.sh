@@ -37,6 +37,7 @@ run "command line tests of broken-off runs" sh "$here/cli_resume.sh" ./ddome "$s
 run "command line tests of data" sh "$here/cli_data.sh" ./ddome "$scratch"
 run "command line tests of hostile files" sh "$here/cli_hostile.sh" ./ddome "$scratch"
 run "command line tests of what hardly ever happens" sh "$here/cli_edges.sh" ./ddome "$scratch"
+run "command line tests without memory" sh "$here/cli_poor.sh" ./ddome "$scratch"
 run "report tests" sh "$here/report.sh" ./ddome "$scratch"
 run "vectors" sh "$here/vectors.sh" "$build/vectors" "$build/vectors-scratch"
 run "compare tests" sh "$here/compare.sh" ./ddome "$build/deviate" "$scratch"

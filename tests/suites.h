@@ -88,6 +88,7 @@
     T(fedmix)                                                                                      \
     T(baseline_runs)                                                                               \
     T(state)                                                                                       \
+    T(state_edges)                                                                                 \
     T(resume)                                                                                      \
     T(plan)                                                                                        \
     T(plan_text)                                                                                   \
@@ -105,8 +106,10 @@
     T(cluster)                                                                                     \
     T(schedule)                                                                                    \
     T(kept_edges)                                                                                  \
+    T(kept_poor)                                                                                   \
     T(fl_edges)                                                                                    \
     T(fl_poor)                                                                                     \
+    T(run_edges)                                                                                   \
     T(run_poor)                                                                                    \
     T(control_bytes)                                                                               \
     T(control_baselines)                                                                           \

@@ -288,8 +288,11 @@ static void sums(const char *what, const char *text, size_t size, ddome_status w
 {
     ddome_error error = {DDOME_OK, ""};
     char root[NN_HEX_BYTES] = "", hex[NN_HEX_BYTES];
+    nn_arena arena = {0};
     put("SHA256SUMS", text, size);
-    const ddome_status status = fl_verify_hashes(&error, path_to(""), root);
+    const ddome_status status = fl_verify_hashes(&error, &arena, path_to(""), root);
+    CHECK(arena.used == 0);
+    nn_arena_free(&arena);
     const nn_digest digest = nn_sha256_of(text, size);
     nn_digest_hex(hex, &digest);
     test_status(what, status, want, &error, part);
@@ -327,8 +330,10 @@ static void hashes(void)
     nn_os_remove(path_to("SHA256SUMS"));
     ddome_error error = {DDOME_OK, ""};
     char root[NN_HEX_BYTES];
-    test_status("none", fl_verify_hashes(&error, path_to(""), root), DDOME_ERR_DATA, &error,
+    nn_arena arena = {0};
+    test_status("none", fl_verify_hashes(&error, &arena, path_to(""), root), DDOME_ERR_DATA, &error,
                 "SHA256SUMS is missing: expected a finished run");
+    nn_arena_free(&arena);
 }
 
 /* ---- files that are looked at ---- */

@@ -181,6 +181,48 @@ static void averages(void)
     fl_run_free(&run);
 }
 
+/* ---- where a second time looks ---- */
+
+/* The only step of a visit overflows: the weights are looked at behind it, and the second time
+ * finds the first of them. */
+static void last_update(void)
+{
+    fl_run run;
+    ddome_error error;
+    test_case("nonfinite: the gate in the last update of a visit");
+    if (test_federation(&run, &error, "batch=100 sampling=uniform")) {
+        ddome_status status = DDOME_OK;
+        for (size_t i = 0; i < run.task.set.train.count; i++)
+            for (size_t j = 0; j < 6 && run.train.slot[i] != UINT32_MAX; j++)
+                run.train.rows[run.train.slot[i] * 6 + j] *= 1e6f;
+        run.config.gate_lr.value = LARGE;
+        for (uint32_t round = 1; round <= 3 && status == DDOME_OK; round++)
+            status = test_round(&run, round);
+        test_status("rounds", status, DDOME_ERR_NONFINITE, &error,
+                    ": epoch 0, step 0: update, sgd gate/");
+    }
+    fl_run_free(&run);
+}
+
+/* Statistics, corrected gradients and the two parameters of each norm are passed on the way. */
+static void passed(const char *keys, bool head)
+{
+    fl_run run;
+    ddome_error error;
+    test_case("nonfinite: a second time through norms: %s", keys);
+    if (test_federation(&run, &error, keys)) {
+        ddome_status status = DDOME_OK;
+        if (head)
+            fill(test_slice(run.server.expert[0].values, &run.expert.layout, "fc.weight"), 8,
+                 LARGE);
+        for (uint32_t round = 1; round <= 3 && status == DDOME_OK; round++)
+            status = test_round(&run, round);
+        test_status("rounds", status, DDOME_ERR_NONFINITE, &error, LINE "round ");
+        CHECK(strstr(error.text, ", step ") != NULL && strstr(error.text, "expert0/") != NULL);
+    }
+    fl_run_free(&run);
+}
+
 /* ---- evaluations ---- */
 
 typedef void damage_fn(const fl_run *run, size_t expert);
@@ -263,6 +305,9 @@ void t_nonfinite_places(void)
     figures();
     variates();
     averages();
+    last_update();
+    passed("algo=fedprox arch=resnet34 width=1 lr=1000 epochs=20 batch=10", false);
+    passed("algo=fedavg arch=resnet34 width=1 norm=group batch=10", true);
     evaluation("algo=fedavg", lose_class, ": expert 0: sample ");
     evaluation("algo=fedavg", part_logits,
                "evaluate, cross_entropy loss: element 0 of loss is +inf");

@@ -181,6 +181,29 @@ static void parts(void)
     }
 }
 
+/* Memory ends at each allocation of a line with all that it can have: where it ends before the line
+ * does, nothing of it stays, and what is told behind that is not looked at. */
+static void whole_lines(void)
+{
+    size_t failures = 0;
+    bool failed = true;
+    test_case("trace: no memory for a line, at each allocation");
+    for (size_t n = 1; failed && CHECK(n < 50); n++) {
+        bench *b = start();
+        b->trace.arena.fail_after = n;
+        tell_all(&b->trace);
+        failed = b->trace.failed;
+        failures += failed;
+        test_status("status", fl_trace_status(&b->error, &b->trace),
+                    failed ? DDOME_ERR_MEMORY : DDOME_OK, &b->error, failed ? "a trace" : NULL);
+        const char *end = b->trace.text.length == 0 ? "\n" : b->trace.text.data;
+        end += b->trace.text.length == 0 ? 0 : b->trace.text.length - 1;
+        CHECK(*end == '\n' && (!failed || b->trace.text.length == 0));
+        finish(b);
+    }
+    CHECK(failures >= 4);
+}
+
 /* ---- tapes ---- */
 
 /* A watched tape over three uses of one value, and what it is called in the lines. */
@@ -316,6 +339,7 @@ void t_trace_edges(void)
     beginnings();
     endings();
     parts();
+    whole_lines();
     three_uses();
     poor_tapes();
     update_alone();

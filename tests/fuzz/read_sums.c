@@ -50,7 +50,7 @@ ddome_status fuzz_sums(fuzz_call *call)
     done = true;
     fuzz_put("fuzz-sums/in/SHA256SUMS", call->bytes, call->size);
     fuzz_path(path, "fuzz-sums/in");
-    ddome_status status = fl_verify_hashes(&call->error, path, root);
+    ddome_status status = fl_verify_hashes(&call->error, &call->arena, path, root);
     if (made_of(call, SIZE_MAX))
         FUZZ_CHECK(status == DDOME_OK);
     if (status == DDOME_OK) {

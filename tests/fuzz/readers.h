@@ -34,7 +34,7 @@
     R(compare_vectors, 200000, 400)                                                                \
     R(compare_trace, 200000, 400)                                                                  \
     R(probe, 60000, 0)                                                                             \
-    R(sums, 0, 0)                                                                                  \
+    R(sums, 4096, 3)                                                                               \
     R(done, 4000, 2)                                                                               \
     R(state, 60000, 0)
 
