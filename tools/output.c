@@ -125,18 +125,17 @@ static void print_text(const tool *t)
 }
 
 /* A difference is a result as well: what was found stands beside the error. SPEC 18.2.2, 18.2.3. */
-static void print_failure(tool *t, const ddome_error *error, ddome_status status)
+static void print_failure(const tool *t, const ddome_error *error, const fl_text *quoted,
+                          ddome_status status)
 {
     print_error(error->text);
     if (!t->as_json && t->results_stand)
         print_text(t);
     if (!t->as_json)
         return;
-    fl_text json = {.arena = &t->arena};
-    tool_json_quoted(&json, error->text);
     printf("{\"success\": false, \"status\": %d, \"error\": %s%s}\n",
            status == DDOME_STOPPED ? tool_signal_status() : (int)status,
-           json.failed ? "\"out of memory\"" : json.data,
+           quoted->failed ? "\"out of memory\"" : quoted->data,
            t->results_stand && t->json.data != NULL ? t->json.data : "");
 }
 
@@ -163,15 +162,28 @@ static ddome_status check_results(ddome_error *error, tool *t, ddome_status stat
     return written;
 }
 
+/* The error as JSON has it; when there is no memory for that, this is the error. */
+static ddome_status quote(ddome_error *error, tool *t, fl_text *quoted, ddome_status status)
+{
+    tool_json_quoted(quoted, error->text);
+    if (!quoted->failed)
+        return status;
+    t->results_stand = false;
+    return fl_text_status(error, quoted);
+}
+
 /* Once, at the end, so that a failing call prints no results (SPEC 18.2.1). */
 ddome_status tool_finish(tool *t, const ddome_error *error, ddome_status status)
 {
     ddome_error own = *error;
+    fl_text quoted = {.arena = &t->arena};
     status = check_results(&own, t, status);
+    if (status != DDOME_OK && t->as_json)
+        status = quote(&own, t, &quoted, status);
     if (status == DDOME_OK)
         print_success(t);
     else
-        print_failure(t, &own, status);
+        print_failure(t, &own, &quoted, status);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     fprintf(stderr, "ddome: cannot write the results; check standard output\n");
