@@ -250,11 +250,10 @@ ddome_status ddome_plan(ddome_error *error, char **text, const ddome_config *con
 static ddome_status set_path(ddome_error *error, char out[FL_PATH], const char *dir,
                              const char *name)
 {
-    const size_t length = strlen(dir) + 1 + strlen(name);
-    if (length >= FL_PATH)
+    const int length = snprintf(out, FL_PATH, "%s/%s", dir, name);
+    if ((size_t)length >= FL_PATH) /* -1 is, too */
         return nn_fail(error, DDOME_ERR_USAGE, "the path of the run is too long: at most %d bytes",
                        FL_PATH - 32);
-    snprintf(out, FL_PATH, "%s/%s", dir, name);
     return DDOME_OK;
 }
 

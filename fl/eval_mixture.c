@@ -21,7 +21,10 @@ static nn_node *expert_leaf(const fl_evaluator *e, nn_graph *graph, const fl_ser
     }
     graph->status = fl_model_predict(e->engine, graph->error, graph->arena, z.data, NULL, e->expert,
                                      slot->values, &e->task->set, m->split, m->samples, m->count);
-    fl_nonfinite_in(graph->error, graph->status, NULL, "expert %u", (unsigned)expert);
+    graph->status =
+        fl_nonfinite_in(graph->error, graph->status, NULL, "expert %u", (unsigned)expert);
+    if (graph->status != DDOME_OK)
+        return NULL;
     fl_trace_scope_expert(scope, expert);
     snprintf(name, sizeof name, "%s/logits", scope);
     const nn_value value = fl_trace_floats("value", z.data, z.n, z.c);

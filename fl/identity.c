@@ -79,8 +79,12 @@ ddome_status fl_identity_compare(ddome_error *error, nn_arena *arena, const char
     fl_text found = {.arena = arena}, expected = {.arena = arena};
     if (line == NULL)
         line = first_other(saved, here);
-    if (line == NULL)
+    if (line == NULL && strcmp(saved, here) == 0)
         return DDOME_OK;
+    if (line == NULL || *line == ' ' || *line == '\n') /* no key */
+        return nn_fail(error, DDOME_ERR_RESUME,
+                       "%.120s: expected each line of its identity once, in order; it was changed",
+                       name);
     show_line(&expected, same_key(saved, line));
     show_line(&found, same_key(here, line));
     ddome_status status = fl_text_status(error, &found);

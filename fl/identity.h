@@ -12,8 +12,8 @@ struct fl_run;
  * one line each. */
 void fl_identity_write(fl_text *text, struct fl_run *run);
 
-/* DDOME_ERR_RESUME, naming the first line that differs, unless both texts have the same lines.
- * `name` is the file of the saved one, for errors. */
+/* DDOME_ERR_RESUME, naming the first key whose line differs, unless both texts are the same. `name`
+ * is the file of the saved one, for errors. */
 DDOME_MUST_CHECK ddome_status fl_identity_compare(ddome_error *error, nn_arena *arena,
                                                   const char *saved, const char *here,
                                                   const char *name);

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "identity.h"
+#include "run.h"
+
 enum { HEX = NN_HEX_BYTES - 1, CHUNK_BYTES = 1 << 16 };
 
 /* One line: its digits, the name behind them, where the next begins. */
@@ -113,6 +116,32 @@ ddome_status fl_verify_hashes(ddome_error *error, nn_arena *arena, const char *r
         nn_digest_hex(root_hash, &root);
     }
     nn_arena_rewind(arena, mark);
+    return status;
+}
+
+ddome_status fl_verify_config(fl_run *run, const char *run_dir)
+{
+    unsigned char *bytes;
+    size_t size;
+    ddome_error inner = {DDOME_OK, ""};
+    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    fl_text path = {.arena = &run->scratch}, here = {.arena = &run->scratch};
+    fl_text_add(&path, "%s/config.toml", run_dir);
+    fl_config_write(&here, &run->config, &run->hashes);
+    ddome_status status = fl_text_status(run->error, &path);
+    if (status == DDOME_OK)
+        status = fl_text_status(run->error, &here);
+    if (status == DDOME_OK)
+        status =
+            nn_os_read_file(run->error, &run->scratch, &bytes, &size, path.data, DDOME_ERR_DATA);
+    if (status == DDOME_OK) {
+        status =
+            fl_identity_compare(&inner, &run->scratch, (const char *)bytes, here.data, path.data);
+        if (status != DDOME_OK)
+            status = nn_fail(run->error, status == DDOME_ERR_RESUME ? DDOME_ERR_VERIFY : status,
+                             "%s", inner.text);
+    }
+    nn_arena_rewind(&run->scratch, mark);
     return status;
 }
 

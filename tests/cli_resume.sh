@@ -81,8 +81,34 @@ P
     why=
     grep -q '^130 {"success": false, "status": 130, "error": "stopped after round ' int.out || why="$(cat int.out)"
     verdict "an interrupt ends with 130, and so it says with --json" "$why"
+    # A round of 60,000 epochs, so that nothing but the second signal can end it.
+    cat > twice.py <<'P'
+import signal, subprocess, sys, time
+for second, codes in ((signal.SIGINT, (-signal.SIGINT,)), (signal.SIGTERM, (143,))):
+    run = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    for line in run.stderr:
+        if line.startswith("embedding"):
+            break
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    if run.poll() is not None:
+        print("wrong: the first one ended it")
+    run.send_signal(second)
+    try:
+        print("right" if run.wait(60) in codes else "wrong", run.returncode)
+    except subprocess.TimeoutExpired:
+        run.kill()
+        print("wrong: it goes on")
+P
+    python3 twice.py "$program" train $long epochs=60000 --out twice --force > twice.out
+    why=
+    [ "$(grep -c '^right' twice.out)" -eq 2 ] || why=$(tr '\n' ' ' < twice.out)
+    verdict "a second signal ends it at once, of either kind" "$why"
 else
     skip "an interrupt ends with 130, and so it says with --json" "no python3"
+    skip "a second signal ends it at once, of either kind" "no python3"
 fi
 
 # ---- killed: SPEC 17.6.5 ----
@@ -173,6 +199,12 @@ call verify bare --rounds 2 --quiet
 why=
 [ "$status" -eq 0 ] || why="status $status: $(cat err)"
 verdict "verify of the hashed files alone" "$why"
+cp -R killed other
+sed 's/^rounds = 150$/rounds = 149/' killed/ckpt/run.toml > other/ckpt/run.toml
+call verify other --quiet
+[ "$status" -eq 0 ] && cmp -s other/ckpt/run.toml killed/ckpt/run.toml && bad "an unhashed run.toml" "nothing was changed"
+fails "rounds by another run.toml" 4 "other/config.toml is of another run: rounds: expected 150, found 149" \
+    verify other --rounds 1 --quiet
 cp -R killed forged
 sed 's/^40,\([0-9]*\),/41,\1,/' killed/comm.csv > forged/comm.csv
 fails "a changed table" 4 "forged/comm.csv was changed: expected SHA-256" verify forged

@@ -369,8 +369,9 @@ static void verified(void)
     verify("all", keys, 1, 3, DDOME_OK, NULL);
     verify("too many", keys, 1, 4, DDOME_ERR_USAGE, "expected rounds of 1 to 3, found 1 to 4");
     verify("backwards", keys, 3, 2, DDOME_ERR_USAGE, "found 3 to 2");
-    verify("another run", "rounds=3 lr=0.5", 1, 1, DDOME_ERR_VERIFY, "is not what this program");
-    verify("another checkpoint", "rounds=3 lr=0.5", 2, 2, DDOME_ERR_RESUME, "lr");
+    verify("another run", "rounds=3 lr=0.5", 1, 1, DDOME_ERR_VERIFY,
+           "config.toml is of another run: lr: expected 0.05, found 0.5;");
+    verify("another checkpoint", "rounds=3 lr=0.5", 2, 2, DDOME_ERR_VERIFY, "lr");
     write_file("ckpt/00000002.safetensors", "", 0);
     verify("a checkpoint that is damaged", keys, 3, 3, DDOME_OK, NULL);
     write_file("ckpt/00000001.safetensors", "", 0);

@@ -251,6 +251,32 @@ static void does_not_fit(void)
     unmake(&s);
 }
 
+static void identities(void)
+{
+    static const struct {
+        const char *saved;
+        ddome_status expected;
+        const char *part;
+    } cases[] = {
+        {"a = 1\nb = 2\n", DDOME_OK, NULL},
+        {"a = 1\nb = 3\n", DDOME_ERR_RESUME, "x is of another run: b: expected 3, found 2"},
+        {"a = 1\n", DDOME_ERR_RESUME, "b: expected its default, found 2"},
+        {"a = 1\nb = 2\nc = 4\n", DDOME_ERR_RESUME, "c: expected 4, found its default"},
+        {"a = 1\na = 1\nb = 2\n", DDOME_ERR_RESUME, "each line of its identity once"},
+        {"b = 2\na = 1\n", DDOME_ERR_RESUME, "each line of its identity once"},
+        {"\na = 1\nb = 2\n", DDOME_ERR_RESUME, "each line of its identity once"},
+        {"a = 1\nb = 2\n = 3\n", DDOME_ERR_RESUME, "each line of its identity once"}};
+    nn_arena arena = {0};
+    test_case("state: identities that are the same, differ in a line, or are no lines");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ddome_error error = {DDOME_OK, ""};
+        const ddome_status status =
+            fl_identity_compare(&error, &arena, cases[i].saved, "a = 1\nb = 2\n", "x");
+        test_status(cases[i].saved, status, cases[i].expected, &error, cases[i].part);
+    }
+    nn_arena_free(&arena);
+}
+
 /* Every allocation of writing and of reading fails in turn. */
 static void without_memory(void)
 {
@@ -288,5 +314,6 @@ void t_state(void)
     again("local", "algo=local eval_scope=seen");
     bytes_changed();
     does_not_fit();
+    identities();
     without_memory();
 }

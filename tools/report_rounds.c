@@ -57,14 +57,16 @@ ddome_status report_read_sizes(ddome_error *error, report_reader *r)
 
 /* ---- rounds.jsonl ---- */
 
-/* The first of a list that only some runs have (SPEC 17.2.3), or NULL. */
-static const data_json_value *first_of(const data_json_value *round, const char *name)
+/* The first of a list that only some runs have (SPEC 17.2.3), or NULL; false: it is no list. */
+static bool first_of(const data_json_value **first, const data_json_value *round, const char *name)
 {
     const data_json_value *list = data_json_member(round, name);
-    return list != NULL && list->kind == DATA_JSON_ARRAY ? list->child : NULL;
+    *first = list != NULL && list->kind == DATA_JSON_ARRAY ? list->child : NULL;
+    return list == NULL || list->kind == DATA_JSON_ARRAY;
 }
 
-/* Is it this client's turn in the list, which ascends as the participants do? */
+/* Is it this client's turn in the list, which ascends as the participants do? What is no
+ * participant's turn stays. */
 static bool take(const data_json_value **at, uint64_t client)
 {
     uint64_t listed;
@@ -102,22 +104,24 @@ static bool count_round(report_reader *r, const data_json_value *round)
     const data_json_value *number = data_json_member(round, "round"),
                           *ids = data_json_member(round, "participants"),
                           *chosen = data_json_member(round, "chosen");
-    uint64_t at, client;
+    const data_json_value *lost, *slow;
+    uint64_t at, client, before = 0;
     if (number == NULL || !data_json_u64(&at, number) || ids == NULL || chosen == NULL ||
         ids->kind != DATA_JSON_ARRAY || chosen->kind != DATA_JSON_ARRAY ||
-        ids->length != chosen->length)
+        ids->length != chosen->length || !first_of(&lost, round, "lost") ||
+        !first_of(&slow, round, "slow"))
         return false;
     const bool held = holds_experts(r, at);
-    const data_json_value *set = chosen->child, *lost = first_of(round, "lost"),
-                          *slow = first_of(round, "slow");
+    const data_json_value *set = chosen->child;
     for (const data_json_value *id = ids->child; id != NULL; id = id->next, set = set->next) {
         if (!data_json_u64(&client, id) || client >= r->clients || r->size[client] == 0 ||
-            set->kind != DATA_JSON_ARRAY)
+            set->kind != DATA_JSON_ARRAY || (id != ids->child && client <= before))
             return false;
+        before = client;
         const bool is_lost = take(&lost, client), is_slow = take(&slow, client);
         count_visit(r, client, is_lost, is_slow, held ? 0 : set->length);
     }
-    return true;
+    return lost == NULL && slow == NULL;
 }
 
 ddome_status report_read_rounds(ddome_error *error, report_reader *r)
