@@ -132,7 +132,7 @@ static void entered(void *user, nn_graph *graph, nn_node *node)
 static void delivered(void *user, nn_graph *graph, nn_node *node, nn_node *input,
                       const float *gradient)
 {
-    char op[2 * FL_TRACE_WORD], word[FL_TRACE_WORD];
+    char op[FL_TRACE_OP], word[FL_TRACE_WORD];
     size_t i = 0;
     if (node == NULL) /* the scale of the loss */
         return;

@@ -20,8 +20,9 @@ const char *fl_saved_name(char name[FL_SAVED_NAME], uint32_t round)
 
 static int hex_digit(char c)
 {
-    const char *digits = "0123456789abcdef", *at = memchr(digits, c, 16);
-    return at == NULL ? -1 : (int)(at - digits);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static bool read_digest(nn_digest *digest, const char *text)

@@ -52,12 +52,12 @@ static void walk_own(fl_walk *w, fl_server *server)
 {
     const size_t clients = server->config->clients, floats = w->run->expert.layout.total;
     char name[FL_WALK_NAME];
-    float **values = nn_arena_zero(w->arena, clients, sizeof *values);
-    if (values == NULL && w->status == DDOME_OK)
-        fl_walk_poor(w);
-    for (size_t i = 0; i < clients && w->status == DDOME_OK; i++)
+    float **values = fl_walk_room(w, clients, sizeof *values);
+    if (values == NULL)
+        return;
+    for (size_t i = 0; i < clients; i++)
         values[i] = server->own[i].values;
-    const bool *there = w->status == DDOME_OK ? fl_walk_present(w, "own", values, clients) : NULL;
+    const bool *there = fl_walk_present(w, "own", values, clients);
     for (size_t i = 0; i < clients && w->status == DDOME_OK; i++) {
         if (!there[i])
             continue;
@@ -97,11 +97,9 @@ static void walk_server(fl_walk *w)
 static void walk_table(fl_walk *w, fl_table *table)
 {
     char name[FL_WALK_NAME];
-    uint64_t *size = fl_walk_staged(w, 1);
-    nn_digest *digest = nn_arena_alloc(w->arena, 1, sizeof *digest);
-    if (digest == NULL && w->status == DDOME_OK)
-        fl_walk_poor(w);
-    if (w->status != DDOME_OK)
+    uint64_t *size = fl_walk_room(w, 1, sizeof *size);
+    nn_digest *digest = fl_walk_room(w, 1, sizeof *digest);
+    if (size == NULL || digest == NULL)
         return;
     *digest = fl_table_digest(table);
     *size = table->size;
@@ -165,7 +163,7 @@ static void walk_watch(fl_walk *w)
 {
     fl_watch *watch = &w->run->watch;
     fl_walk_flags(w, "watch.begun", &watch->begun, 1);
-    fl_walk_flags(w, "watch.seen", (bool *)watch->seen, FL_SIGNS * FL_MAX_EXPERTS);
+    fl_walk_flags(w, "watch.seen", (bool *)watch->seen, (size_t)FL_SIGNS * FL_MAX_EXPERTS);
     for (size_t i = 0; i < watch->server->experts; i++)
         walk_watched(w, watch, i);
     fl_table *tables[FL_WATCH_TABLES];
@@ -203,13 +201,13 @@ ddome_status fl_state_check(ddome_error *error, nn_arena *arena, uint32_t *round
 {
     const data_safetensor *saved = data_safetensors_find(file, "identity");
     fl_walk w = {.error = error, .arena = arena, .file = file};
-    if (saved == NULL || strcmp(saved->dtype, "U8") != 0 || saved->rank != 1)
+    if (saved == NULL || strcmp(saved->dtype, "U8") != 0 || saved->rank != 1) {
         fl_walk_misfit(&w, "identity", "U8", 1);
+        return w.status;
+    }
     fl_walk_values(&w, FL_WALK_U32, "round", round, 1);
-    char *text = w.status != DDOME_OK ? NULL : nn_arena_zero(arena, saved->byte_count + 1, 1);
-    if (w.status == DDOME_OK && text == NULL)
-        fl_walk_poor(&w);
-    if (w.status != DDOME_OK)
+    char *text = fl_walk_room(&w, saved->byte_count + 1, 1);
+    if (text == NULL)
         return w.status;
     if (saved->byte_count != 0)
         memcpy(text, saved->bytes, saved->byte_count);

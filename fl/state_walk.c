@@ -72,9 +72,17 @@ static bool all_finite(const unsigned char *bytes, size_t count, fl_walk_type ty
 
 /* ---- one part ---- */
 
-void fl_walk_poor(fl_walk *w)
+static void out_of_memory(fl_walk *w)
 {
     w->status = nn_arena_fail(w->error, w->arena, "the state of a run");
+}
+
+void *fl_walk_room(fl_walk *w, size_t count, size_t size)
+{
+    void *room = w->status == DDOME_OK ? nn_arena_zero(w->arena, count, size) : NULL;
+    if (room == NULL && w->status == DDOME_OK)
+        out_of_memory(w);
+    return room;
 }
 
 void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *data, size_t count)
@@ -84,7 +92,7 @@ void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *d
         data_safetensor *tensor = nn_arena_alloc(w->arena, capacity, sizeof *tensor);
         fl_walk_part *parts = nn_arena_alloc(w->arena, capacity, sizeof *parts);
         if (tensor == NULL || parts == NULL) {
-            fl_walk_poor(w);
+            out_of_memory(w);
             return;
         }
         if (w->count != 0) {
@@ -98,7 +106,7 @@ void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *d
     uint64_t *shape = nn_arena_alloc(w->arena, 1, sizeof *shape);
     char *copy = nn_arena_string(w->arena, name);
     if (shape == NULL || copy == NULL) {
-        fl_walk_poor(w);
+        out_of_memory(w);
         return;
     }
     *shape = count;
@@ -174,17 +182,9 @@ const char *fl_walk_indexed(char name[FL_WALK_NAME], const char *prefix, size_t 
     return name;
 }
 
-uint64_t *fl_walk_staged(fl_walk *w, size_t count)
-{
-    uint64_t *words = nn_arena_zero(w->arena, count, sizeof *words);
-    if (words == NULL && w->status == DDOME_OK)
-        fl_walk_poor(w);
-    return words;
-}
-
 void fl_walk_size(fl_walk *w, const char *name, size_t *value, size_t most)
 {
-    uint64_t *word = fl_walk_staged(w, 1);
+    uint64_t *word = fl_walk_room(w, 1, sizeof *word);
     if (word == NULL)
         return;
     *word = *value;
@@ -197,9 +197,7 @@ void fl_walk_size(fl_walk *w, const char *name, size_t *value, size_t most)
 
 void fl_walk_flags(fl_walk *w, const char *name, bool *flags, size_t count)
 {
-    unsigned char *bytes = nn_arena_zero(w->arena, count, 1);
-    if (bytes == NULL && w->status == DDOME_OK)
-        fl_walk_poor(w);
+    unsigned char *bytes = fl_walk_room(w, count, 1);
     if (bytes == NULL)
         return;
     for (size_t i = 0; i < count; i++)
@@ -214,9 +212,7 @@ void fl_walk_flags(fl_walk *w, const char *name, bool *flags, size_t count)
 
 const bool *fl_walk_present(fl_walk *w, const char *name, float *const *values, size_t count)
 {
-    bool *there = nn_arena_zero(w->arena, count, sizeof *there);
-    if (there == NULL && w->status == DDOME_OK)
-        fl_walk_poor(w);
+    bool *there = fl_walk_room(w, count, sizeof *there);
     if (there == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++)

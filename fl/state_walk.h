@@ -50,7 +50,8 @@ void fl_walk_size(fl_walk *w, const char *name, size_t *value, size_t most);
 /* flags[count], a byte each in the file. */
 void fl_walk_flags(fl_walk *w, const char *name, bool *flags, size_t count);
 
-/* Which of the arrays values[count] are there; NULL when memory is out. The arrays are left alone.
+/* Which of the arrays values[count] are there; NULL where the walk has failed. The arrays are left
+ * alone.
  */
 const bool *fl_walk_present(fl_walk *w, const char *name, float *const *values, size_t count);
 
@@ -58,16 +59,15 @@ const bool *fl_walk_present(fl_walk *w, const char *name, float *const *values, 
  * the file is known to have the values. */
 void fl_walk_array(fl_walk *w, const char *name, float **values, size_t floats);
 
-/* `count` words of 0 that live as long as the walk, for what is no array of such numbers; NULL when
- * memory is out. */
-uint64_t *fl_walk_staged(fl_walk *w, size_t count);
+/* count * size zeroed bytes that live as long as the walk, for what is no array of such numbers;
+ * NULL where the walk fails for want of them, or has failed. */
+void *fl_walk_room(fl_walk *w, size_t count, size_t size);
 
 /* "PREFIX_INDEX.SUFFIX"; indices of one width, so that the alphabet keeps their order. */
 const char *fl_walk_indexed(char name[FL_WALK_NAME], const char *prefix, size_t index,
                             const char *suffix);
 
-/* The walk fails: no memory; or a tensor is not what is expected. */
-void fl_walk_poor(fl_walk *w);
+/* The walk fails: a tensor is not what is expected. */
 void fl_walk_misfit(fl_walk *w, const char *name, const char *expected, size_t count);
 
 /* Writes what was listed to a file of the run directory, piece by piece, and hashes it. */

@@ -124,8 +124,8 @@ const nn_watch *fl_trace_watch(fl_trace *trace);
 
 /* The words of SPEC 19.1.2 for input i of a node, or for the gradient of it; and the operation that
  * makes this gradient. */
-enum { FL_TRACE_WORD = 16 };
+enum { FL_TRACE_WORD = 16, FL_TRACE_OP = 32 };
 void fl_trace_input_word(char word[FL_TRACE_WORD], const nn_node *node, size_t i, bool gradient);
-void fl_trace_backward_op(char op[2 * FL_TRACE_WORD], const nn_node *node, size_t i);
+void fl_trace_backward_op(char op[FL_TRACE_OP], const nn_node *node, size_t i);
 
 #endif

@@ -54,14 +54,14 @@ void fl_trace_input_word(char word[FL_TRACE_WORD], const nn_node *node, size_t i
 
 /* The two gradients of a convolution are operations of their own, those of an addition none
  * (SPEC 5.13). */
-void fl_trace_backward_op(char op[2 * FL_TRACE_WORD], const nn_node *node, size_t i)
+void fl_trace_backward_op(char op[FL_TRACE_OP], const nn_node *node, size_t i)
 {
     if (node->op == NN_OP_ADD)
-        snprintf(op, 2 * FL_TRACE_WORD, "given");
+        snprintf(op, FL_TRACE_OP, "given");
     else if (node->op == NN_OP_CONV)
-        snprintf(op, 2 * FL_TRACE_WORD, "conv.backward_%s", i == 1 ? "weight" : "input");
+        snprintf(op, FL_TRACE_OP, "conv.backward_%s", i == 1 ? "weight" : "input");
     else
-        snprintf(op, 2 * FL_TRACE_WORD, "%s.backward", nn_op_table[node->op].name);
+        snprintf(op, FL_TRACE_OP, "%s.backward", nn_op_table[node->op].name);
 }
 
 /* ---- shapes ---- */
@@ -244,7 +244,7 @@ static void add_conv(fl_trace *trace, const nn_node *node, size_t i)
 
 static void backward_op(fl_trace *trace, const nn_node *node, size_t i)
 {
-    char op[2 * FL_TRACE_WORD];
+    char op[FL_TRACE_OP];
     fl_trace_backward_op(op, node, i);
     fl_trace_op(trace, op);
     if (node->op == NN_OP_ADD) /* both gradients are the node's own */

@@ -123,8 +123,8 @@ printf x > killed/ckpt/00000149.safetensors.tmp
 call resume killed checkpoint_every=50 --threads 1 --quiet
 [ "$status" -eq 0 ] && [ "$(root)" = "$whole" ] || why="$why; status $status, root $(root): $(cat err)"
 lines killed || why="$why; rounds doubled or missing"
-[ "$(ls killed/ckpt)" = "$(printf '00000100.safetensors\n00000150.safetensors\nDONE\nrun.toml')" ] ||
-    why="$why; in ckpt: $(ls killed/ckpt | tr '\n' ' ')"
+[ "$(cd killed/ckpt && printf '%s\n' *)" = "$(printf '00000100.safetensors\n00000150.safetensors\nDONE\nrun.toml')" ] ||
+    why="$why; in ckpt: $(cd killed/ckpt && printf '%s ' *)"
 verdict "a killed run is gone on with; a stale lock, half a line and half a checkpoint do not matter" "$why"
 
 if command -v sha256sum > /dev/null 2>&1; then

@@ -18,7 +18,7 @@ suites=$(sed -n 's/^ *T(\([a-z0-9_]*\)).*/\1/p' "$top/tests/suites.h")
 prepare() { # PART COMPILER FLAGS VARIABLE=VALUE...
     part=$1
     cc=$2
-    flags=$(echo $3)
+    flags=$(printf '%s' "$3" | tr -s ' \n' ' ')
     shift 3
     if ! have "$cc"; then
         line "skipped check-memory: $part: $cc is missing"

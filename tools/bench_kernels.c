@@ -127,8 +127,10 @@ static void print_rows(const nn_kernels *kernels, nn_arena *arena)
     static const size_t widths[] = {8, 16, 64, MOST_COLS};
     const size_t most = (size_t)ROWS * MOST_COLS;
     float *zero = nn_arena_zero(arena, 5 * most, sizeof *zero);
-    if (zero == NULL)
+    if (zero == NULL) {
         bench_must(nn_arena_fail(&bench_error, arena, "rows"));
+        return;
+    }
     rows r = {kernels,
               0,
               zero,

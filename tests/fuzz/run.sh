@@ -4,7 +4,7 @@
 # (none: all of tests/fuzz/readers.h). What breaks a reader is kept in build/fuzz/findings, what reaches new branches in
 # build/fuzz/corpus for the next call. Prints "ok NAME", "FAIL NAME", "skipped NAME: why" and the totals.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 2
 
 seconds=${1:?seconds for each reader}
 shift
