@@ -356,6 +356,26 @@ static void forge(const char *name, size_t at, unsigned char with, bool honest_h
     nn_arena_free(&arena);
 }
 
+/* A file that no run makes, in SHA256SUMS with its hash. */
+static void list_another(const char *name)
+{
+    nn_arena arena = {0};
+    unsigned char *sums;
+    size_t length;
+    char hex[NN_HEX_BYTES], line[NN_HEX_BYTES + 64];
+    const nn_digest digest = nn_sha256_of("text", 4);
+    write_file(name, "text", 4);
+    nn_digest_hex(hex, &digest);
+    snprintf(line, sizeof line, "%s  %s\n", hex, name);
+    if (read_file(&sums, &length, &arena, "SHA256SUMS")) {
+        char *longer = nn_arena_alloc(&arena, length + strlen(line), 1);
+        memcpy(longer, sums, length);
+        memcpy(longer + length, line, strlen(line));
+        write_file("SHA256SUMS", longer, length + strlen(line));
+    }
+    nn_arena_free(&arena);
+}
+
 static void verified(void)
 {
     static const char keys[] = "rounds=3 checkpoint_every=1 checkpoint_keep=3";
@@ -389,6 +409,11 @@ static void verified(void)
     forge("final/gate.safetensors", SIZE_MAX, 1, false);
     verify("before the end", keys, 1, 2, DDOME_OK, NULL);
     verify("the end", keys, 1, 3, DDOME_ERR_VERIFY, "final/gate.safetensors is not what");
+    if (!make_saved(&summary))
+        return;
+    list_another("note.txt");
+    verify("a file more", keys, 1, 0, DDOME_OK, NULL);
+    verify("which is not of the run", keys, 1, 3, DDOME_ERR_VERIFY, "SHA256SUMS is not what");
     write_file("SHA256SUMS", "0123\n", 5);
     verify("no sums", keys, 1, 0, DDOME_ERR_DATA, "line 1: expected a hash");
     write_file("SHA256SUMS",
