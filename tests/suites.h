@@ -70,6 +70,7 @@
     T(refusals)                                                                                    \
     T(nonfinite)                                                                                   \
     T(nonfinite_places)                                                                            \
+    T(nonfinite_samples)                                                                           \
     T(invariants)                                                                                  \
     T(invariants_edges)                                                                            \
     T(checkpoint)                                                                                  \

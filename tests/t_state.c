@@ -210,7 +210,8 @@ static void does_not_fit(void)
     static const unsigned char nan32[4] = {0, 0, 0xc0, 0x7f},
                                inf64[8] = {0, 0, 0, 0, 0, 0, 0xf0, 0x7f},
                                many[8] = {255, 255, 255, 255, 0, 0, 0, 0}, client[4] = {0, 0, 0, 1},
-                               one[8] = {1}, twice[8] = {1, 0, 0, 0, 1, 0, 0, 0};
+                               one[8] = {1}, twice[8] = {1, 0, 0, 0, 1, 0, 0, 0},
+                               last_flag[8] = {0, 1, 0, 1, 0, 1, 0, 2};
     static const change changes[] = {
         {"no expert", "expert_0000000.values", NULL, NULL, 0, DDOME_ERR_RESUME,
          "tensor expert_0000000.values: expected F32", WITHOUT},
@@ -238,6 +239,13 @@ static void does_not_fit(void)
         {"identity without a value", "identity", NULL, (const unsigned char *)"specification =", 15,
          DDOME_ERR_RESUME, ": specification: expected nothing, found 1;", CUT},
         {"no identity", "identity", NULL, NULL, 0, DDOME_ERR_RESUME, "tensor identity", WITHOUT},
+        {"a flag", "watch.begun", NULL, client + 3, 1, DDOME_OK, NULL, CHANGED},
+        {"more than a flag", "watch.begun", NULL, last_flag + 7, 1, DDOME_ERR_RESUME,
+         "tensor watch.begun: expected bytes of 0 or 1 (1)", CHANGED},
+        {"flags", "watch.seen", NULL, last_flag, 7, DDOME_OK, NULL, CHANGED},
+        {"more than flags", "watch.seen", NULL, last_flag, 8, DDOME_ERR_RESUME,
+         "tensor watch.seen: expected bytes of 0 or 1", CHANGED},
+        {"any byte", "watch.seen", NULL, many, 1, DDOME_ERR_RESUME, "bytes of 0 or 1", CHANGED},
         {"any count", "traffic.down", NULL, many, 8, DDOME_OK, NULL, CHANGED},
     };
     saved s;

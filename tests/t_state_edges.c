@@ -229,6 +229,48 @@ static void identities(void)
     test_poor_alone("compare", 2, compare, file);
 }
 
+/* Keys at their defaults are not written, so that either side may have a line that the other lacks,
+ * at its end or between two that are the same. */
+static void keys_of_one_side(void)
+{
+    static const struct {
+        const char *saved, *here, *part; /* NULL: the same run */
+    } pairs[] = {
+        {"a = 1\nb = 2\n", "a = 1\nb = 2\n", NULL},
+        {"a = 1\nb = 2\n", "a = 1\n", ": b: expected 2, found its default;"},
+        {"a = 1\n", "a = 1\nb = 2\n", ": b: expected its default, found 2;"},
+        {"a = 1\nb = 2\nc = 3\n", "a = 1\nc = 3\n", ": b: expected 2, found its default;"},
+        {"a = 1\nbb = 2\n", "a = 1\nbb = 2\nb = 2\n", ": b: expected its default, found 2;"},
+        {"b = 2\n", "", ": b: expected 2, found its default;"},
+    };
+    test_case("state: identities of which one has a key that the other lacks (SPEC 17.6.5)");
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        nn_arena arena = {0};
+        ddome_error error = {DDOME_OK, ""};
+        const ddome_status status =
+            fl_identity_compare(&error, &arena, pairs[i].saved, pairs[i].here, "file");
+        test_status(pairs[i].saved, status, pairs[i].part == NULL ? DDOME_OK : DDOME_ERR_RESUME,
+                    &error, pairs[i].part);
+        nn_arena_free(&arena);
+    }
+}
+
+/* A run at the defaults meets the checkpoint of one that was not. */
+static void key_of_the_checkpoint(void)
+{
+    test_case("state: a checkpoint of a run with a key more");
+    if (make("order=gate-first")) {
+        ddome_error error = {DDOME_OK, ""};
+        test_status("the same", check(&error, &p.file), DDOME_OK, &error, NULL);
+        p.run.config.order = FL_ORDER_JOINT;
+        p.identity = (fl_text){.arena = &p.arena};
+        fl_identity_write(&p.identity, &p.run);
+        test_status("another", check(&error, &p.file), DDOME_ERR_RESUME, &error,
+                    " is of another run: order: expected \"gate-first\", found its default;");
+    }
+    unmake();
+}
+
 /* The anchors that clusters have found stand in the checkpoint; without them nobody is tied. */
 static void anchors(void)
 {
@@ -251,5 +293,7 @@ void t_state_edges(void)
     written(own_keys, 1);
     written("algo=fedavg hidden=1400 rounds=1", 50);
     identities();
+    keys_of_one_side();
+    key_of_the_checkpoint();
     anchors();
 }
