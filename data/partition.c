@@ -94,7 +94,7 @@ static ddome_status make_stock(data_division *division, data_stock *stock, const
     size_t classes = division->set->classes;
     uint32_t *start = nn_arena_zero(division->arena, classes + 2, sizeof *start);
     uint32_t *by_label = nn_arena_alloc(division->arena, count, sizeof *by_label);
-    if (index == NULL || start == NULL || by_label == NULL)
+    if (start == NULL || by_label == NULL)
         return data_division_no_memory(division);
     for (size_t i = 0; i < count; i++)
         start[split->labels[index[i]] + 2]++;
@@ -113,6 +113,8 @@ static ddome_status make_stocks(data_division *division)
     const data_set *set = division->set;
     const data_partition *out = &division->out;
     const uint32_t *all = identity(division->arena, set->test.count);
+    if (all == NULL)
+        return data_division_no_memory(division);
     ddome_status status =
         make_stock(division, &division->pool, &set->train, out->pool, out->pool_count);
     if (status == DDOME_OK)

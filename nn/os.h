@@ -31,7 +31,7 @@ DDOME_MUST_CHECK ddome_status nn_os_read_part(ddome_error *error, void *bytes, s
 DDOME_MUST_CHECK ddome_status nn_os_flush(ddome_error *error, const char *path);
 
 /* Flushes `from` and gives it the name `to`, whatever had it; the folder is flushed, too. On error
- * `from` is removed. */
+ * `from` is removed, unless a file `to` went with it. */
 DDOME_MUST_CHECK ddome_status nn_os_move(ddome_error *error, const char *from, const char *to);
 
 /* Creates the folder (its parent must exist); one that exists is fine. */

@@ -4,6 +4,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -25,8 +26,11 @@ static ddome_status read_open_file(ddome_error *error, nn_arena *arena, unsigned
                                    size_t *size, const char *path, ddome_status missing, FILE *file)
 {
     size_t count;
-    if (!count_bytes(file, &count))
+    if (!count_bytes(file, &count)) {
+        if (ferror(file) && count != 0)
+            return nn_fail(error, DDOME_ERR_IO, "reading %s failed", path);
         return nn_fail(error, missing, "cannot read %s: not a file; check the path", path);
+    }
     unsigned char *content = nn_arena_alloc(arena, count + 1, 1);
     if (content == NULL)
         return nn_arena_fail(error, arena, path);
@@ -62,12 +66,12 @@ static bool write_closed(const char *path, const void *bytes, size_t size)
 }
 
 /* C99 leaves it open whether rename replaces a file: where it does not, the old one is removed
- * first, and for that moment a reader finds neither. */
+ * first, unless there is nothing to replace it, and for that moment a reader finds neither. */
 static bool replace(const char *from, const char *to)
 {
     if (rename(from, to) == 0)
         return true;
-    return remove(to) == 0 && rename(from, to) == 0;
+    return nn_os_exists(from) && remove(to) == 0 && rename(from, to) == 0;
 }
 
 /* Once the old file is gone the new one under its temporary name is all there is. */
@@ -87,7 +91,7 @@ ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *
 {
     char temporary[PATH_BYTES];
     int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    if (length < 0 || (size_t)length >= sizeof temporary)
+    if ((size_t)length >= sizeof temporary) /* -1 is, too */
         return nn_fail(error, DDOME_ERR_IO, "cannot write %.80s...: path too long", path);
     const bool written = write_closed(temporary, bytes, size);
     if (written && replace(temporary, path))
@@ -97,6 +101,31 @@ ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *
     else
         remove(temporary);
     return write_failed(error, path);
+}
+
+/* C99 seeks by a long at a time; behind the end it may succeed. */
+static bool walk_to(FILE *file, uint64_t at)
+{
+    bool ok = true;
+    for (long part; ok && at != 0; at -= (uint64_t)part) {
+        part = at < LONG_MAX ? (long)at : LONG_MAX;
+        ok = fseek(file, part, SEEK_CUR) == 0;
+    }
+    return ok;
+}
+
+/* A file of `at` bytes at its end; NULL when it has another length. */
+static FILE *open_end(const char *path, uint64_t at)
+{
+    char byte;
+    FILE *file = fopen(path, "r+b");
+    if (file == NULL)
+        return NULL;
+    if (walk_to(file, at - 1) && fread(&byte, 1, 1, file) == 1 && fread(&byte, 1, 1, file) == 0 &&
+        !ferror(file) && fseek(file, 0, SEEK_CUR) == 0)
+        return file;
+    fclose(file);
+    return NULL;
 }
 
 /* The first `size` bytes of `path` into `file`. */
@@ -115,13 +144,13 @@ static bool copy_start(FILE *file, const char *path, uint64_t size)
     return ok;
 }
 
-/* C99 cannot make a file shorter: what stays is copied. */
-ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, const void *bytes,
-                          size_t size)
+/* C99 cannot make a file shorter: what stays of a longer one is copied. */
+static ddome_status replace_end(ddome_error *error, const char *path, uint64_t at,
+                                const void *bytes, size_t size)
 {
     char temporary[PATH_BYTES];
     int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    if (length < 0 || (size_t)length >= sizeof temporary)
+    if ((size_t)length >= sizeof temporary) /* -1 is, too */
         return nn_fail(error, DDOME_ERR_IO, "cannot write %.80s...: path too long", path);
     FILE *file = fopen(temporary, "wb");
     bool ok = file != NULL && (at == 0 || copy_start(file, path, at)) &&
@@ -136,22 +165,30 @@ ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, con
     return write_failed(error, path);
 }
 
+ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, const void *bytes,
+                          size_t size)
+{
+    FILE *file = at == 0 ? NULL : open_end(path, at);
+    if (file == NULL)
+        return replace_end(error, path, at, bytes, size);
+    bool ok = fwrite(bytes, 1, size, file) == size;
+    ok = fclose(file) == 0 && ok;
+    return ok ? DDOME_OK : write_failed(error, path);
+}
+
 ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const char *path,
                              uint64_t at)
 {
-    unsigned char chunk[CHUNK_BYTES];
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         return nn_fail(error, DDOME_ERR_DATA, "cannot open %s; check the path", path);
-    bool ok = true;
-    for (size_t part; ok && at != 0; at -= part) { /* fseek takes a long */
-        part = at < sizeof chunk ? (size_t)at : sizeof chunk;
-        ok = fread(chunk, 1, part, file) == part;
-    }
-    ok = ok && fread(bytes, 1, size, file) == size;
+    const size_t got = walk_to(file, at) ? fread(bytes, 1, size, file) : 0;
+    const bool broken = ferror(file) && (at != 0 || got != 0); /* of a folder nothing is read */
     fclose(file);
-    if (ok)
+    if (got == size)
         return DDOME_OK;
+    if (broken)
+        return nn_fail(error, DDOME_ERR_IO, "reading %s failed", path);
     return nn_fail(error, DDOME_ERR_DATA, "%s: expected more bytes than it has; it was cut", path);
 }
 
@@ -163,9 +200,11 @@ ddome_status nn_os_flush(ddome_error *error, const char *path)
 
 ddome_status nn_os_move(ddome_error *error, const char *from, const char *to)
 {
+    const bool had = nn_os_exists(to);
     if (replace(from, to))
         return DDOME_OK;
-    remove(from);
+    if (!had || nn_os_exists(to))
+        remove(from);
     return write_failed(error, to);
 }
 
@@ -174,7 +213,7 @@ ddome_status nn_os_make_dir(ddome_error *error, const char *path)
 {
     char probe[PATH_BYTES];
     int length = snprintf(probe, sizeof probe, "%s/probe.tmp", path);
-    if (length < 0 || (size_t)length >= sizeof probe)
+    if ((size_t)length >= sizeof probe) /* -1 is, too */
         return nn_fail(error, DDOME_ERR_IO, "cannot use the folder %.80s...: path too long", path);
     bool usable = write_closed(probe, "", 0);
     remove(probe);

@@ -156,7 +156,7 @@ ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *
 {
     char temporary[PATH_BYTES];
     int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    if (length < 0 || (size_t)length >= sizeof temporary)
+    if ((size_t)length >= sizeof temporary) /* -1 is, too */
         return nn_fail(error, DDOME_ERR_IO, "cannot write %.80s...: path too long", path);
     if (write_flushed(temporary, bytes, size) && rename(temporary, path) == 0 && flush_folder(path))
         return DDOME_OK;

@@ -64,9 +64,8 @@ static void *worker_main(void *argument)
     nn_team *team = own->team;
     pthread_mutex_lock(&team->lock);
     while (!team->closing) {
-        do_parts(team, own->worker);
-        if (!team->closing)
-            pthread_cond_wait(&team->parts_given, &team->lock);
+        do_parts(team, own->worker); /* a team that has parts is not closed */
+        pthread_cond_wait(&team->parts_given, &team->lock);
     }
     pthread_mutex_unlock(&team->lock);
     return NULL;

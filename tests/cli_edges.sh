@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Command line tests of what hardly ever happens: tests/cli_edges.sh PROGRAM SCRATCH_DIR. Locks that
-# the system refuses; reads and writes that are interrupted, cut into pieces, or fail.
+# the system refuses; links that lead nowhere; calls for files that are interrupted, cut into pieces, or
+# fail; files that change while they are read; memory that is out; older processors.
 set -u
 
 . "$(dirname "$0")/cli_lib.sh"
@@ -57,94 +58,7 @@ fi
 
 # ---- calls for files that do less than they are asked, or fail: SPEC 17.3.4, 18.2.1 ----
 
-# CALL=write ERROR=ENOSPC NTH=3: the third write to a file, and all later ones, fail so. NTH=0: none does.
-# PIECES: reads and writes do at most 700 bytes, and every second call is interrupted.
-cat > calls.c << 'END'
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/types.h>
-#include <unistd.h>
-static unsigned calls, pieces;
-static int fails(const char *name)
-{
-    const char *call = getenv("CALL"), *nth = getenv("NTH"), *error = getenv("ERROR");
-    if (call == NULL || nth == NULL || error == NULL || strcmp(call, name) != 0)
-        return 0;
-    if (++calls < (unsigned)atoi(nth))
-        return 0;
-    errno = atoi(error);
-    return 1;
-}
-static size_t piece(size_t count)
-{
-    if (getenv("PIECES") == NULL)
-        return count;
-    if (++pieces % 2 == 0)
-        return 0;
-    return count < 700 ? count : 700;
-}
-#define REAL(name) (*(void **)&real = dlsym(RTLD_NEXT, name))
-ssize_t read(int file, void *bytes, size_t count)
-{
-    ssize_t (*real)(int, void *, size_t);
-    const size_t part = piece(count);
-    REAL("read");
-    if (fails("read"))
-        return errno == 0 ? 0 : -1; /* 0: the file has become shorter */
-    errno = EINTR;
-    return part == 0 && count != 0 ? -1 : real(file, bytes, part);
-}
-ssize_t write(int file, const void *bytes, size_t count)
-{
-    ssize_t (*real)(int, const void *, size_t);
-    const size_t part = file > 2 ? piece(count) : count;
-    REAL("write");
-    if (file > 2 && fails("write"))
-        return -1;
-    errno = EINTR;
-    return part == 0 && count != 0 ? -1 : real(file, bytes, part);
-}
-int fsync(int file)
-{
-    int (*real)(int);
-    REAL("fsync");
-    return fails("fsync") ? -1 : real(file);
-}
-int close(int file)
-{
-    int (*real)(int);
-    REAL("close");
-    if (!fails("close"))
-        return real(file);
-    const int cause = errno;
-    real(file);
-    errno = cause;
-    return -1;
-}
-int rename(const char *from, const char *to)
-{
-    int (*real)(const char *, const char *);
-    REAL("rename");
-    return fails("rename") ? -1 : real(from, to);
-}
-int ftruncate(int file, off_t length)
-{
-    int (*real)(int, off_t);
-    REAL("ftruncate");
-    return fails("ftruncate") ? -1 : real(file, length);
-}
-int fstat(int file, struct stat *info)
-{
-    int (*real)(int, struct stat *);
-    REAL("fstat");
-    return fails("fstat") ? -1 : real(file, info);
-}
-END
+# tests/preload/calls.c says what VARIABLES there are.
 
 # with VARIABLES ARGS...: the program with that library before it; status, out, err.
 with() {
@@ -152,24 +66,32 @@ with() {
     status=$?
 }
 
-# bears NAME VARIABLES: a run, and its evaluation, are what they are without.
+# bears NAME VARIABLES [OTHERS]: a run, and under OTHERS its evaluation, are what they are without.
 bears() {
     rm -rf borne
     with "$2" "train $tiny --out borne --quiet"
     why=
     [ "$status" -eq 0 ] && cmp -s borne/SHA256SUMS whole/SHA256SUMS || why="status $status: $(head -n 1 err)"
-    with "$2" "eval whole --quiet"
+    with "${3:-$2}" "eval whole --quiet"
     [ "$status" -eq 0 ] && cmp -s out evaluated || why="$why; eval: status $status: $(head -n 1 err)"
     verdict "$1" "$why"
 }
 
-# breaks NAME STATUS VARIABLES ARGS: that status, one line, and no finished run in the folder broken.
+# breaks NAME STATUS VARIABLES ARGS [PART]: that status, one line, which holds PART, and no finished run
+# in the folder broken, where `resume` finds one without its end.
 breaks() {
     rm -rf broken
+    case $4 in
+    resume*)
+        cp -r whole broken
+        rm broken/SHA256SUMS
+        ;;
+    esac
     with "$3" "$4"
     why=
     [ "$status" -eq "$2" ] || why="status $status, want $2: $(head -n 1 err)"
     [ "$(grep -c '^ddome: ' err)" -eq 1 ] && [ "$(wc -l < err)" -eq 1 ] || why="$why; not one line"
+    grep -q -F -e "${5:-ddome}" err || why="$why; the line lacks '$5': $(head -n 1 err)"
     [ ! -s out ] || why="$why; something on standard output"
     [ ! -e broken/SHA256SUMS ] || why="$why; a finished run"
     verdict "$1" "$why"
@@ -178,11 +100,17 @@ breaks() {
 call train $tiny --out whole --quiet
 call eval whole --quiet
 mv out evaluated
-if ${CC:-cc} -shared -fPIC -o calls.so calls.c -ldl 2> err && with "CALL=read NTH=1 ERROR=5" "eval whole --quiet"
+if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err && with "CALL=read NTH=1 ERROR=5" "eval whole --quiet"
     [ "${status:-0}" -eq 5 ]; then
     bears "reads and writes in pieces, interrupted" PIECES=1
     bears "a file system without a flush (EINVAL)" "CALL=fsync NTH=1 ERROR=22"
+    bears "folders that cannot be opened have no flush (EACCES)" "CALL=open FILE=. NTH=1 ERROR=13"
+    bears "a folder that cannot be listed keeps what is in it" "CALL=readdir NTH=1 ERROR=5"
+    for call in fsync close ftruncate; do
+        bears "$call is interrupted (EINTR)" "CALL=$call NTH=2 TIMES=1 ERROR=4"
+    done
     train="train $tiny --out broken --quiet"
+    resume="resume broken --quiet"
     for nth in 1 2 9; do
         breaks "write $nth fails: the disk is full" 5 "CALL=write NTH=$nth ERROR=28" "$train"
         breaks "flush $nth fails" 5 "CALL=fsync NTH=$nth ERROR=5" "$train"
@@ -191,11 +119,75 @@ if ${CC:-cc} -shared -fPIC -o calls.so calls.c -ldl 2> err && with "CALL=read NT
         breaks "file $nth became shorter" 5 "CALL=read NTH=$nth ERROR=0" "eval whole --quiet"
     done
     breaks "close 2 fails" 5 "CALL=close NTH=2 ERROR=5" "$train"
-    breaks "the lock cannot be emptied" 5 "CALL=ftruncate NTH=1 ERROR=5" "$train"
-    breaks "a table cannot be cut" 5 "CALL=ftruncate NTH=2 ERROR=5" "$train"
+    breaks "the lock cannot be emptied" 5 "CALL=ftruncate NTH=1 TIMES=1 ERROR=5" "$train"
+    breaks "a table cannot be cut" 5 "CALL=ftruncate NTH=2 TIMES=1 ERROR=5" "$train"
+    breaks "the end of a table cannot be found" 5 "CALL=lseek NTH=1 TIMES=1 ERROR=5" "$train"
+    breaks "a table cannot be looked at" 5 "CALL=fstat NTH=2 TIMES=1 ERROR=5" "$train"
     breaks "what is no file" 5 "CALL=fstat NTH=1 ERROR=5" "eval whole --quiet"
+    for cause in 5 23 24; do # EIO, ENFILE, EMFILE: not that it is missing
+        breaks "a file cannot be opened (errno $cause)" 5 "CALL=open FILE=.toml NTH=1 ERROR=$cause" "eval whole --quiet"
+    done
+    for nth in 1 2 3 4 5; do # made, a file written in it; the same with ckpt; a table
+        breaks "flush $nth of a folder fails" 5 "CALL=open FILE=. NTH=$nth TIMES=1 ERROR=24" "$train"
+    done
+    breaks "the flush of a checkpoint's folder fails" 5 "CALL=open FILE=ckpt/. NTH=2 TIMES=1 ERROR=24" "$train"
+    breaks "the flush after a checkpoint has its name fails" 5 "CALL=open FILE=ckpt/. NTH=3 TIMES=1 ERROR=24" "$train"
+    breaks "a checkpoint cannot have its name" 5 "CALL=rename FILE=00.safetensors NTH=1 ERROR=5" "$train" 00.safetensors
+    breaks "the table of a saved run cannot be looked at" 5 "CALL=fstat NTH=5 TIMES=1 ERROR=5" "$resume" metrics.csv
+    breaks "the start of a saved table cannot be found" 5 "CALL=lseek NTH=1 TIMES=1 ERROR=5" "$resume" metrics.csv
+
+    # ---- the lock of a run ----
+    breaks "the lock cannot be made" 5 "CALL=open FILE=/lock NTH=1 ERROR=30" "$train" /lock
+    breaks "a file system without locks (ENOLCK)" 5 "CALL=fcntl NTH=1 TIMES=1 ERROR=37" "$train" "cannot lock"
+    for cause in 11 13; do # EAGAIN, EACCES
+        breaks "a lock that went meanwhile (errno $cause)" 2 "CALL=fcntl NTH=1 TIMES=1 ERROR=$cause" "$train" "process 0"
+        breaks "a lock without an owner (errno $cause)" 2 "CALL=fcntl NTH=1 TIMES=2 ERROR=$cause" "$train" "process 0"
+    done
+    bears "the lock is removed while it is taken" "CALL=stat FILE=/lock NTH=1 TIMES=2 ERROR=2"
+    bears "the lock is another file meanwhile" "CALL=inode FILE=/lock NTH=1 TIMES=2"
+    bears "the lock is on another disk meanwhile" "CALL=device FILE=/lock NTH=1 TIMES=2"
+    bears "the lock cannot be looked at at once" "CALL=fstat NTH=1 TIMES=1 ERROR=5" NTH=0
+    breaks "the lock is removed each time" 5 "CALL=stat FILE=/lock NTH=1 ERROR=2" "$train" /lock
+
+    # ---- sizes, memory ----
+    whole_batches
+    cifar="partition describe data=cifar10 data_dir=$work/cifar"
+    breaks "a file of -1 bytes" 6 "CALL=size SIZE=-1 NTH=1" "eval whole --quiet" "too large for memory"
+    breaks "a file becomes longer between two readings" 5 "CALL=size SIZE=3073 NTH=1 TIMES=1" "$cifar" "became longer"
+    for nth in 1 2; do
+        breaks "block $nth of memory is not there" 6 "CALL=malloc NTH=$nth" "$train" "out of memory"
+    done
 else
     skip "calls that do less, or fail" "no library can be put before the program here"
+fi
+
+# ---- processors that lack what this program has kernels for: SPEC 18.4.1 ----
+
+for lacking in Nehalem max,-fma; do
+    if ! qemu-x86_64 -cpu "$lacking" "$program" version > out 2> err; then
+        skip "a processor without AVX2 and FMA: $lacking" "no qemu-x86_64, or no program for it"
+        continue
+    fi
+    rm -rf older
+    qemu-x86_64 -cpu "$lacking" "$program" train $tiny --out older --quiet > out 2> err
+    status=$?
+    why=
+    [ "$status" -eq 0 ] && cmp -s older/SHA256SUMS whole/SHA256SUMS || why="status $status: $(head -n 1 err)"
+    DDOME_ISA=avx2 qemu-x86_64 -cpu "$lacking" "$program" selftest > out 2> err
+    status=$?
+    [ "$status" -eq 2 ] && grep -q '^ddome: kernels avx2: expected c or ' err || why="$why; avx2: status $status"
+    verdict "a processor without AVX2 and FMA: $lacking" "$why"
+done
+
+# ---- links ----
+
+if ln -s nowhere dangling 2> err; then
+    mkdir looped
+    ln -s SHA256SUMS looped/SHA256SUMS
+    fails "a folder's name leads nowhere" 5 dangling train $tiny --out dangling --quiet
+    fails "what cannot be looked at may be a run" 2 "looped holds a run" train $tiny --out looped --quiet
+else
+    skip "links that lead nowhere" "no symbolic links here"
 fi
 
 totals

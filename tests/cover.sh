@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Branch coverage: tests/cover.sh DIR. In DIR, which is made anew, a copy of the tree is compiled by gcc with --coverage
 # and -O0 and runs `make test` (the unit tests and the program under the scripts), with every table of kernels that the
-# compiler and this processor know; then the suites of the stand-ins for POSIX and threads run in a second
-# build of the same copy. tests/cover.py counts. No assertion is compiled out. Real data sets are not
+# compiler and this processor know; then the suites and scripts of the stand-ins for POSIX and threads run in
+# a second build of the same copy, where the arena speaks to a watcher of memory (nn/poison.h), though there is
+# none, if Valgrind's header is here. tests/cover.py counts. No assertion is compiled out. Real data sets are not
 # looked for, so that the figures do not depend on them.
 set -u
 
@@ -33,8 +34,14 @@ if ! make -s -j2 CC=gcc OPT=-O0 CFLAGS_EXTRA="$flags" BUILD=build test >"$dir/te
     echo "FAIL coverage: the tests fail in the build of gcc --coverage; see $dir/test.log"
     failed=1
 fi
-if ! make -s -j2 CC=gcc OPT=-O0 CFLAGS_EXTRA="$flags" OS=c99 SIMD=0 BUILD=plain plain/tests/runner >"$dir/plain.log" 2>&1 ||
-    ! DDOME_TEST_DIR=plain plain/tests/runner os team rundir text record >>"$dir/plain.log" 2>&1; then
+if echo '#include <valgrind/memcheck.h>' | gcc -E - >/dev/null 2>&1; then
+    flags="$flags -DNN_VALGRIND"
+else
+    echo "skipped coverage of an arena that is watched: valgrind/memcheck.h is missing"
+fi
+if ! make -s -j2 CC=gcc OPT=-O0 CFLAGS_EXTRA="$flags" OS=c99 SIMD=0 BUILD=plain ddome plain/tests/runner >"$dir/plain.log" 2>&1 ||
+    ! DDOME_TEST_DIR=plain plain/tests/runner os team rundir text record arena >>"$dir/plain.log" 2>&1 ||
+    ! CC=gcc sh tests/cli_plain.sh ./ddome plain >>"$dir/plain.log" 2>&1; then
     tail -n 5 "$dir/plain.log"
     echo "FAIL coverage: the stand-ins fail in the build of gcc --coverage; see $dir/plain.log"
     failed=1

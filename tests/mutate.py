@@ -60,6 +60,7 @@ SCRIPTS = (
     ("command line", "cli_runs", ["sh", "tests/cli_runs.sh", "./ddome", "build/scratch"]),
     ("command line", "cli_resume", ["sh", "tests/cli_resume.sh", "./ddome", "build/scratch"]),
     ("command line", "cli_edges", ["sh", "tests/cli_edges.sh", "./ddome", "build/scratch"]),
+    ("command line", "cli_poor", ["sh", "tests/cli_poor.sh", "./ddome", "build/scratch"]),
     ("command line", "cli_hostile", ["sh", "tests/cli_hostile.sh", "./ddome", "build/scratch"]),
     ("command line", "report", ["sh", "tests/report.sh", "./ddome", "build/scratch"]),
     ("command line", "cli", ["sh", "tests/cli.sh", "./ddome", "build/scratch"]),

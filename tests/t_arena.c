@@ -50,6 +50,22 @@ static void marks(void)
     nn_arena_free(&arena);
 }
 
+/* What lay before the mark stays, in a large block, too. */
+static void mark_behind_a_large_block(void)
+{
+    test_case("arena goes back to a mark behind a large block");
+    nn_arena arena = {0};
+    unsigned char *large = nn_arena_alloc(&arena, BIG, 1);
+    memset(large, 7, BIG);
+    const nn_arena_mark mark = nn_arena_get_mark(&arena);
+    void *small = nn_arena_alloc(&arena, 10, 1);
+    void *other = nn_arena_alloc(&arena, BIG, 1);
+    nn_arena_rewind(&arena, mark);
+    CHECK(arena.used == BIG && large[0] == 7 && large[BIG - 1] == 7);
+    CHECK(nn_arena_alloc(&arena, 10, 1) == small && nn_arena_alloc(&arena, BIG, 1) == other);
+    nn_arena_free(&arena);
+}
+
 /* The same allocations after a rewind get the same memory: nothing is asked of malloc twice. */
 static void steady_state(void)
 {
@@ -130,6 +146,7 @@ void t_arena(void)
 {
     alignment();
     marks();
+    mark_behind_a_large_block();
     steady_state();
     best_fit();
     contents();

@@ -90,6 +90,22 @@ static nn_node *dropped_residual(nn_graph *graph, floats *f)
     return y;
 }
 
+/* The same, and what lies between has taken all the room that came back: the gradients of a
+ * smaller batch-norm and of its gamma. */
+static nn_node *dropped_residual_late(nn_graph *graph, floats *f)
+{
+    const nn_attr attr = {.relu = true, .running_mean = f->mean, .running_var = f->var};
+    nn_node *w = inner(graph, f, CHANNELS, 2, 2, CHANNELS);
+    nn_node *gamma = inner(graph, f, CHANNELS, 1, 1, 1), *beta = inner(graph, f, CHANNELS, 1, 1, 1);
+    nn_node *a = norm(graph, f, NN_OP_BATCH_NORM, inner(graph, f, 2, 2, 2, CHANNELS), NULL, true);
+    nn_node *small = inner(graph, f, 2, 1, 1, CHANNELS);
+    nn_node *x = norm(graph, f, NN_OP_BATCH_NORM, small, NULL, false);
+    nn_node *inputs[4] = {nn_graph_conv(graph, x, w, 1, 1, 2), gamma, beta, a};
+    nn_node *y = nn_graph_apply(graph, NN_OP_BATCH_NORM, inputs, 4, &attr);
+    nn_graph_drop(graph, a);
+    return y;
+}
+
 static nn_node *residual(nn_graph *graph, floats *f)
 {
     nn_node *x = inner(graph, f, 2, 2, 2, CHANNELS);
@@ -153,19 +169,21 @@ static ddome_status work(ddome_error *error, nn_arena *arena, void *context)
 
 static void without_memory(void)
 {
-    static const problem problems[] = {{"conv", conv, false, 0},
-                                       {"linear", linear, false, 0},
-                                       {"batch-norm", batch_norm, false, 0},
-                                       {"batch-norm, evaluation", batch_norm, true, 0},
-                                       {"batch-norm, dropped twice", dropped, false, 0},
-                                       {"batch-norm, dropped residual", dropped_residual, false, 0},
-                                       {"batch-norm, residual", residual, false, 0},
-                                       {"group-norm", group_norm, false, 0},
-                                       {"group-norm, evaluation", group_norm, true, 0},
-                                       {"max-pool, average pool", pools, false, 0},
-                                       {"add", sum, false, 0},
-                                       {"mixture", mixture_logits, false, 0},
-                                       {"mixture of probabilities", mixture_probs, false, 0}};
+    static const problem problems[] = {
+        {"conv", conv, false, 0},
+        {"linear", linear, false, 0},
+        {"batch-norm", batch_norm, false, 0},
+        {"batch-norm, evaluation", batch_norm, true, 0},
+        {"batch-norm, dropped twice", dropped, false, 0},
+        {"batch-norm, dropped residual", dropped_residual, false, 0},
+        {"batch-norm, dropped residual, late", dropped_residual_late, false, 0},
+        {"batch-norm, residual", residual, false, 0},
+        {"group-norm", group_norm, false, 0},
+        {"group-norm, evaluation", group_norm, true, 0},
+        {"max-pool, average pool", pools, false, 0},
+        {"add", sum, false, 0},
+        {"mixture", mixture_logits, false, 0},
+        {"mixture of probabilities", mixture_probs, false, 0}};
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
         problem p = problems[i];
         test_case("graph: %s without memory, at each allocation, forward and backward", p.name);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules of nn/invariant.h say no: every part of each one asked by itself, without the end of
  * the program that t_invariants looks at. SPEC 20.2. */
+#include <math.h>
 #include <string.h>
 
 #include "../data/invariant.h"
 #include "../fl/invariant.h"
+#include "../nn/invariant.h"
+#include "../nn/loss.h"
 #include "fl_fixture.h"
 
 void t_invariants_edges(void);
@@ -134,6 +137,40 @@ static void weights(const char *keys)
     fl_run_free(&run);
 }
 
+/* ---- mixtures ---- */
+
+/* Weights of two chosen experts, rounded, whose sum is 1 within 3 * 2^-24. */
+static void mixtures(void)
+{
+    static const uint32_t chosen[] = {2, 0};
+    static const struct {
+        float w[2];
+        bool holds;
+    } cases[] = {{{0.25f, 0.75f}, true},
+                 {{0, 1}, true},
+                 {{1, 0}, true},
+                 {{-0.25f, 1}, false},
+                 {{1, -0.25f}, false},
+                 {{1.25f, -0.25f}, false},
+                 {{0.25f, 1.25f}, false},
+                 {{NAN, 1}, false},
+                 {{0.5f, NAN}, false},
+                 {{0x1.000006p-1f, 0.5f}, true},
+                 {{0x1.000008p-1f, 0.5f}, false},
+                 {{0x1.fffff4p-2f, 0.5f}, true},
+                 {{0x1.fffff2p-2f, 0.5f}, false},
+                 {{0.5f, 0.25f}, false},
+                 {{0, 0}, false}};
+    const nn_mixture_shape shape = {.k = 2, .chosen = chosen};
+    float gate[3] = {0.5f, NAN, -1}; /* that of an expert which is not chosen does not matter */
+    test_case("invariants: weights of a mixture are of [0, 1] and add up to 1");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        test_check(nn_invariant_mixture(cases[i].w, gate, &shape) == cases[i].holds, __FILE__,
+                   __LINE__, "weights %lu", (unsigned long)i);
+    gate[0] = INFINITY; /* no weights can be right */
+    CHECK(nn_invariant_mixture(cases[3].w, gate, &shape));
+}
+
 void t_invariants_edges(void)
 {
     each_sample_once();
@@ -141,4 +178,5 @@ void t_invariants_edges(void)
     batches();
     weights("");
     weights("algo=ensemble aggregate=uniform");
+    mixtures();
 }

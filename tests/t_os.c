@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and folders: what is written is read; every failure has its status and names the path.
- * SPEC 17.1.1, 17.3.4. */
+/* Files and folders: what is written is read, cut, read in parts and moved; every failure has its
+ * status and names the path. SPEC 17.1.1, 17.3.4. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,11 +9,32 @@
 
 void t_os(void);
 
-enum { PATH_BYTES = 1024 };
+enum { PATH_BYTES = 1024, LONG_PATH = 6000, MOST_BYTES = 9000 };
 
 static void join(char path[PATH_BYTES], const char *name)
 {
     snprintf(path, PATH_BYTES, "%s/%s", test_dir(), name);
+}
+
+/* Longer than any path of these systems; below test_dir(), where a part of it would be found. */
+static const char *too_long(void)
+{
+    static char path[LONG_PATH];
+    memset(path, 'x', sizeof path - 1);
+    snprintf(path, sizeof path, "%s/", test_dir());
+    path[strlen(path)] = 'x';
+    return path;
+}
+
+/* True when plain C99 stands in for the system: it can neither make a folder nor look into one. */
+static bool plain_c99(void)
+{
+    const char **names;
+    size_t count;
+    nn_arena arena = {0};
+    const ddome_status status = nn_os_list(NULL, &arena, &names, &count, ".", "");
+    nn_arena_free(&arena);
+    return status == DDOME_ERR_USAGE;
 }
 
 static void write_and_read(const char *path, const unsigned char *bytes, size_t size)
@@ -94,11 +115,24 @@ static void write_failure(const char *name, const char *path)
     CHECK(!nn_os_exists(path));
 }
 
+/* The folder is not empty: a folder that is could be removed, and a file take its name. */
+static void write_over_a_folder(void)
+{
+    char inside[PATH_BYTES], temporary[PATH_BYTES];
+    ddome_error error = {DDOME_OK, ""};
+    test_case("os does not write over a folder");
+    join(inside, "os_inside");
+    snprintf(temporary, sizeof temporary, "%s.tmp", test_dir());
+    CHECK(nn_os_write_file(&error, inside, "abc", 3) == DDOME_OK);
+    const ddome_status status = nn_os_write_file(&error, test_dir(), "abc", 3);
+    test_status("folder", status, DDOME_ERR_IO, &error, "cannot write");
+    CHECK(nn_os_exists(inside) && !nn_os_exists(temporary));
+    nn_os_remove(inside);
+}
+
 static void failures(void)
 {
-    static char endless[6000];
     char path[PATH_BYTES];
-    memset(endless, 'x', sizeof endless - 1);
     join(path, "no such file");
     read_failure("a missing file as data", path, DDOME_ERR_DATA);
     read_failure("a missing file as configuration", path, DDOME_ERR_USAGE);
@@ -106,8 +140,135 @@ static void failures(void)
     read_without_memory();
     join(path, "no such folder/file");
     write_failure("into a missing folder", path);
-    write_failure("a path that is too long", endless);
+    write_failure("a path that is too long", too_long());
+    write_over_a_folder();
 }
+
+/* ---- parts of files ---- */
+
+static unsigned char some[MOST_BYTES];
+
+/* The file is some[size]. */
+static void holds(const char *path, size_t size)
+{
+    nn_arena arena = {0};
+    ddome_error error = {DDOME_OK, ""};
+    unsigned char *got = NULL;
+    size_t got_size = 0;
+    const ddome_status status =
+        nn_os_read_file(&error, &arena, &got, &got_size, path, DDOME_ERR_DATA);
+    if (test_status(path, status, DDOME_OK, &error, NULL) && test_same_u64(path, got_size, size))
+        test_same_bytes(path, got, some, size);
+    nn_arena_free(&arena);
+}
+
+/* Each file ends where its last part does, which some[] tells. */
+static void appends(const char *path, const char *temporary)
+{
+    static const struct {
+        size_t at, size;
+    } parts[] = {{0, 0},       {0, 5},      {5, 4092},   {4097, 0},  {4096, 4000},
+                 {8095, 905},  {8192, 1},   {8193, 700}, {8192, 10}, {4095, 1},
+                 {4096, 4096}, {8192, 808}, {3, 1},      {4, 1},     {0, 9}};
+    ddome_error error = {DDOME_OK, ""};
+    for (size_t i = 0; i < sizeof some; i++)
+        some[i] = (unsigned char)(i * 37 % 253);
+    test_case("os appends behind what stays, and reads parts");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const size_t at = parts[i].at, end = at + parts[i].size;
+        unsigned char got[MOST_BYTES] = {0};
+        ddome_status status = nn_os_append(&error, path, at, some + at, parts[i].size);
+        test_status("append", status, DDOME_OK, &error, NULL);
+        holds(path, end);
+        status = nn_os_read_part(&error, got, end - at, path, at);
+        test_status("part", status, DDOME_OK, &error, NULL);
+        test_same_bytes("part", got, some + at, end - at);
+        CHECK(nn_os_read_part(&error, got, end / 2, path, 0) == DDOME_OK);
+        test_same_bytes("first half", got, some, end / 2);
+        CHECK(!nn_os_exists(temporary));
+    }
+    CHECK(nn_os_flush(&error, path) == DDOME_OK);
+}
+
+static void append_failure(const char *what, const char *path, uint64_t at)
+{
+    ddome_error error = {DDOME_OK, ""};
+    test_status(what, nn_os_append(&error, path, at, "xyz", 3), DDOME_ERR_IO, &error,
+                "cannot write");
+}
+
+static void part_failure(const char *what, const char *path, uint64_t at)
+{
+    unsigned char got[3];
+    ddome_error error = {DDOME_OK, ""};
+    test_status(what, nn_os_read_part(&error, got, 3, path, at), DDOME_ERR_DATA, &error, "");
+    CHECK(strstr(error.text, path) != NULL);
+}
+
+/* The file has 9 bytes. */
+static void part_failures(const char *path, const char *temporary)
+{
+    static const uint64_t behind[] = {
+        10, 5000, (uint64_t)1 << 31, (uint64_t)1 << 40, (uint64_t)1 << 63, UINT64_MAX};
+    char other[PATH_BYTES];
+    ddome_error error = {DDOME_OK, ""};
+    test_case("os appends to no file that is shorter, and does not read behind its end");
+    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+        append_failure("behind", path, behind[i]);
+        part_failure("behind", path, behind[i]);
+        holds(path, 9);
+        CHECK(!nn_os_exists(temporary));
+    }
+    part_failure("one byte too few", path, 7);
+
+    test_case("os appends to, reads and flushes nothing that is missing");
+    join(other, "no such folder/file");
+    append_failure("no folder", other, 0);
+    append_failure("too long", too_long(), 0);
+    part_failure("missing", other, 0);
+    part_failure("a folder", test_dir(), 0);
+    test_status("flush", nn_os_flush(&error, other), DDOME_ERR_IO, &error, "cannot write");
+    join(other, "no such file");
+    append_failure("no file", other, 3);
+    nn_os_remove(other);
+}
+
+static void parts(void)
+{
+    char path[PATH_BYTES], temporary[PATH_BYTES + 4];
+    join(path, "os_parts");
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    appends(path, temporary);
+    part_failures(path, temporary);
+    nn_os_remove(path);
+}
+
+static void moves(void)
+{
+    char from[PATH_BYTES], to[PATH_BYTES], nowhere[PATH_BYTES];
+    ddome_error error = {DDOME_OK, ""};
+    join(from, "os_from");
+    join(to, "os_to");
+    join(nowhere, "no such folder/file");
+    test_case("os moves a file, over another one, too");
+    for (size_t size = 3; size < 5; size++) {
+        CHECK(nn_os_write_file(&error, from, some, size) == DDOME_OK);
+        test_status("move", nn_os_move(&error, from, to), DDOME_OK, &error, NULL);
+        holds(to, size);
+        CHECK(!nn_os_exists(from));
+    }
+
+    test_case("os moves nothing that is missing, nor to where nothing can be");
+    test_status("from", nn_os_move(&error, from, to), DDOME_ERR_IO, &error, "cannot write");
+    holds(to, 4);
+    error = (ddome_error){DDOME_OK, ""};
+    CHECK(nn_os_write_file(&error, from, some, 3) == DDOME_OK);
+    test_status("to", nn_os_move(&error, from, nowhere), DDOME_ERR_IO, &error, nowhere);
+    CHECK(!nn_os_exists(from)); /* so that nothing half done is left */
+    nn_os_remove(to);
+}
+
+/* ---- folders ---- */
 
 static void folders(void)
 {
@@ -121,15 +282,19 @@ static void folders(void)
     ddome_status status = nn_os_make_dir(&error, path);
     test_status("parent", status, DDOME_ERR_IO, &error, path);
 
+    test_case("os makes no folder whose path is too long");
+    status = nn_os_make_dir(&error, too_long());
+    test_status("too long", status, DDOME_ERR_IO, &error, "folder");
+
     test_case("os makes a folder");
     join(path, "os_folder");
     snprintf(inside, sizeof inside, "%s/file", path);
     ddome_error other = {DDOME_OK, ""};
-    status = nn_os_make_dir(&other, path);
-    if (status != DDOME_OK && strstr(other.text, "plain C99") != NULL) {
+    if (plain_c99()) {
         test_skip("plain C99 cannot make one");
         return;
     }
+    status = nn_os_make_dir(&other, path);
     test_status("new", status, DDOME_OK, &other, NULL);
     write_and_read(inside, (const unsigned char *)"abc", 3);
     nn_os_remove(inside);
@@ -164,11 +329,10 @@ static void listing(void)
     size_t count = 0, found = 0;
     test_case("os: names in a folder");
     join(folder, "listed");
-    if (nn_os_list(&error, &arena, &names, &count, ".", "") == DDOME_ERR_USAGE) {
+    if (plain_c99()) {
         test_skip("plain C99 cannot look into a folder");
         return;
     }
-    nn_arena_free(&arena);
     test_status("folder", nn_os_make_dir(&error, folder), DDOME_OK, &error, NULL);
     for (int i = 0; i < 12; i++) {
         snprintf(path, sizeof path, "%s/%s-%d", folder, i < 9 ? "seed" : "other", i);
@@ -191,12 +355,37 @@ static void listing(void)
     nn_arena_free(&arena);
 }
 
+/* The second lock of this process is not noticed (nn/os.h), so one is enough. */
+static void locks(void)
+{
+    char path[PATH_BYTES], nowhere[PATH_BYTES];
+    nn_os_lock lock;
+    ddome_error error = {DDOME_OK, ""};
+    join(path, "os_lock");
+    join(nowhere, "no such folder/lock");
+    test_case("os locks a file and removes it");
+    test_status("lock", nn_os_lock_file(&error, &lock, path), DDOME_OK, &error, NULL);
+    CHECK(nn_os_exists(path) == !plain_c99());
+    nn_os_unlock(&lock);
+    CHECK(!nn_os_exists(path) && lock.file == 0);
+    nn_os_unlock(&lock);
+
+    test_case("os locks no file that cannot be");
+    if (plain_c99())
+        test_skip("plain C99 locks nothing");
+    else
+        test_status("lock", nn_os_lock_file(&error, &lock, nowhere), DDOME_ERR_IO, &error, nowhere);
+}
+
 void t_os(void)
 {
     round_trips();
     failures();
+    parts();
+    moves();
     folders();
     a_file_is_no_folder();
     listing();
+    locks();
     clock_runs_forward();
 }

@@ -3,6 +3,7 @@
  * files and without memory. SPEC 17.4.6. */
 #include "test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +132,63 @@ static void test_write_too_large(void)
     nn_arena_free(&arena);
 }
 
+/* Tensors of one shape, 21 bytes of text a number. */
+static ddome_status head_of(ddome_error *error, nn_arena *arena, size_t count, size_t *bytes)
+{
+    enum { RANK = 10000, MOST = 480 };
+    static uint64_t shape[RANK];
+    static char names[MOST][4];
+    static data_safetensor tensors[MOST];
+    const data_safetensor *const *order = NULL;
+    unsigned char *head = NULL;
+    for (size_t i = 0; i < RANK; i++)
+        shape[i] = UINT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(names[i], sizeof names[i], "%03u", (unsigned)i % 1000);
+        tensors[i] = (data_safetensor){names[i], "U8", RANK, shape, payload, 1};
+    }
+    return data_safetensors_head(error, arena, &head, bytes, &order, tensors, count);
+}
+
+/* What a reader would refuse is not written (SPEC 17.4.6, 17.4.7). */
+static void test_head_refuses(void)
+{
+    const data_safetensor huge[] = {{"a", "U8", 1, SHAPE(SIZE_MAX), payload, SIZE_MAX}, samples[0]};
+    const data_safetensor *const *order = NULL;
+    unsigned char *head = NULL;
+    nn_arena arena = {0};
+    ddome_error error = {DDOME_OK, ""};
+    size_t count = 77;
+    test_case("safetensors: a head of more than 100,000,000 bytes, or of a file beyond size_t");
+    test_status("long", head_of(&error, &arena, 480, &count), DDOME_ERR_RUNTIME, &error,
+                "480 tensors: its header would have 1008");
+    error = (ddome_error){DDOME_OK, ""};
+    test_status("huge", data_safetensors_head(&error, &arena, &head, &count, &order, huge, 2),
+                DDOME_ERR_MEMORY, &error, "the head of a safetensors file");
+    CHECK(head == NULL && order == NULL && count == 77);
+    test_status("few", head_of(&error, &arena, 7, &count), DDOME_OK, &error, NULL);
+    CHECK(count > 7 * 210000 && count < 7 * 210100);
+    nn_arena_free(&arena);
+}
+
+/* Its allocations: the order and the bytes. */
+static void test_head_memory(void)
+{
+    test_case("safetensors: a head without memory, at each allocation");
+    for (size_t limit = 1; limit < 4; limit++) {
+        const data_safetensor *const *order = NULL;
+        unsigned char *head = NULL;
+        size_t count = 77;
+        nn_arena arena = {.fail_after = limit};
+        ddome_error error = {DDOME_OK, ""};
+        const ddome_status status =
+            data_safetensors_head(&error, &arena, &head, &count, &order, samples, SAMPLES);
+        CHECK(status == (limit < 3 ? DDOME_ERR_MEMORY : DDOME_OK));
+        CHECK(status == DDOME_OK || (head == NULL && order == NULL && count == 77));
+        nn_arena_free(&arena);
+    }
+}
+
 /* Writes and reads with the allocation `limit` failing. */
 static ddome_status write_and_read(size_t limit)
 {
@@ -227,6 +285,8 @@ void t_safetensors_write(void)
     test_round_trip();
     test_write_refuses();
     test_write_too_large();
+    test_head_refuses();
+    test_head_memory();
     test_memory();
     test_fuzz();
 }
