@@ -368,7 +368,10 @@ static void locks(void)
     CHECK(nn_os_exists(path) == !plain_c99());
     nn_os_unlock(&lock);
     CHECK(!nn_os_exists(path) && lock.file == 0);
+    CHECK(nn_os_write_file(&error, path, some, 3) == DDOME_OK); /* by now another one's */
     nn_os_unlock(&lock);
+    CHECK(nn_os_exists(path));
+    nn_os_remove(path);
 
     test_case("os locks no file that cannot be");
     if (plain_c99())
