@@ -149,13 +149,14 @@ static ddome_status rounds_again(fl_run *run, const char *run_dir, uint64_t firs
 {
     ddome_summary summary;
     const size_t rounds = fl_run_rounds(run), least = rounds == 0 ? 0 : 1;
+    ddome_status status = fl_verify_config(run, run_dir);
+    if (status != DDOME_OK)
+        return status;
     if (first < least || first > last || last > nn_max(rounds, 1))
         return nn_fail(run->error, DDOME_ERR_USAGE,
                        "expected rounds of 1 to %lu, found %llu to %llu", (unsigned long)rounds,
                        (unsigned long long)first, (unsigned long long)last);
-    ddome_status status = fl_verify_config(run, run_dir);
-    if (status == DDOME_OK)
-        status = fl_run_view(run, run_dir, (uint32_t)(first - 1));
+    status = fl_run_view(run, run_dir, (uint32_t)(first - 1));
     if (status == DDOME_OK && !fl_verify_has_tables(&run->dir))
         return nn_fail(run->error, DDOME_ERR_USAGE,
                        "%.300s has no rounds to do again: a pretraining is verified by its files "

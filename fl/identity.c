@@ -59,6 +59,12 @@ static void show_line(fl_text *out, const char *line)
     }
 }
 
+static bool has_key(const char *line)
+{
+    const size_t key = strcspn(line, " \n");
+    return key != 0 && line[key] == ' ';
+}
+
 /* The first line of a that b has otherwise, or NULL. */
 static const char *first_other(const char *a, const char *b)
 {
@@ -76,12 +82,13 @@ ddome_status fl_identity_compare(ddome_error *error, nn_arena *arena, const char
                                  const char *here, const char *name)
 {
     const char *line = first_other(here, saved);
+    const bool more = line == NULL;
     fl_text found = {.arena = arena}, expected = {.arena = arena};
-    if (line == NULL)
+    if (more)
         line = first_other(saved, here);
     if (line == NULL && strcmp(saved, here) == 0)
         return DDOME_OK;
-    if (line == NULL || *line == ' ' || *line == '\n') /* no key */
+    if (line == NULL || !has_key(line) || (more && same_key(saved, line) != line))
         return nn_fail(error, DDOME_ERR_RESUME,
                        "%.120s: expected each line of its identity once, in order; it was changed",
                        name);

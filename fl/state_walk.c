@@ -218,7 +218,7 @@ const bool *fl_walk_present(fl_walk *w, const char *name, float *const *values, 
     for (size_t i = 0; i < count; i++)
         there[i] = values[i] != NULL;
     fl_walk_flags(w, name, there, count);
-    return there;
+    return w->status == DDOME_OK ? there : NULL;
 }
 
 void fl_walk_array(fl_walk *w, const char *name, float **values, size_t floats)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA256SUMS, line by line, against the files. SPEC 17.7.1. */
+/* SHA256SUMS, line by line, against the files; the configuration. SPEC 17.7.1, 17.7.2. */
 #include "verify.h"
 
 #include <string.h>
@@ -135,8 +135,8 @@ ddome_status fl_verify_config(fl_run *run, const char *run_dir)
         status =
             nn_os_read_file(run->error, &run->scratch, &bytes, &size, path.data, DDOME_ERR_DATA);
     if (status == DDOME_OK) {
-        status =
-            fl_identity_compare(&inner, &run->scratch, (const char *)bytes, here.data, path.data);
+        status = fl_identity_compare(&inner, &run->scratch, (const char *)bytes, here.data,
+                                     "config.toml");
         if (status != DDOME_OK)
             status = nn_fail(run->error, status == DDOME_ERR_RESUME ? DDOME_ERR_VERIFY : status,
                              "%s", inner.text);

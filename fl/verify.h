@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Are the files of a finished run those of its SHA256SUMS? SPEC 17.7. */
+/* Are the files of a finished run those of its SHA256SUMS, and is its configuration the one at
+ * hand? SPEC 17.7. */
 #ifndef FL_VERIFY_H
 #define FL_VERIFY_H
 

@@ -100,8 +100,8 @@ breaks() {
 call train $tiny --out whole --quiet
 call eval whole --quiet
 mv out evaluated
-if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err && with "CALL=read NTH=1 ERROR=5" "eval whole --quiet"
-    [ "${status:-0}" -eq 5 ]; then
+if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err && with "CALL=read NTH=1 ERROR=5" "eval whole --quiet" &&
+    [ "${status:-0}" -eq 5 ] && with "CALL=fstat NTH=1 ERROR=5" "eval whole --quiet" && [ "$status" -eq 5 ]; then
     bears "reads and writes in pieces, interrupted" PIECES=1
     bears "a file system without a flush (EINVAL)" "CALL=fsync NTH=1 ERROR=22"
     bears "folders that cannot be opened have no flush (EACCES)" "CALL=open FILE=. NTH=1 ERROR=13"

@@ -273,7 +273,9 @@ static void identities(void)
         {"a = 1\na = 1\nb = 2\n", DDOME_ERR_RESUME, "each line of its identity once"},
         {"b = 2\na = 1\n", DDOME_ERR_RESUME, "each line of its identity once"},
         {"\na = 1\nb = 2\n", DDOME_ERR_RESUME, "each line of its identity once"},
-        {"a = 1\nb = 2\n = 3\n", DDOME_ERR_RESUME, "each line of its identity once"}};
+        {"a = 1\nb = 2\n = 3\n", DDOME_ERR_RESUME, "each line of its identity once"},
+        {"a = 1\nb = 2\na = 9\n", DDOME_ERR_RESUME, "each line of its identity once"},
+        {"a = 1\nb = 2\nabc\n", DDOME_ERR_RESUME, "each line of its identity once"}};
     nn_arena arena = {0};
     test_case("state: identities that are the same, differ in a line, or are no lines");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
