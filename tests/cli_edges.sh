@@ -165,18 +165,17 @@ fi
 
 for lacking in Nehalem max,-fma; do
     if ! qemu-x86_64 -cpu "$lacking" "$program" version > out 2> err; then
-        skip "a processor without AVX2 and FMA: $lacking" "no qemu-x86_64, or no program for it"
+        skip "a processor without AVX2 or FMA: $lacking" "no qemu-x86_64, or no program for it"
         continue
     fi
-    rm -rf older
-    qemu-x86_64 -cpu "$lacking" "$program" train $tiny --out older --quiet > out 2> err
+    qemu-x86_64 -cpu "$lacking" "$program" selftest > out 2> err
     status=$?
     why=
-    [ "$status" -eq 0 ] && cmp -s older/SHA256SUMS whole/SHA256SUMS || why="status $status: $(head -n 1 err)"
+    [ "$status" -eq 0 ] && ! grep -q 'kernels *avx' out || why="status $status: $(head -n 1 err)"
     DDOME_ISA=avx2 qemu-x86_64 -cpu "$lacking" "$program" selftest > out 2> err
     status=$?
     [ "$status" -eq 2 ] && grep -q '^ddome: kernels avx2: expected c or ' err || why="$why; avx2: status $status"
-    verdict "a processor without AVX2 and FMA: $lacking" "$why"
+    verdict "a processor without AVX2 or FMA: $lacking" "$why"
 done
 
 # ---- links ----
