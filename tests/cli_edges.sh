@@ -58,13 +58,7 @@ fi
 
 # ---- calls for files that do less than they are asked, or fail: SPEC 17.3.4, 18.2.1 ----
 
-# tests/preload/calls.c says what VARIABLES there are.
-
-# with VARIABLES ARGS...: the program with that library before it; status, out, err.
-with() {
-    env LD_PRELOAD="$work/calls.so" $1 "$program" $2 > out 2> err
-    status=$?
-}
+# tests/preload/calls.c says what VARIABLES of `with` there are.
 
 # bears NAME VARIABLES [OTHERS]: a run, and under OTHERS its evaluation, are what they are without.
 bears() {
@@ -88,13 +82,7 @@ breaks() {
         ;;
     esac
     with "$3" "$4"
-    why=
-    [ "$status" -eq "$2" ] || why="status $status, want $2: $(head -n 1 err)"
-    [ "$(grep -c '^ddome: ' err)" -eq 1 ] && [ "$(wc -l < err)" -eq 1 ] || why="$why; not one line"
-    grep -q -F -e "${5:-ddome}" err || why="$why; the line lacks '$5': $(head -n 1 err)"
-    [ ! -s out ] || why="$why; something on standard output"
-    [ ! -e broken/SHA256SUMS ] || why="$why; a finished run"
-    verdict "$1" "$why"
+    refusal "$1" "$2" "${5:-ddome}" broken
 }
 
 call train $tiny --out whole --quiet

@@ -55,22 +55,33 @@ call() {
     status=$?
 }
 
-# fails NAME STATUS PART ARGS...: that status, one line on standard error that holds PART, nothing
-# on standard output, and no finished run in the folder called run. SPEC 18.2.1, 18.2.2.
+# refusal NAME STATUS PART FOLDER: the last call ended with that status, one line on standard error that
+# holds PART, nothing on standard output, and no finished run in FOLDER. SPEC 18.2.1, 18.2.2.
+refusal() {
+    why=
+    [ "$status" -eq "$2" ] || why="status $status, want $2: $(head -n 1 err)"
+    [ "$(grep -c '^ddome: ' err)" -eq 1 ] || why="$why; no line 'ddome: ...' or several"
+    [ "$(wc -l < err)" -eq 1 ] || why="$why; more than one line on standard error"
+    grep -q -F -e "$3" err || why="$why; the line lacks '$3': $(head -n 1 err)"
+    [ ! -s out ] || why="$why; something on standard output"
+    [ ! -e "$4/SHA256SUMS" ] || why="$why; $4/SHA256SUMS was written"
+    verdict "$1" "$why"
+}
+
+# fails NAME STATUS PART ARGS...: a call fails so, without a finished run in the folder called run.
 fails() {
     name=$1
     want=$2
     part=$3
     shift 3
     call "$@"
-    why=
-    [ "$status" -eq "$want" ] || why="status $status, want $want: $(head -n 1 err)"
-    [ "$(grep -c '^ddome: ' err)" -eq 1 ] || why="$why; no line 'ddome: ...' or several"
-    [ "$(wc -l < err)" -eq 1 ] || why="$why; more than one line on standard error"
-    grep -q -F -e "$part" err || why="$why; the line lacks '$part': $(head -n 1 err)"
-    [ ! -s out ] || why="$why; something on standard output"
-    [ ! -e run/SHA256SUMS ] || why="$why; run/SHA256SUMS was written"
-    verdict "$name" "$why"
+    refusal "$name" "$want" "$part" run
+}
+
+# with VARIABLES ARGS: the program with the library calls.so before it; status, out, err.
+with() {
+    env LD_PRELOAD="$work/calls.so" $1 "$program" $2 > out 2> err
+    status=$?
 }
 
 # zeros COUNT: so many zero bytes.

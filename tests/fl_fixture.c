@@ -51,6 +51,17 @@ bool test_federation_config(ddome_config *config, const char *keys)
     return set_all(config, set_public, TINY) && set_all(config, set_public, keys);
 }
 
+ddome_config *test_federation_new(const char *keys)
+{
+    ddome_config *config;
+    if (!CHECK(ddome_config_new(NULL, &config) == DDOME_OK))
+        return NULL;
+    if (test_federation_config(config, keys))
+        return config;
+    ddome_config_free(config);
+    return NULL;
+}
+
 static bool init(fl_run *run, ddome_error *error, const char *keys, size_t threads)
 {
     fl_config config;

@@ -19,6 +19,7 @@ bool test_federation_threads(fl_run *run, ddome_error *error, const char *keys, 
 /* The configuration alone; behind the public handle; and a run that is set up and no more. */
 bool test_federation_keys(fl_config *config, const char *keys);
 bool test_federation_config(ddome_config *config, const char *keys);
+ddome_config *test_federation_new(const char *keys); /* the caller frees it; NULL: a failure */
 bool test_federation_init(fl_run *run, ddome_error *error, const char *keys);
 
 /* One participant's part of a round. */

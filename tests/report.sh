@@ -237,11 +237,12 @@ if command -v sha256sum > /dev/null 2>&1; then
     resum() {
         (cd hurt && sha256sum metrics.csv clients.csv comm.csv rounds.jsonl config.toml partition.csv manifest.json > SHA256SUMS)
     }
-    rehashed() {
+    from=base
+    rehashed() { # NAME PART FILE SED: of a run like `from`
         name=$1
         part=$2
         rm -rf hurt
-        cp -R base hurt
+        cp -R "$from" hurt
         (cd hurt && sed "$4" "$3" > new && mv new "$3")
         resum
         fails "$name" 3 "$part" report hurt --csv
@@ -254,14 +255,10 @@ if command -v sha256sum > /dev/null 2>&1; then
     rehashed "rounds that are no JSON" "" rounds.jsonl 's/}$//'
     rehashed "no epochs" "config.toml, line 0: expected whole numbers" config.toml '/^epochs/d'
     rehashed "no expert_bytes" "expected a member expert_bytes" manifest.json '/expert_bytes/d'
+    from=thin
     for list in 7 '[77]' '["x"]' '[5,1]'; do
-        rm -rf forged
-        cp -R thin forged
-        sed "1s/\"lost\":\[[^]]*\]/\"lost\":$list/" thin/rounds.jsonl > forged/rounds.jsonl
-        hash=$(sha256sum < forged/rounds.jsonl | cut -d ' ' -f 1)
-        sed "s/^[0-9a-f]*  rounds.jsonl\$/$hash  rounds.jsonl/" thin/SHA256SUMS > forged/SHA256SUMS
-        cmp -s thin/rounds.jsonl forged/rounds.jsonl && bad "lost $list" "nothing was changed"
-        fails "rounds with lost $list" 3 "forged/rounds.jsonl: expected lines with participants" report forged --csv
+        rehashed "rounds with lost $list" "hurt/rounds.jsonl: expected lines with participants" rounds.jsonl \
+            "1s/\"lost\":\[[^]]*\]/\"lost\":$list/"
     done
 else
     skip "damaged runs with right sums" "no sha256sum here"

@@ -57,17 +57,6 @@ static int stop(void *user)
     return s->asked >= s->rounds;
 }
 
-static ddome_config *config_of(const char *keys)
-{
-    ddome_config *config;
-    if (!CHECK(ddome_config_new(NULL, &config) == DDOME_OK))
-        return NULL;
-    if (test_federation_config(config, keys))
-        return config;
-    ddome_config_free(config);
-    return NULL;
-}
-
 static const char *folder_of(char path[PATH_BYTES], const char *name)
 {
     snprintf(path, PATH_BYTES, "%s/%s", test_dir(), name);
@@ -142,7 +131,7 @@ static void stopped_everywhere(const char *name, const char *keys)
     ddome_error error = {DDOME_OK, ""};
     test_case("resume: %s in parts of one round, and of two", name);
     snprintf(all, sizeof all, "%s rounds=%d eval_every=2 checkpoint_every=0", keys, ROUNDS);
-    ddome_config *config = config_of(all);
+    ddome_config *config = test_federation_new(all);
     if (config == NULL)
         return;
     if (whole(&want, config))
@@ -186,7 +175,7 @@ static void twice_from_the_start(void)
     for (int keep = 1; keep <= 2; keep++) {
         char keys[64];
         snprintf(keys, sizeof keys, "rounds=3 checkpoint_every=100 checkpoint_keep=%d", keep);
-        ddome_config *config = config_of(keys);
+        ddome_config *config = test_federation_new(keys);
         if (config != NULL)
             from_the_start(config);
         ddome_config_free(config);
@@ -201,7 +190,7 @@ static void other_key(const char *keys, ddome_status expected, const char *part)
     ddome_summary summary;
     ddome_error error = {DDOME_OK, ""};
     snprintf(all, sizeof all, "rounds=3 %s", keys);
-    ddome_config *config = config_of(all);
+    ddome_config *config = test_federation_new(all);
     if (config == NULL)
         return;
     ddome_status status = ddome_resume(&error, &summary, config, folder_of(path, "saved"), NULL);
@@ -214,7 +203,7 @@ static bool make_saved(ddome_summary *summary)
 {
     char path[PATH_BYTES];
     ddome_error error = {DDOME_OK, ""};
-    ddome_config *config = config_of("rounds=3 checkpoint_every=1 checkpoint_keep=3");
+    ddome_config *config = test_federation_new("rounds=3 checkpoint_every=1 checkpoint_keep=3");
     if (config == NULL)
         return false;
     ddome_status status = ddome_train(&error, summary, config, folder_of(path, "saved"), NULL, 1);
@@ -265,7 +254,7 @@ static void go_on(const char *what, ddome_status expected, const char *part, con
     const ddome_progress progress = {.report = report, .user = &s, .notice = notice, .stop = stop};
     ddome_summary summary;
     ddome_error error = {DDOME_OK, ""};
-    ddome_config *config = config_of("rounds=3 checkpoint_every=1 checkpoint_keep=3");
+    ddome_config *config = test_federation_new("rounds=3 checkpoint_every=1 checkpoint_keep=3");
     if (config == NULL)
         return;
     ddome_status status =
@@ -326,7 +315,7 @@ static void verify(const char *what, const char *keys, uint64_t first, uint64_t 
     char path[PATH_BYTES];
     ddome_summary summary;
     ddome_error error = {DDOME_OK, ""};
-    ddome_config *config = config_of(keys);
+    ddome_config *config = test_federation_new(keys);
     if (config == NULL)
         return;
     ddome_status status =

@@ -43,17 +43,6 @@ static int stop(void *user)
     return w->seen >= w->rounds;
 }
 
-static ddome_config *config_of(const char *keys)
-{
-    ddome_config *config;
-    if (!CHECK(ddome_config_new(NULL, &config) == DDOME_OK))
-        return NULL;
-    if (test_federation_config(config, keys))
-        return config;
-    ddome_config_free(config);
-    return NULL;
-}
-
 static const char *path_to(const char *name)
 {
     static char path[PATH_BYTES];
@@ -97,7 +86,7 @@ static void finished_without_checkpoint(void)
 {
     ddome_summary want, got = {.clients = 77};
     ddome_error error = {DDOME_OK, ""};
-    ddome_config *config = config_of("algo=common");
+    ddome_config *config = test_federation_new("algo=common");
     test_case("run: a finished one without a checkpoint cannot be gone on with (SPEC 17.6.5)");
     if (config != NULL && train(&want, "edges_common", config)) {
         test_status("resume", ddome_resume(&error, &got, config, path_to("edges_common"), NULL),
@@ -115,12 +104,12 @@ static void given_common(void)
     char keys[PATH_BYTES + 64];
     ddome_summary want, got;
     ddome_error error = {DDOME_OK, ""};
-    ddome_config *first = config_of("checkpoint_every=1"), *second = NULL;
+    ddome_config *first = test_federation_new("checkpoint_every=1"), *second = NULL;
     test_case("run: a given common expert, planned with, gone on with");
     if (first != NULL && train(&want, "edges_given", first)) {
         snprintf(keys, sizeof keys, "checkpoint_every=1 common=%s",
                  path_to("edges_given/final/common.safetensors"));
-        second = config_of(keys);
+        second = test_federation_new(keys);
     }
     if (second != NULL && train(&want, "edges_taker", second)) {
         char *text = NULL;
@@ -195,7 +184,7 @@ static void told(void)
     static const char *const damaged[] = {"edges_told/ckpt/00000001.safetensors",
                                           "edges_told/ckpt/00000002.safetensors"};
     ddome_summary summary;
-    ddome_config *config = config_of("checkpoint_every=1 checkpoint_keep=3");
+    ddome_config *config = test_federation_new("checkpoint_every=1 checkpoint_keep=3");
     test_case("run: verified without a checkpoint that is whole, with and without a listener");
     if (config != NULL && train(&summary, "edges_told", config)) {
         for (int listens = 0; listens < 2; listens++) {
@@ -256,7 +245,7 @@ static void own_models(void)
     char path[PATH_BYTES + 200];
     ddome_summary summary;
     static const char keys[] = "algo=local eval_scope=seen";
-    ddome_config *config = config_of(keys);
+    ddome_config *config = test_federation_new(keys);
     test_case("run: evaluated with clients' own models, one of which is missing (SPEC 12.6.6)");
     if (config != NULL && train(&summary, "edges_local", config)) {
         snprintf(path, sizeof path, "%s", path_to("edges_local"));
@@ -283,7 +272,7 @@ static void refused_partition(void)
 {
     ddome_error error = {DDOME_OK, ""};
     char *text = NULL;
-    ddome_config *config = config_of("active_normal=90");
+    ddome_config *config = test_federation_new("active_normal=90");
     test_case("run: no partition of a configuration that is refused");
     if (config != NULL)
         test_status("partition", ddome_partition(&error, &text, config), DDOME_ERR_USAGE, &error,
