@@ -212,6 +212,13 @@ verdict "run.toml is none of the files that are hashed" "$why"
 fails "rounds by another run.toml" 4 "ddome: config.toml is of another run: rounds: expected 150, found 149" \
     verify other --rounds 1 --quiet
 fails "a round that the other run.toml does not have" 4 "rounds: expected 150, found 149" verify other --round 150 --quiet
+call train $long seed=2 --out strange --quiet
+cp -R killed mixed
+cp strange/ckpt/DONE strange/ckpt/*.safetensors mixed/ckpt/
+fails "a round from another run's checkpoint" 8 "is of another run: seed: expected 2, found 1" verify mixed --round 150 --quiet
+rm mixed/ckpt/DONE
+mkdir mixed/ckpt/DONE
+fails "a round when the list of checkpoints cannot be read" 5 "mixed/ckpt/DONE" verify mixed --round 150 --quiet
 cp -R killed forged
 sed 's/^40,\([0-9]*\),/41,\1,/' killed/comm.csv > forged/comm.csv
 fails "a changed table" 4 "forged/comm.csv was changed: expected SHA-256" verify forged

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../fl/run.h"
 #include "../fl/saved.h"
 #include "../fl/verify.h"
 #include "poor.h"
@@ -113,6 +114,49 @@ static void compared(void)
     nn_os_remove(path_to("SHA256SUMS"));
 }
 
+/* ---- config.toml ---- */
+
+static ddome_status compare_config(ddome_error *error, nn_arena *arena, void *context)
+{
+    fl_run *run = context;
+    run->error = error;
+    run->scratch = *arena;
+    const ddome_status status = fl_verify_config(run, path_to(""));
+    *arena = run->scratch;
+    run->scratch = (nn_arena){0};
+    CHECK(arena->used == 0);
+    return status;
+}
+
+/* With another value the lines that are shown need memory, too. */
+static void config(void)
+{
+    static fl_run run;
+    ddome_error error = {DDOME_OK, ""};
+    nn_arena arena = {0};
+    fl_text text = {.arena = &arena};
+    test_case("kept: the configuration is compared without memory, at each allocation");
+    fl_config_defaults(&run.config);
+    fl_config_write(&text, &run.config, &run.hashes);
+    CHECK(fl_text_status(&error, &text) == DDOME_OK);
+    put("config.toml", text.data);
+    test_poor_alone("the same", 3, compare_config, &run);
+    run.config.rounds++;
+    size_t failures = 0;
+    ddome_status status;
+    do {
+        nn_arena poor = {.fail_after = ++failures};
+        nn_error_clear(&error);
+        status = compare_config(&error, &poor, &run);
+        nn_arena_free(&poor);
+    } while (status == DDOME_ERR_MEMORY);
+    test_status("another", status, DDOME_ERR_VERIFY, &error,
+                "config.toml is of another run: rounds");
+    CHECK(failures > 5);
+    nn_os_remove(path_to("config.toml"));
+    nn_arena_free(&arena);
+}
+
 /* ---- checkpoints ---- */
 
 /* Three checkpoints, of which the last is to go, and leftovers of a run that was killed. */
@@ -214,6 +258,7 @@ void t_kept_poor(void)
     hashes();
     has_tables();
     compared();
+    config();
     tidied();
     done_again();
     in_the_way();

@@ -3,9 +3,9 @@
  * calls of the operating system and of the C library that do less than they are asked, or fail.
  *
  * CALL=write NTH=3 ERROR=28: the third write to a file fails with errno 28, and all later ones, or
- * TIMES of them. NTH=0: none does. FILE=END: of the calls that are given a path (or open one) those
- * count whose path ends so. (Other paths may be no business of the program: one that counts its
- * branches writes them down as it ends.)
+ * TIMES of them. NTH=0: none does. FILE=END: of the calls that are given a path (or open one), and
+ * of fread, those count whose path ends so. (Other paths may be no business of the program: one
+ * that counts its branches writes them down as it ends.)
  * PIECES: reads and writes do at most 700 bytes, and every second call is interrupted.
  * CALL=size SIZE=N: fstat finds N bytes. CALL=inode, CALL=device: stat finds another one.
  * CALL=malloc: what is asked for is 1 MiB or more. */
@@ -33,18 +33,21 @@ static unsigned number(const char *name, unsigned otherwise)
     return text == NULL ? otherwise : (unsigned)atoi(text);
 }
 
+/* Does the path end as FILE says? */
+static int is_meant(const char *path)
+{
+    const char *end = getenv("FILE");
+    const size_t length = strlen(path), tail = end == NULL ? 0 : strlen(end);
+    return length >= tail && (tail == 0 || strcmp(path + length - tail, end) == 0);
+}
+
 /* path NULL: a call without one. Leaves errno as it is when the call does not fail. */
 static int fails_at(const char *name, const char *path)
 {
-    const char *call = getenv("CALL"), *end = getenv("FILE");
+    const char *call = getenv("CALL");
     const unsigned nth = number("NTH", 0);
-    if (call == NULL || nth == 0 || strcmp(call, name) != 0)
+    if (call == NULL || nth == 0 || strcmp(call, name) != 0 || (path != NULL && !is_meant(path)))
         return 0;
-    if (path != NULL && end != NULL) {
-        const size_t length = strlen(path), tail = strlen(end);
-        if (length < tail || strcmp(path + length - tail, end) != 0)
-            return 0;
-    }
     if (++calls < nth || calls - nth >= number("TIMES", (unsigned)-1))
         return 0;
     errno = (int)number("ERROR", 0);
@@ -189,18 +192,42 @@ int rename(const char *from, const char *to)
     return fails_at("rename", to) ? -1 : real(from, to);
 }
 
+/* The last one opened whose path FILE means. */
+static FILE *meant;
+
 FILE *fopen(const char *path, const char *mode)
 {
     FILE *(*real)(const char *, const char *);
     REAL("fopen");
-    return fails_at("fopen", path) ? NULL : real(path, mode);
+    if (fails_at("fopen", path))
+        return NULL;
+    FILE *file = real(path, mode);
+    if (is_meant(path))
+        meant = file;
+    return file;
 }
+
+/* Without ERROR nothing is read, as at the end of a file; with it half is, and ferror tells until
+ * the file is closed. */
+static FILE *broken;
 
 size_t fread(void *bytes, size_t size, size_t count, FILE *file)
 {
     size_t (*real)(void *, size_t, size_t, FILE *);
     REAL("fread");
-    return fails("fread") ? 0 : real(bytes, size, count, file);
+    if ((getenv("FILE") != NULL && file != meant) || !fails("fread"))
+        return real(bytes, size, count, file);
+    if (errno == 0)
+        return 0;
+    broken = file;
+    return real(bytes, size, count / 2, file);
+}
+
+int ferror(FILE *file)
+{
+    int (*real)(FILE *);
+    REAL("ferror");
+    return file == broken || real(file);
 }
 
 size_t fwrite(const void *bytes, size_t size, size_t count, FILE *file)
@@ -218,6 +245,8 @@ int fclose(FILE *file)
     int (*real)(FILE *);
     const int written = __fwritable(file);
     REAL("fclose");
+    broken = file == broken ? NULL : broken;
+    meant = file == meant ? NULL : meant;
     const int done = real(file);
     return written && fails("fclose") ? EOF : done;
 }
