@@ -115,6 +115,25 @@ static void write_failure(const char *name, const char *path)
     CHECK(!nn_os_exists(path));
 }
 
+/* Neither does the name fit under which it is written first, by one byte: that, not a shorter one,
+ * is what must not be made. Dots lengthen a path and lead nowhere. */
+static void write_at_the_limit(void)
+{
+    enum { LIMIT = 4096 - 4 };
+    char path[LIMIT + 1];
+    ddome_error error = {DDOME_OK, ""};
+    snprintf(path, sizeof path, "%s", test_dir());
+    for (size_t i = strlen(path); i < LIMIT - 1; i++)
+        path[i] = (LIMIT - i) % 2 == 0 ? '/' : '.';
+    path[LIMIT - 1] = 'x';
+    path[LIMIT] = '\0';
+    test_case("os does not write a path that is too long by one");
+    test_same_u64("bytes", strlen(path), LIMIT);
+    const ddome_status status = nn_os_write_file(&error, path, "abc", 3);
+    test_status("limit", status, DDOME_ERR_IO, &error, "path too long");
+    nn_os_remove(path);
+}
+
 /* The folder is not empty: a folder that is could be removed, and a file take its name. */
 static void write_over_a_folder(void)
 {
@@ -141,6 +160,7 @@ static void failures(void)
     join(path, "no such folder/file");
     write_failure("into a missing folder", path);
     write_failure("a path that is too long", too_long());
+    write_at_the_limit();
     write_over_a_folder();
 }
 

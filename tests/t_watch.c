@@ -125,7 +125,13 @@ static void experts(void)
         w[1].correct = 30;
         judge(&s, 21);
         test_same_u64("the best follows", w[1].best, 30);
-        test_same_u64("told each once", s.told.lines, 3);
+        test_same_text(
+            "told each once", s.told.text,
+            "failure signature untrained, round 21: nobody trained expert 0 for 20 rounds\n"
+            "failure signature below-common, round 21: of 20 held samples of its anchor's labels "
+            "expert 1 has 9 right, the common expert 10\n"
+            "failure signature drift, round 21: of 20 held samples of its anchor's labels expert 1 "
+            "has 8 right and had 10\n");
     }
     fl_run_free(&s.run);
 }
