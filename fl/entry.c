@@ -309,6 +309,7 @@ static ddome_status load_models(fl_run *run, const char *run_dir)
 {
     char name[32];
     ddome_status status = DDOME_OK;
+    run->server.round = (uint32_t)fl_run_rounds(run);
     if (run->server.own != NULL)
         return load_own_models(run, run_dir);
     if (run->server.gate.model != NULL)

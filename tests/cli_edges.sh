@@ -94,6 +94,8 @@ if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err
     bears "a file system without a flush (EINVAL)" "CALL=fsync NTH=1 ERROR=22"
     bears "folders that cannot be opened have no flush (EACCES)" "CALL=open FILE=. NTH=1 ERROR=13"
     bears "a folder that cannot be listed keeps what is in it" "CALL=readdir NTH=1 ERROR=5"
+    mkdir seeds seeds/seed-1
+    breaks "the runs of a report cannot be listed" 5 "CALL=readdir NTH=2 ERROR=5" "report seeds" "reading seeds failed"
     for call in fsync close ftruncate; do
         bears "$call is interrupted (EINTR)" "CALL=$call NTH=2 TIMES=1 ERROR=4"
     done

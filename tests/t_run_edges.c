@@ -251,7 +251,8 @@ static void own_models(void)
         snprintf(path, sizeof path, "%s", path_to("edges_local"));
         evaluate("whole", config, path, DDOME_OK, NULL);
         write_huge(keys);
-        evaluate("huge", config, path, DDOME_ERR_NONFINITE, ", client 1: expert 0: sample 0: ");
+        evaluate("huge", config, path, DDOME_ERR_NONFINITE,
+                 "evaluation after round 3, client 1: expert 0: sample 0: ");
         nn_os_remove(path_to("edges_local/final/client_1.safetensors"));
         evaluate("missing", config, path, DDOME_ERR_DATA, "client_1.safetensors");
         memset(path, 'a', sizeof path - 1);

@@ -45,7 +45,7 @@ static ddome_status list_seeds(ddome_error *error, tool *t, report_group *group)
     size_t count, seeds = 0;
     ddome_error own = {DDOME_OK, ""}; /* that there is no such folder is told as no such run */
     ddome_status status = nn_os_list(&own, &t->arena, &names, &count, group->path, SEED);
-    if (status == DDOME_ERR_MEMORY) {
+    if (status == DDOME_ERR_MEMORY || status == DDOME_ERR_IO) {
         *error = own;
         return status;
     }
