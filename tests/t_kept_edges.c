@@ -445,6 +445,15 @@ static void tables(void)
     resumes("empty", "a,b\n", 0, &nothing, NULL);
     resumes("cut", "a,b", 4, &head, "found fewer");
     resumes("changed", "a;b\n", 4, &head, "its first 4 bytes were changed");
+    /* More than is read at once. */
+    enum { LONG = 200001 };
+    static char text[LONG + 2];
+    for (size_t i = 0; i < LONG + 1; i++)
+        text[i] = (char)('a' + i % 23);
+    const nn_digest whole = nn_sha256_of(text, LONG);
+    resumes("long", text, LONG, &whole, NULL);
+    text[LONG - 1] = '\n';
+    resumes("long, changed at its end", text, LONG, &whole, "bytes were changed");
 }
 
 void t_kept_edges(void)
