@@ -254,6 +254,8 @@ ddome_status fl_run_set_up(fl_run *run)
     run->resumed = run->saved.found;
     if (status == DDOME_OK && run->resumed)
         status = fl_state_take(run, &run->saved.state);
+    if (status == DDOME_OK && run->resumed && !run->dir.verify)
+        status = fl_run_go_on(run);
     fl_saved_free(&run->saved);
     return status;
 }

@@ -85,6 +85,10 @@ DDOME_MUST_CHECK ddome_status fl_run_open_kept(fl_run *run, const char *out_dir,
  * one that has none, to start anew. DDOME_ERR_RESUME: it is of another run. */
 DDOME_MUST_CHECK ddome_status fl_run_reopen(fl_run *run, const char *out_dir);
 
+/* The state of the checkpoint is taken: from now on the run is not finished, and what is behind the
+ * checkpoint is removed. Until then nothing of the directory has been changed. */
+DDOME_MUST_CHECK ddome_status fl_run_go_on(fl_run *run);
+
 /* The directory of a finished run, to compare what this program makes with what is there. The
  * rounds go on from the newest checkpoint of at most `most` rounds; 0 is from the start. */
 DDOME_MUST_CHECK ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most);

@@ -34,9 +34,26 @@ ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force)
     return status == DDOME_OK ? fl_trace_begin(run->error, run->trace, run->engine.arith) : status;
 }
 
+/* Checkpoints that ckpt/DONE is to name are a run, too (SPEC 17.3.3). */
+static ddome_status refuse_lost(fl_run *run, const char *out_dir)
+{
+    fl_rundir dir;
+    ddome_error reason = {DDOME_OK, ""};
+    nn_arena_mark mark = nn_arena_get_mark(&run->arena);
+    ddome_status status = fl_rundir_view(&reason, &dir, &run->arena, out_dir);
+    if (status == DDOME_OK)
+        status = fl_saved_lost(&reason, &dir);
+    nn_arena_rewind(&run->arena, mark);
+    if (status == DDOME_ERR_RESUME)
+        status = DDOME_ERR_USAGE;
+    return status == DDOME_OK ? status : nn_fail(run->error, status, "%s", reason.text);
+}
+
 ddome_status fl_run_open_kept(fl_run *run, const char *out_dir, bool force)
 {
-    ddome_status status = fl_run_open(run, out_dir, force);
+    ddome_status status = force ? DDOME_OK : refuse_lost(run, out_dir);
+    if (status == DDOME_OK)
+        status = fl_run_open(run, out_dir, force);
     if (status == DDOME_OK)
         status = add_identity(run);
     if (status == DDOME_OK)
@@ -44,25 +61,52 @@ ddome_status fl_run_open_kept(fl_run *run, const char *out_dir, bool force)
     return status == DDOME_OK ? fl_saved_tidy(run->error, &run->saved, &run->dir) : status;
 }
 
-/* Reads the checkpoint to go on from, if there is one. */
-static ddome_status find_state(fl_run *run, uint32_t most)
+/* Is the checkpoint that was read one of this run, and of the round in its name? */
+static ddome_status check_state(fl_run *run)
 {
-    fl_saved *saved = &run->saved;
-    ddome_status status = add_identity(run);
-    if (status == DDOME_OK)
-        status = fl_saved_open(run->error, saved, &run->dir);
-    if (status == DDOME_OK)
-        status = fl_saved_find(run->error, saved, &run->dir, most, run->progress);
-    if (status != DDOME_OK || !saved->found)
-        return status;
+    const fl_saved *saved = &run->saved;
     char name[FL_SAVED_NAME];
-    status = fl_state_check(run->error, &run->scratch, &run->done, &saved->state,
-                            fl_saved_name(name, saved->round), saved->identity);
+    ddome_status status = fl_state_check(run->error, &run->scratch, &run->done, &saved->state,
+                                         fl_saved_name(name, saved->round), saved->identity);
     if (status == DDOME_OK && (run->done != saved->round || run->done > fl_run_rounds(run)))
         return nn_fail(run->error, DDOME_ERR_RESUME,
                        "%s is of round %lu: expected that of its name, at most %lu",
                        fl_saved_name(name, saved->round), (unsigned long)run->done,
                        (unsigned long)fl_run_rounds(run));
+    return status;
+}
+
+/* Tables that a checkpoint does not fit may fit the one before it, in a run that is to go on. */
+static ddome_status check_tables(fl_run *run, bool *again)
+{
+    ddome_error reason = {DDOME_OK, ""}, *const usual = run->error;
+    if (run->dir.verify)
+        return DDOME_OK;
+    run->error = &reason;
+    ddome_status status = fl_state_tables(run, &run->saved.state);
+    run->error = usual;
+    *again = status == DDOME_ERR_RESUME && fl_saved_older(&run->saved, &reason, run->progress);
+    return status == DDOME_OK || *again ? DDOME_OK : nn_fail(usual, status, "%s", reason.text);
+}
+
+/* Reads the checkpoint to go on from, if there is one. */
+static ddome_status find_state(fl_run *run, uint32_t most)
+{
+    fl_saved *saved = &run->saved;
+    bool again = true;
+    ddome_status status = add_identity(run);
+    if (status == DDOME_OK)
+        status = fl_saved_open(run->error, saved, &run->dir);
+    while (status == DDOME_OK && again) {
+        again = false;
+        status = fl_saved_find(run->error, saved, &run->dir, most, run->progress);
+        if (status != DDOME_OK || !saved->found)
+            return status;
+        most = saved->round == 0 ? 0 : saved->round - 1;
+        status = check_state(run);
+        if (status == DDOME_OK)
+            status = check_tables(run, &again);
+    }
     return status;
 }
 
@@ -84,16 +128,26 @@ static ddome_status find_to_resume(fl_run *run)
     return status == DDOME_OK ? status : refuse(run, &reason, status);
 }
 
-/* A run that goes on is not finished (SPEC 17.1.3). */
-static ddome_status go_on(fl_run *run, const char *out_dir)
+ddome_status fl_run_go_on(fl_run *run)
 {
-    if (run->trace != NULL)
-        return nn_fail(run->error, DDOME_ERR_USAGE,
-                       "a trace begins with the run: expected none, as %.300s goes on from a "
-                       "checkpoint; leave out --trace",
-                       out_dir);
     ddome_status status = fl_rundir_unseal(run->error, &run->dir);
     return status == DDOME_OK ? fl_saved_tidy(run->error, &run->saved, &run->dir) : status;
+}
+
+/* A run without a checkpoint, so one that starts anew: finished is what has its hashes, and a
+ * manifest without them is what a kill left (SPEC 17.1.3). */
+static ddome_status start_anew(fl_run *run, const char *out_dir)
+{
+    ddome_status status = DDOME_OK;
+    if (fl_rundir_is_sealed(&run->dir))
+        status = nn_fail(run->error, DDOME_ERR_USAGE,
+                         "%.300s is finished and has no checkpoint: nothing to go on with; replace "
+                         "it with --force",
+                         out_dir);
+    if (status == DDOME_OK)
+        status = fl_rundir_unseal(run->error, &run->dir);
+    fl_rundir_leave(&run->dir);
+    return status == DDOME_OK ? fl_run_open_kept(run, out_dir, false) : status;
 }
 
 ddome_status fl_run_reopen(fl_run *run, const char *out_dir)
@@ -101,15 +155,14 @@ ddome_status fl_run_reopen(fl_run *run, const char *out_dir)
     ddome_status status = fl_rundir_reopen(run->error, &run->dir, &run->arena, out_dir);
     if (status == DDOME_OK)
         status = find_to_resume(run);
-    if (status == DDOME_OK && run->saved.found)
-        return go_on(run, out_dir);
-    if (status == DDOME_OK && fl_rundir_is_sealed(&run->dir))
+    if (status == DDOME_OK && !run->saved.found)
+        return start_anew(run, out_dir);
+    if (status == DDOME_OK && run->trace != NULL)
         status = nn_fail(run->error, DDOME_ERR_USAGE,
-                         "%.300s is finished and has no checkpoint: nothing to go on with; replace "
-                         "it with --force",
+                         "a trace begins with the run: expected none, as %.300s goes on from a "
+                         "checkpoint; leave out --trace",
                          out_dir);
-    fl_rundir_leave(&run->dir);
-    return status == DDOME_OK ? fl_run_open_kept(run, out_dir, false) : status;
+    return status;
 }
 
 /* Without a checkpoint that is whole the rounds begin with the first (SPEC 17.7.2). */

@@ -62,6 +62,40 @@ static const char *read_line(fl_saved *saved, const char *line)
     return line + length + 1;
 }
 
+/* That of round 0 may be what a kill left before the first list; behind a later one work is lost.
+ */
+static bool counts_without_list(const char *name)
+{
+    uint32_t round;
+    return strlen(name) == DIGITS + strlen(suffix) && read_round(&round, name) && round != 0;
+}
+
+ddome_status fl_saved_lost(ddome_error *error, const fl_rundir *dir)
+{
+    char *list, *path;
+    const char **names;
+    size_t count = 0;
+    ddome_error inner = {DDOME_OK, ""};
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &list, list_name);
+    if (status == DDOME_OK)
+        status = fl_rundir_join(error, dir->arena, dir, &path, "ckpt");
+    if (status == DDOME_OK && !nn_os_exists(list))
+        status = nn_os_list(&inner, dir->arena, &names, &count, path, "");
+    if (status == DDOME_ERR_DATA || status == DDOME_ERR_USAGE) /* no folder, or no way to look */
+        status = DDOME_OK;
+    else if (status != DDOME_OK)
+        status = nn_fail(error, status, "%s", inner.text);
+    for (size_t i = 0; i < count && status == DDOME_OK; i++)
+        if (counts_without_list(names[i]))
+            status = nn_fail(error, DDOME_ERR_RESUME,
+                             "%.300s is missing: expected it beside ckpt/%.40s; bring it back, or "
+                             "replace the run with --force",
+                             list, names[i]);
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
 ddome_status fl_saved_open(ddome_error *error, fl_saved *saved, const fl_rundir *dir)
 {
     char *path;
@@ -72,7 +106,7 @@ ddome_status fl_saved_open(ddome_error *error, fl_saved *saved, const fl_rundir 
     ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, list_name);
     if (status != DDOME_OK || !nn_os_exists(path)) {
         nn_arena_rewind(dir->arena, mark);
-        return status;
+        return status == DDOME_OK ? fl_saved_lost(error, dir) : status;
     }
     status = nn_os_read_file(error, dir->arena, &bytes, &size, path, DDOME_ERR_IO);
     const char *line = (const char *)bytes;
@@ -135,7 +169,8 @@ ddome_status fl_saved_tidy(ddome_error *error, fl_saved *saved, const fl_rundir 
 {
     char *path, name[FL_SAVED_NAME];
     const char **names;
-    size_t count;
+    size_t count = 0;
+    ddome_error inner = {DDOME_OK, ""};
     nn_arena_mark mark = nn_arena_get_mark(dir->arena);
     const size_t before = saved->count;
     while (saved->count > 0 && saved->file[saved->count - 1].round > saved->round)
@@ -143,12 +178,14 @@ ddome_status fl_saved_tidy(ddome_error *error, fl_saved *saved, const fl_rundir 
     ddome_status status = saved->count < before ? write_list(error, saved, dir) : DDOME_OK;
     if (status == DDOME_OK)
         status = fl_rundir_join(error, dir->arena, dir, &path, "ckpt");
-    if (status == DDOME_OK && nn_os_list(NULL, dir->arena, &names, &count, path, "") == DDOME_OK)
-        for (size_t i = 0; i < count && status == DDOME_OK; i++)
-            if (left_over(saved, names[i])) {
-                snprintf(name, sizeof name, "ckpt/%.40s", names[i]);
-                status = remove_file(error, dir, name);
-            }
+    if (status == DDOME_OK && nn_os_list(&inner, dir->arena, &names, &count, path, "") != DDOME_OK)
+        status = inner.status == DDOME_ERR_MEMORY ? nn_fail(error, inner.status, "%s", inner.text)
+                                                  : DDOME_OK;
+    for (size_t i = 0; i < count && status == DDOME_OK; i++)
+        if (left_over(saved, names[i])) {
+            snprintf(name, sizeof name, "ckpt/%.40s", names[i]);
+            status = remove_file(error, dir, name);
+        }
     nn_arena_rewind(dir->arena, mark);
     return status;
 }
@@ -237,6 +274,15 @@ ddome_status fl_saved_find(ddome_error *error, fl_saved *saved, const fl_rundir 
             tell(progress, &reason);
     }
     return status == DDOME_OK ? status : nn_fail(error, status, "%s", reason.text);
+}
+
+bool fl_saved_older(fl_saved *saved, const ddome_error *reason, const ddome_progress *progress)
+{
+    if (saved->file[0].round >= saved->round)
+        return false;
+    tell(progress, reason);
+    fl_saved_free(saved);
+    return true;
 }
 
 void fl_saved_free(fl_saved *saved)

@@ -30,7 +30,12 @@ enum { FL_SAVED_NAME = 48 };
 /* "ckpt/00000010.safetensors". */
 const char *fl_saved_name(char name[FL_SAVED_NAME], uint32_t round);
 
-/* Reads ckpt/DONE; without that file there are none. A damaged one is DDOME_ERR_RESUME. */
+/* DDOME_ERR_RESUME when checkpoints are there, but not ckpt/DONE: no work that it stood for may go
+ * unnoticed. */
+DDOME_MUST_CHECK ddome_status fl_saved_lost(ddome_error *error, const fl_rundir *dir);
+
+/* Reads ckpt/DONE; without that file there are none, but see fl_saved_lost. A damaged one is
+ * DDOME_ERR_RESUME. */
 DDOME_MUST_CHECK ddome_status fl_saved_open(ddome_error *error, fl_saved *saved,
                                             const fl_rundir *dir);
 
@@ -44,6 +49,10 @@ DDOME_MUST_CHECK ddome_status fl_saved_tidy(ddome_error *error, fl_saved *saved,
 DDOME_MUST_CHECK ddome_status fl_saved_find(ddome_error *error, fl_saved *saved,
                                             const fl_rundir *dir, uint32_t most,
                                             const ddome_progress *progress);
+
+/* The checkpoint that was found will not do, for `reason`: true when ckpt/DONE has an older one;
+ * `notice` is told then, and the memory of the state given back. */
+bool fl_saved_older(fl_saved *saved, const ddome_error *reason, const ddome_progress *progress);
 
 /* A checkpoint has been written to its name with .tmp behind it: it gets its name, ckpt/DONE names
  * it, and all but the newest `keep` are removed. */

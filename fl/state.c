@@ -94,6 +94,24 @@ static void walk_server(fl_walk *w)
     }
 }
 
+/* One outside the hashes that does not fit begins anew: no run is lost by it (SPEC 17.6.5). */
+static void resume_table(fl_walk *w, fl_table *table, uint64_t size, const nn_digest *digest)
+{
+    ddome_error reason = {DDOME_OK, ""};
+    char line[sizeof reason.text];
+    const ddome_progress *progress = w->run->progress;
+    const ddome_status status = fl_table_resume(&reason, &w->run->dir, table, size, digest);
+    if (status == DDOME_OK)
+        return;
+    if (table->hashed || status != DDOME_ERR_RESUME) {
+        w->status = nn_fail(w->error, status, "%s", reason.text);
+        return;
+    }
+    snprintf(line, sizeof line, "%.440s; it begins anew", reason.text);
+    if (progress != NULL && progress->notice != NULL)
+        progress->notice(progress->user, line);
+}
+
 static void walk_table(fl_walk *w, fl_table *table)
 {
     char name[FL_WALK_NAME];
@@ -108,7 +126,18 @@ static void walk_table(fl_walk *w, fl_table *table)
     snprintf(name, sizeof name, "table.%s.sha256", table->name);
     fl_walk_values(w, FL_WALK_U8, name, digest->byte, sizeof digest->byte);
     if (w->file != NULL && w->status == DDOME_OK && (table->hashed || !w->run->dir.verify))
-        w->status = fl_table_resume(w->error, &w->run->dir, table, *size, digest);
+        resume_table(w, table, *size, digest);
+}
+
+static void walk_hashed_tables(fl_walk *w)
+{
+    fl_table *tables[FL_RECORD_TABLES];
+    fl_record_tables(tables, &w->run->record);
+    for (size_t i = 0; i < FL_RECORD_TABLES; i++) {
+        fl_table copy = *tables[i];
+        if (copy.hashed)
+            walk_table(w, &copy);
+    }
 }
 
 /* Of the rounds that a state has (SPEC 13.4). */
@@ -227,6 +256,12 @@ static ddome_status read_by(fl_run *run, const data_safetensors *file, size_t *f
     *found = w.found;
     nn_arena_rewind(&run->scratch, mark);
     return w.status;
+}
+
+ddome_status fl_state_tables(fl_run *run, const data_safetensors *file)
+{
+    size_t found;
+    return read_by(run, file, &found, walk_hashed_tables);
 }
 
 ddome_status fl_state_common(fl_run *run, const data_safetensors *file)

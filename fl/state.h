@@ -17,6 +17,10 @@ DDOME_MUST_CHECK ddome_status fl_state_check(ddome_error *error, nn_arena *arena
                                              const data_safetensors *file, const char *name,
                                              const char *identity);
 
+/* Do the hashed tables in the run directory have the first bytes that it knows? Nothing is taken.
+ */
+DDOME_MUST_CHECK ddome_status fl_state_tables(fl_run *run, const data_safetensors *file);
+
 /* The common expert, before anything is embedded. */
 DDOME_MUST_CHECK ddome_status fl_state_common(fl_run *run, const data_safetensors *file);
 

@@ -182,6 +182,40 @@ fails "train --resume --force" 2 "expected --force, to replace a run, or --resum
 fails "a trace of a part" 2 "a trace begins with the run" train $long --out killed --resume --trace part.jsonl --quiet
 fails "a finished run" 2 "whole holds a run already (SHA256SUMS)" train $long --out whole --quiet
 
+# ---- what a refused call leaves as it was: SPEC 17.1.3, 17.3.3, 17.6.5 ----
+
+# kept NAME STATUS PART ARGS...: the call is refused, and no file of the folder `refused` has changed.
+kept() {
+    name=$1
+    want=$2
+    part=$3
+    shift 3
+    (cd refused && find . -type f ! -name lock -exec cksum {} + | sort) > before
+    call "$@"
+    mv err said
+    (cd refused && find . -type f ! -name lock -exec cksum {} + | sort) > after
+    why=
+    [ "$status" -eq "$want" ] && grep -q -e "$part" said || why="status $status, want $want: $(cat said)"
+    cmp -s before after || why="$why; files have changed"
+    verdict "$name" "$why"
+}
+
+cp -R killed refused
+sed 's/^10,/11,/' killed/metrics.csv > refused/metrics.csv
+kept "a finished run whose table fits no checkpoint" 8 'metrics.csv is not what the checkpoint knows.*; start again with' \
+    resume refused --quiet
+cp killed/metrics.csv refused
+rm refused/SHA256SUMS refused/manifest.json refused/ckpt/DONE
+kept "resume of checkpoints without their list" 8 'DONE is missing: expected it beside ckpt/00000' resume refused --quiet
+kept "train over checkpoints without their list" 2 'DONE is missing: .*, or replace the run with --force' \
+    train $long --out refused --quiet
+call train $tiny algo=common --out alone --quiet
+rm alone/SHA256SUMS
+call resume alone --quiet
+why=
+[ "$status" -eq 0 ] && [ -f alone/SHA256SUMS ] || why="status $status: $(cat err)"
+verdict "a run without rounds, killed before its last file, is done again" "$why"
+
 # ---- verify: SPEC 17.7 ----
 
 call verify killed

@@ -98,6 +98,17 @@ static void check_list(const char *what, const char *text, size_t count, unsigne
     nn_arena_free(&arena);
 }
 
+/* Files without a list. */
+static void check_lost(const char *what, ddome_status want)
+{
+    static fl_saved saved;
+    nn_arena arena = {0};
+    ddome_error error = {DDOME_OK, ""};
+    test_status(what, open_list(&error, &arena, &saved), want, &error,
+                want == DDOME_OK ? NULL : "DONE is missing: expected it beside ckpt/00000001.safe");
+    nn_arena_free(&arena);
+}
+
 /* SPEC 17.6.4. */
 static void lists(void)
 {
@@ -143,8 +154,18 @@ static void lists(void)
     put("ckpt/DONE", ROUND("00000007"), LINE_BYTES);
     test_poor_alone("list", 2, open_list, &saved);
     nn_os_remove(path_to("ckpt/DONE"));
-    test_poor_alone("no list", 1, open_list, &saved);
+    for (uint32_t round = 0; round < 20; round++) /* of an earlier call */
+        nn_os_remove(path_to(fl_saved_name(text, round)));
+    test_poor_alone("no list", 3, open_list, &saved);
     test_same_u64("checkpoints", saved.count, 0);
+    put("ckpt/00000000.safetensors", "", 0);
+    put("ckpt/00000001.safetensors.tmp", "", 0);
+    put("ckpt/0000000a.safetensors", "", 0);
+    check_lost("what a kill leaves before the first list", DDOME_OK);
+    put("ckpt/00000001.safetensors", "", 0);
+    check_lost("a checkpoint of round 1", DDOME_ERR_RESUME);
+    nn_os_remove(path_to("ckpt/00000001.safetensors"));
+    nn_os_remove(path_to("ckpt/0000000a.safetensors"));
 }
 
 /* ---- checkpoints ---- */

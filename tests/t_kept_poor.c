@@ -173,7 +173,6 @@ static void leave_over(fl_saved *saved)
         saved->file[i] = (fl_saved_file){2 * i + 3, nn_sha256_of("abc", 3)};
 }
 
-/* A folder that cannot be listed for want of memory keeps what is in it: no failure. */
 static void tidied(void)
 {
     static fl_saved saved;
