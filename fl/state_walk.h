@@ -70,7 +70,8 @@ const char *fl_walk_indexed(char name[FL_WALK_NAME], const char *prefix, size_t 
 /* The walk fails: a tensor is not what is expected. */
 void fl_walk_misfit(fl_walk *w, const char *name, const char *expected, size_t count);
 
-/* Writes what was listed to a file of the run directory, piece by piece, and hashes it. */
+/* Writes what was listed to a file of the run directory, piece by piece, and hashes it. On error
+ * there is no such file. */
 DDOME_MUST_CHECK ddome_status fl_walk_write(const fl_walk *w, nn_digest *digest, const char *name);
 
 #endif

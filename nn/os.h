@@ -13,13 +13,14 @@ DDOME_MUST_CHECK ddome_status nn_os_read_file(ddome_error *error, nn_arena *aren
                                               unsigned char **bytes, size_t *size, const char *path,
                                               ddome_status missing);
 
-/* Writes path.tmp, flushes it to disk, renames it over path, flushes the folder: a reader sees the
- * old bytes or the new, never half, and what is written stays after a crash of the machine. */
+/* Writes path.tmp anew, flushes it to disk, renames it over path, flushes the folder: a reader sees
+ * the old bytes or the new, never half, and what is written stays after a crash of the machine. */
 DDOME_MUST_CHECK ddome_status nn_os_write_file(ddome_error *error, const char *path,
                                                const void *bytes, size_t size);
 
 /* The first `at` bytes of the file stay, `bytes` become all that follows; at 0 makes the file. A
- * file shorter than `at` is DDOME_ERR_IO and stays as it is. Not flushed: see nn_os_flush. */
+ * file shorter than `at` is DDOME_ERR_IO and stays as it is, and so is a symbolic link or what is
+ * no regular file (os_c99.c follows links). Not flushed: see nn_os_flush. */
 DDOME_MUST_CHECK ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at,
                                            const void *bytes, size_t size);
 
@@ -50,8 +51,8 @@ void nn_os_remove(const char *path);
 
 /* One process at a time: a lock on the file `path`, which is made where it is not there and says
  * who has the lock. It ends with the process, so a file that a killed one left locks nothing. A
- * lock that another process has is DDOME_ERR_USAGE; a second one of the same process is not
- * noticed. os_c99.c locks nothing. */
+ * lock that another process has is DDOME_ERR_USAGE, what nn_os_append refuses is DDOME_ERR_IO; a
+ * second one of the same process is not noticed. os_c99.c locks nothing. */
 typedef struct nn_os_lock {
     int file;         /* + 1; 0: no lock */
     const char *path; /* the caller's, until it is unlocked */

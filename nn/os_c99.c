@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The stand-in of os_posix.c with nothing but C99: no flush to disk, no folders of its own, the
- * processor's clock. */
+/* The stand-in of os_posix.c with nothing but C99: no flush to disk, no folders of its own, no
+ * telling a link or a pipe from a file, the processor's clock. */
 #include "os.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Files, folders and clock by POSIX: with team_threads.c all of the project that is not plain
- * C99. */
+/* Files, folders and clock by POSIX: with os_posix_lock.c and team_threads.c all of the project
+ * that is not plain C99. */
 #define _POSIX_C_SOURCE 200809L
-#include "os.h"
+#include "os_posix.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, LOCK_TRIES = 1000 };
+#ifndef O_NOFOLLOW /* POSIX.1-2008; without it links are followed */
+#define O_NOFOLLOW 0
+#endif
+
+enum { PATH_BYTES = 4096 };
 
 /* Reads until size bytes are there; a file that ends early is an error, errno 0. */
 static bool read_all(int file, unsigned char *bytes, size_t size)
@@ -75,7 +79,21 @@ ddome_status nn_os_read_file(ddome_error *error, nn_arena *arena, unsigned char 
     return status;
 }
 
-static bool write_all(int file, const unsigned char *bytes, size_t size)
+/* ---- writing ---- */
+
+int nn_os_open_in_place(const char *path, int how)
+{
+    return open(path, how | O_NOFOLLOW | O_NONBLOCK, 0666);
+}
+
+/* What a killed run left goes first; what takes its place meanwhile is not opened. */
+static int open_new(const char *path)
+{
+    unlink(path);
+    return nn_os_open_in_place(path, O_WRONLY | O_CREAT | O_EXCL);
+}
+
+bool nn_os_write_all(int file, const unsigned char *bytes, size_t size)
 {
     while (size != 0) {
         ssize_t put = write(file, bytes, size);
@@ -99,7 +117,7 @@ static bool flush(int file)
     return done == 0 || errno == EINVAL;
 }
 
-static bool cut(int file, off_t end)
+bool nn_os_cut(int file, off_t end)
 {
     int done;
     do
@@ -139,17 +157,34 @@ static bool flush_folder(const char *path)
 /* The bytes are on the disk, not only in its cache, when this returns true. */
 static bool write_flushed(const char *path, const void *bytes, size_t size)
 {
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    const int file = open_new(path);
     if (file < 0)
         return false;
-    return close_after(file, write_all(file, bytes, size) && flush(file));
+    return close_after(file, nn_os_write_all(file, bytes, size) && flush(file));
 }
 
-static ddome_status write_failed(ddome_error *error, const char *path, int cause)
+ddome_status nn_os_write_failed(ddome_error *error, const char *path, int cause)
 {
     return nn_fail(error, DDOME_ERR_IO,
                    "cannot write %s: %s; check the folder, its rights and the free space", path,
                    strerror(cause));
+}
+
+ddome_status nn_os_place_failed(ddome_error *error, const char *path, int cause)
+{
+    struct stat info;
+    if (lstat(path, &info) != 0 || S_ISREG(info.st_mode))
+        return nn_os_write_failed(error, path, cause);
+    const char *found = S_ISLNK(info.st_mode) ? "a symbolic link" : "a folder, a pipe or a device";
+    return nn_fail(error, DDOME_ERR_IO, "cannot write %s: expected a file, found %s; remove it",
+                   path, found);
+}
+
+/* A folder, a pipe, a device: renaming would put a file in its place, /dev/null's even. */
+static bool is_special(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode);
 }
 
 ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *bytes, size_t size)
@@ -158,14 +193,16 @@ ddome_status nn_os_write_file(ddome_error *error, const char *path, const void *
     int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
     if ((size_t)length >= sizeof temporary) /* -1 is, too */
         return nn_fail(error, DDOME_ERR_IO, "cannot write %.80s...: path too long", path);
+    if (is_special(path))
+        return nn_os_place_failed(error, path, EINVAL);
     if (write_flushed(temporary, bytes, size) && rename(temporary, path) == 0 && flush_folder(path))
         return DDOME_OK;
     int cause = errno;
     unlink(temporary);
-    return write_failed(error, path, cause);
+    return nn_os_write_failed(error, path, cause);
 }
 
-/* The file's end is moved to `at`; EFBIG: no file can be so long. */
+/* The file's end is moved to `at`; EFBIG: no file can be so long, EINVAL: it is none. */
 static bool cut_at(int file, uint64_t at)
 {
     const off_t end = (off_t)at;
@@ -176,20 +213,20 @@ static bool cut_at(int file, uint64_t at)
     }
     if (fstat(file, &info) != 0)
         return false;
-    if (info.st_size < end) {
-        errno = ENODATA;
+    if (!S_ISREG(info.st_mode) || info.st_size < end) {
+        errno = S_ISREG(info.st_mode) ? ENODATA : EINVAL;
         return false;
     }
-    return cut(file, end) && lseek(file, end, SEEK_SET) == end;
+    return nn_os_cut(file, end) && lseek(file, end, SEEK_SET) == end;
 }
 
 ddome_status nn_os_append(ddome_error *error, const char *path, uint64_t at, const void *bytes,
                           size_t size)
 {
-    const int file = open(path, O_WRONLY | O_CREAT, 0666);
-    if (file >= 0 && close_after(file, cut_at(file, at) && write_all(file, bytes, size)))
+    const int file = nn_os_open_in_place(path, O_WRONLY | O_CREAT);
+    if (file >= 0 && close_after(file, cut_at(file, at) && nn_os_write_all(file, bytes, size)))
         return DDOME_OK;
-    return write_failed(error, path, errno);
+    return nn_os_place_failed(error, path, errno);
 }
 
 ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const char *path,
@@ -214,17 +251,17 @@ ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const
 
 ddome_status nn_os_flush(ddome_error *error, const char *path)
 {
-    const int file = open(path, O_WRONLY);
+    const int file = nn_os_open_in_place(path, O_WRONLY);
     if (file >= 0 && close_after(file, flush(file)) && flush_folder(path))
         return DDOME_OK;
-    return write_failed(error, path, errno);
+    return nn_os_place_failed(error, path, errno);
 }
 
 ddome_status nn_os_move(ddome_error *error, const char *from, const char *to)
 {
     ddome_status status = nn_os_flush(error, from);
     if (status == DDOME_OK && (rename(from, to) != 0 || !flush_folder(to)))
-        status = write_failed(error, to, errno);
+        status = nn_os_write_failed(error, to, errno);
     if (status != DDOME_OK)
         unlink(from);
     return status;
@@ -233,7 +270,7 @@ ddome_status nn_os_move(ddome_error *error, const char *from, const char *to)
 ddome_status nn_os_make_dir(ddome_error *error, const char *path)
 {
     if (mkdir(path, 0777) == 0)
-        return flush_folder(path) ? DDOME_OK : write_failed(error, path, errno);
+        return flush_folder(path) ? DDOME_OK : nn_os_write_failed(error, path, errno);
     int cause = errno;
     struct stat info;
     if (cause == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
@@ -290,86 +327,6 @@ ddome_status nn_os_list(ddome_error *error, nn_arena *arena, const char ***names
 void nn_os_remove(const char *path)
 {
     unlink(path);
-}
-
-/* ---- locks ---- */
-
-/* Is the file that was opened still the one that has the name? Its last owner removes it. */
-static bool still_there(int file, const char *path)
-{
-    struct stat opened, named;
-    return fstat(file, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
-           opened.st_ino == named.st_ino;
-}
-
-static struct flock whole_file(void)
-{
-    struct flock whole;
-    memset(&whole, 0, sizeof whole);
-    whole.l_type = F_WRLCK;
-    whole.l_whence = SEEK_SET;
-    return whole;
-}
-
-static ddome_status lock_refused(ddome_error *error, int file, const char *path, int cause)
-{
-    struct flock other = whole_file();
-    if (cause != EACCES && cause != EAGAIN)
-        return nn_fail(error, DDOME_ERR_IO, "cannot lock %s: %s; is its file system able to?", path,
-                       strerror(cause));
-    if (fcntl(file, F_GETLK, &other) != 0 || other.l_type == F_UNLCK)
-        other.l_pid = 0;
-    return nn_fail(error, DDOME_ERR_USAGE,
-                   "%s: expected a folder that is free, found it in use by process %ld; wait for "
-                   "it, or choose another folder",
-                   path, (long)other.l_pid);
-}
-
-/* True: locked, or refused for good. False: the file was removed meanwhile. */
-static bool try_lock(ddome_error *error, nn_os_lock *lock, const char *path, ddome_status *status)
-{
-    char owner[32];
-    struct flock whole = whole_file();
-    *status = DDOME_OK;
-    const int file = open(path, O_RDWR | O_CREAT, 0666);
-    if (file < 0) {
-        *status = write_failed(error, path, errno);
-        return true;
-    }
-    if (fcntl(file, F_SETLK, &whole) != 0)
-        *status = lock_refused(error, file, path, errno);
-    else if (!still_there(file, path)) {
-        close(file);
-        return false;
-    }
-    const int length = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-    if (*status == DDOME_OK &&
-        (!cut(file, 0) || !write_all(file, (unsigned char *)owner, (size_t)length)))
-        *status = write_failed(error, path, errno);
-    if (*status != DDOME_OK)
-        close(file);
-    else
-        *lock = (nn_os_lock){file + 1, path};
-    return true;
-}
-
-ddome_status nn_os_lock_file(ddome_error *error, nn_os_lock *lock, const char *path)
-{
-    ddome_status status;
-    for (int i = 0; i < LOCK_TRIES; i++)
-        if (try_lock(error, lock, path, &status))
-            return status;
-    return write_failed(error, path, errno);
-}
-
-/* Removed before it is unlocked: who opens it from now on makes a new one. */
-void nn_os_unlock(nn_os_lock *lock)
-{
-    if (lock->file == 0)
-        return;
-    unlink(lock->path);
-    close(lock->file - 1);
-    lock->file = 0;
 }
 
 double nn_os_seconds(void)

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Command line tests of what hardly ever happens: tests/cli_edges.sh PROGRAM SCRATCH_DIR. Locks that
-# the system refuses; links that lead nowhere; calls for files that are interrupted, cut into pieces, or
-# fail; files that change while they are read; memory that is out; older processors.
+# the system refuses; links and pipes in the place of files; files that must not grow; calls for files
+# that are interrupted, cut into pieces, or fail; files that change while they are read; memory that is
+# out; older processors.
 set -u
 
 . "$(dirname "$0")/cli_lib.sh"
@@ -108,6 +109,10 @@ if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err
         breaks "read $nth fails" 5 "CALL=read NTH=$nth ERROR=5" "eval whole --quiet"
         breaks "file $nth became shorter" 5 "CALL=read NTH=$nth ERROR=0" "eval whole --quiet"
     done
+    for nth in 12 40 95; do # of the first checkpoint, of the second one: SPEC 17.6.4
+        breaks "write $nth fails, amid a checkpoint" 5 "CALL=write NTH=$nth ERROR=28" "$train" .safetensors.tmp
+        verdict "half a checkpoint does not keep the disk full: write $nth" "$(find broken -name '*.tmp')"
+    done
     breaks "close 2 fails" 5 "CALL=close NTH=2 ERROR=5" "$train"
     breaks "the lock cannot be emptied" 5 "CALL=ftruncate NTH=1 TIMES=1 ERROR=5" "$train"
     breaks "a table cannot be cut" 5 "CALL=ftruncate NTH=2 TIMES=1 ERROR=5" "$train"
@@ -175,15 +180,131 @@ for lacking in Nehalem max,-fma; do
     verdict "a processor without AVX2 or FMA: $lacking" "$why"
 done
 
-# ---- links ----
+# ---- files that must not grow beyond a limit: SPEC 18.1, 18.2.3 ----
+
+# limited ARGS...: files of at most 200 blocks, of 512 or of 1024 bytes; a checkpoint has more.
+limited() {
+    (ulimit -f 200 && exec "$program" "$@") > out 2> err
+    status=$?
+}
+if (ulimit -f 200) 2> err; then
+    limited train $tiny hidden=256 --out limited --quiet
+    refusal "a file beyond the limit" 5 limited/ckpt/00000000.safetensors.tmp limited
+    limited train $tiny hidden=256 --out limited --force --quiet --json
+    why=
+    [ "$status" -eq 5 ] && [ "$(wc -l < out)" -eq 1 ] || why="status $status"
+    grep -q '^{"success": false, "status": 5, "error": "cannot write .*}$' out || why="$why; not so: $(head -c 200 out)"
+    verdict "--json: a file beyond the limit" "$why"
+else
+    skip "a file beyond the limit" "this shell sets none: $(head -n 1 err)"
+fi
+
+# ---- links and pipes: SPEC 17.3.5 ----
+
+# elsewhere FILE: the run whole without its end as the folder odd, and beside it a victim, a copy of FILE.
+elsewhere() {
+    rm -rf odd
+    cp -r whole odd
+    rm odd/SHA256SUMS
+    cp "$1" victim
+    cp victim theirs
+}
+
+# ends NAME: the last call made of the folder odd a whole run, and touched nothing beside it.
+ends() {
+    why=
+    [ "$status" -eq 0 ] && cmp -s odd/SHA256SUMS whole/SHA256SUMS || why="status $status: $(head -n 1 err)"
+    [ -z "$(find odd -name '*.tmp')" ] || why="$why; left: $(find odd -name '*.tmp')"
+    cmp -s victim theirs || why="$why; a file beside it was written"
+    verdict "$1" "$why"
+}
+
+# stays NAME: the victim is what it was.
+stays() {
+    verdict "$1" "$(cmp victim theirs 2>&1)"
+}
+
+# patient ARGS...: as call; a program that still waits after half a minute is ended.
+patient() {
+    "$program" "$@" > out 2> err &
+    pid=$!
+    turns=0
+    while kill -0 $pid 2> /dev/null && [ $turns -lt 1500 ]; do
+        sleep 0.02
+        turns=$((turns + 1))
+    done
+    kill -KILL $pid 2> /dev/null
+    wait $pid 2> /dev/null
+    status=$?
+}
 
 if ln -s nowhere dangling 2> err; then
     mkdir looped
     ln -s SHA256SUMS looped/SHA256SUMS
     fails "a folder's name leads nowhere" 5 dangling train $tiny --out dangling --quiet
     fails "what cannot be looked at may be a run" 2 "looped holds a run" train $tiny --out looped --quiet
+
+    elsewhere whole/config.toml
+    for place in probe.tmp config.toml SHA256SUMS ckpt/DONE ckpt/00000009.safetensors final/gate.safetensors; do
+        ln -s "$work/victim" "odd/$place.tmp"
+        ln -sf "$work/victim" "odd/$place"
+    done
+    call train $tiny --out odd --force --quiet
+    ends "links in the place of temporary files, and of whole ones, are replaced"
+
+    found="expected a file, found a symbolic link; remove it"
+    elsewhere whole/config.toml
+    ln -s ../victim odd/lock
+    fails "a link in the place of the lock" 5 "odd/lock: $found" resume odd --quiet
+    stays "what the link of a lock names stays"
+    elsewhere whole/metrics.csv
+    ln -sf ../victim odd/metrics.csv
+    fails "a link in the place of a table, gone on with" 5 "odd/metrics.csv: $found" resume odd --quiet
+    elsewhere whole/config.toml
+    ln -sf ../victim odd/metrics.csv
+    fails "a link in the place of a table, made anew" 5 "odd/metrics.csv: $found" train $tiny --out odd --force --quiet
+    stays "what the link of a new table names stays"
+    rm -rf odd
+    mkdir odd
+    ln -s ../nothing odd/metrics.csv
+    fails "a link to nothing in the place of a table" 5 "odd/metrics.csv: $found" train $tiny --out odd --quiet
+    verdict "what the link would make is not made" "$([ ! -e nothing ] || echo 'it is there')"
+
+    rm -rf odd far
+    mkdir far
+    ln -s far odd
+    call train $tiny --out odd --quiet
+    ends "a folder that a link names"
+    rm odd/SHA256SUMS odd
+    ln -s . near
+    mv far odd
+    call resume near/odd --quiet
+    ends "a folder below a link"
 else
-    skip "links that lead nowhere" "no symbolic links here"
+    skip "links in the place of files" "no symbolic links here"
+fi
+
+rm -rf odd
+if mkdir odd && mkfifo odd/metrics.csv 2> err; then
+    found="expected a file, found a folder, a pipe or a device; remove it"
+    patient train $tiny --out odd --force --quiet
+    refusal "a pipe in the place of a table" 5 "odd/metrics.csv: $found" odd
+    elsewhere whole/config.toml
+    mkfifo odd/lock
+    patient resume odd --quiet
+    refusal "a pipe in the place of the lock" 5 "odd/lock: $found" odd
+    elsewhere whole/config.toml
+    mkfifo odd/probe.tmp.tmp odd/ckpt/00000009.safetensors.tmp
+    patient resume odd --quiet
+    ends "pipes in the place of temporary files are replaced"
+    mkfifo special
+    patient probe write special
+    refusal "a pipe in the place of a file that is written" 5 "special: $found" odd/none
+    patient train $tiny --out traced --trace special --quiet
+    refusal "a pipe in the place of a trace" 5 "special: $found" traced
+    verdict "it is a pipe still" "$([ -p special ] || echo 'it was replaced')"
+else
+    skip "pipes in the place of files" "no pipes here"
 fi
 
 totals

@@ -21,6 +21,7 @@ int main(int argc, char **argv)
     t.text.arena = &t.arena;
     t.json.arena = &t.arena;
     t.as_json = wants_json(argc, argv);
+    tool_ignore_size_limit();
     ddome_status status = tool_parse(&error, &t, argc, argv);
     if (status == DDOME_OK && t.help)
         tool_print_help(&t);

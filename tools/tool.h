@@ -85,6 +85,10 @@ int tool_caught_signal(void);
 /* What a program ends with after that signal: 130, 143. */
 int tool_signal_status(void);
 
+/* From now on a write beyond the size that files may have (ulimit -f) fails, instead of ending the
+ * program without a word. */
+void tool_ignore_size_limit(void);
+
 /* help.c: all commands; the help of t->command, or of all of them when it is NULL. */
 const tool_command *tool_commands(size_t *count);
 void tool_print_help(tool *t);

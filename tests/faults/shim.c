@@ -292,6 +292,11 @@ int fault_stat(const char *path, struct stat *info)
     return io_fails("stat", path) ? -1 : stat(path, info);
 }
 
+int fault_lstat(const char *path, struct stat *info)
+{
+    return io_fails("lstat", path) ? -1 : lstat(path, info);
+}
+
 int fault_access(const char *path, int how)
 {
     return io_fails("access", path) ? -1 : access(path, how);

@@ -18,6 +18,7 @@
 #define fcntl fault_fcntl
 #define fstat fault_fstat
 #define stat fault_stat
+#define lstat fault_lstat
 #define access fault_access
 #define rename fault_rename
 #define mkdir fault_mkdir
