@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Algorithm 1 of DDOME, in the order of SPEC.md and without arithmetic: the page to read first.
  * Every step is one call; what it does stands in fl/ under the same word. */
+#include "fl/origin.h"
 #include "fl/run.h"
 #include "fl/verify.h"
 
@@ -150,6 +151,10 @@ static ddome_status rounds_again(fl_run *run, const char *run_dir, uint64_t firs
     ddome_summary summary;
     const size_t rounds = fl_run_rounds(run), least = rounds == 0 ? 0 : 1;
     ddome_status status = fl_verify_config(run, run_dir);
+    if (status == DDOME_OK)
+        status = fl_origin_check_run(run->error, &run->scratch, run_dir, &run->config, &run->task);
+    if (status == DDOME_OK)
+        status = fl_run_take_common(run);
     if (status != DDOME_OK)
         return status;
     if (first < least || first > last || last > nn_max(rounds, 1))
@@ -178,11 +183,11 @@ ddome_status ddome_verify(ddome_error *error, ddome_summary *summary, const ddom
     ddome_summary made = {.rounds = 0};
     nn_error_clear(error);
     ddome_status status = fl_verify_hashes(error, &arena, run_dir, made.root_hash);
+    if (status == DDOME_OK)
+        status = fl_verify_complete(error, &arena, run_dir);
     nn_arena_free(&arena);
     if (status == DDOME_OK && last != 0) {
         status = fl_run_init(error, &run, fl_config_of(config), fl_threads_of(config), progress);
-        if (status == DDOME_OK)
-            status = fl_run_take_common(&run);
         if (status == DDOME_OK)
             status = rounds_again(&run, run_dir, first, last);
         fl_run_free(&run);

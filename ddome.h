@@ -141,11 +141,12 @@ DDOME_MUST_CHECK ddome_status ddome_resume(ddome_error *error, ddome_summary *su
                                            const ddome_progress *progress);
 
 /* Is the finished run in run_dir what SHA256SUMS says, and is it what this program makes of config?
- * All files are hashed again; then rounds are done again and all they write is compared: from round
- * 1, or from the newest checkpoint of at most first - 1 rounds where first is above 1, to round
- * `last`; the models and SHA256SUMS as well if that is the last of the run. last = 0: no round.
- * DDOME_ERR_VERIFY names the file that differs. Writes nothing. root_hash of the summary is that
- * of the files. */
+ * All files are hashed again, and such a run's must all be listed (else DDOME_ERR_DATA, SPEC
+ * 17.7.1); then, on data that must be those of its manifest, rounds are done again and all they
+ * write is compared: from round 1, or from the newest checkpoint of at most first - 1 rounds where
+ * first is above 1, to round `last`; the models and SHA256SUMS as well if that is the last of the
+ * run. last = 0: no round. DDOME_ERR_VERIFY names the file that differs. Writes nothing. root_hash
+ * of the summary is that of the files. */
 DDOME_MUST_CHECK ddome_status ddome_verify(ddome_error *error, ddome_summary *summary,
                                            const ddome_config *config, const char *run_dir,
                                            const ddome_progress *progress, uint64_t first,

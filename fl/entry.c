@@ -8,6 +8,7 @@
 #include "../nn/os.h"
 #include "../nn/selftest.h"
 #include "checkpoint.h"
+#include "files.h"
 #include "origin.h"
 #include "plan.h"
 
@@ -268,16 +269,16 @@ static ddome_status point_into(ddome_error *error, fl_config *keys, const char *
         status = nn_fail(error, DDOME_ERR_DATA, "%.300s is missing: expected a finished run there",
                          sums);
     if (status == DDOME_OK)
-        status = set_path(error, keys->partition_file, run_dir, "partition.csv");
+        status = set_path(error, keys->partition_file, run_dir, FL_FILE_PARTITION);
     if (status == DDOME_OK)
-        status = set_path(error, keys->common, run_dir, "final/common.safetensors");
+        status = set_path(error, keys->common, run_dir, FL_FILE_COMMON);
     return status;
 }
 
 static ddome_status load_slot(fl_run *run, fl_slot *slot, const char *run_dir, const char *name)
 {
-    char path[FL_PATH + 64];
-    snprintf(path, sizeof path, "%s/final/%s.safetensors", run_dir, name);
+    char path[FL_PATH + FL_FILE_NAME];
+    snprintf(path, sizeof path, "%s/%s", run_dir, name);
     return fl_checkpoint_load(run->error, &run->scratch, slot->values, &slot->batches, slot->model,
                               path);
 }
@@ -286,7 +287,7 @@ static ddome_status load_slot(fl_run *run, fl_slot *slot, const char *run_dir, c
  * (SPEC 12.6.6). */
 static ddome_status load_own_models(fl_run *run, const char *run_dir)
 {
-    char name[32], path[FL_PATH + 64];
+    char name[FL_FILE_NAME], path[FL_PATH + FL_FILE_NAME];
     ddome_status status = DDOME_OK;
     for (uint32_t round = 1; round <= fl_run_rounds(run) && status == DDOME_OK; round++) {
         status = fl_run_participants(run, round);
@@ -297,8 +298,7 @@ static ddome_status load_own_models(fl_run *run, const char *run_dir)
         fl_own *own = &run->server.own[i];
         if (own->values == NULL)
             continue;
-        snprintf(name, sizeof name, "client_%lu", (unsigned long)i);
-        snprintf(path, sizeof path, "%s/final/%s.safetensors", run_dir, name);
+        snprintf(path, sizeof path, "%s/%s", run_dir, fl_file_client(name, i));
         status = fl_checkpoint_load(run->error, &run->scratch, own->values, &own->batches,
                                     &run->expert, path);
     }
@@ -307,17 +307,15 @@ static ddome_status load_own_models(fl_run *run, const char *run_dir)
 
 static ddome_status load_models(fl_run *run, const char *run_dir)
 {
-    char name[32];
+    char name[FL_FILE_NAME];
     ddome_status status = DDOME_OK;
     run->server.round = (uint32_t)fl_run_rounds(run);
     if (run->server.own != NULL)
         return load_own_models(run, run_dir);
     if (run->server.gate.model != NULL)
-        status = load_slot(run, &run->server.gate, run_dir, "gate");
-    for (size_t i = 0; i < run->server.experts && status == DDOME_OK; i++) {
-        snprintf(name, sizeof name, "expert_%lu", (unsigned long)i);
-        status = load_slot(run, &run->server.expert[i], run_dir, name);
-    }
+        status = load_slot(run, &run->server.gate, run_dir, FL_FILE_GATE);
+    for (size_t i = 0; i < run->server.experts && status == DDOME_OK; i++)
+        status = load_slot(run, &run->server.expert[i], run_dir, fl_file_expert(name, i));
     return status;
 }
 

@@ -3,11 +3,11 @@
 #include "run.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "../nn/os.h"
 #include "checkpoint.h"
+#include "files.h"
 
 /* ---- files ---- */
 
@@ -36,14 +36,13 @@ static ddome_status write_model(fl_run *run, const char *name, const fl_model *m
 /* Of the clients that have one (SPEC 12.6.6). */
 static ddome_status write_own_models(fl_run *run)
 {
-    char name[64];
+    char name[FL_FILE_NAME];
     ddome_status status = DDOME_OK;
     for (size_t i = 0; i < run->config.clients && status == DDOME_OK; i++) {
         const fl_own *own = &run->server.own[i];
         if (own->values == NULL)
             continue;
-        snprintf(name, sizeof name, "final/client_%lu.safetensors", (unsigned long)i);
-        status = write_model(run, name, &run->expert, own->values, own->batches);
+        status = write_model(run, fl_file_client(name, i), &run->expert, own->values, own->batches);
     }
     return status;
 }
@@ -51,18 +50,17 @@ static ddome_status write_own_models(fl_run *run)
 static ddome_status write_models(fl_run *run)
 {
     const fl_server *server = &run->server;
-    char name[64];
+    char name[FL_FILE_NAME];
     ddome_status status = DDOME_OK;
     if (run->common.values != NULL)
-        status = write_model(run, "final/common.safetensors", &run->common_model,
-                             run->common.values, run->common.batches);
+        status = write_model(run, FL_FILE_COMMON, &run->common_model, run->common.values,
+                             run->common.batches);
     if (status == DDOME_OK && server->gate.model != NULL)
-        status = write_model(run, "final/gate.safetensors", &run->gate, server->gate.values, 0);
+        status = write_model(run, FL_FILE_GATE, &run->gate, server->gate.values, 0);
     if (server->own != NULL)
         return status == DDOME_OK ? write_own_models(run) : status;
     for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
-        snprintf(name, sizeof name, "final/expert_%lu.safetensors", (unsigned long)i);
-        status = write_model(run, name, &run->expert, server->expert[i].values,
+        status = write_model(run, fl_file_expert(name, i), &run->expert, server->expert[i].values,
                              server->expert[i].batches);
     }
     return status;
@@ -77,7 +75,7 @@ static ddome_status write_partition(fl_run *run, nn_digest *hash)
         data_partition_text(run->error, &run->scratch, &text, &length, &run->task.partition);
     if (status == DDOME_OK) {
         *hash = nn_sha256_of(text, length);
-        status = fl_rundir_write(run->error, &run->dir, "partition.csv", text, length);
+        status = fl_rundir_write(run->error, &run->dir, FL_FILE_PARTITION, text, length);
     }
     nn_arena_rewind(&run->scratch, mark);
     return status;
@@ -90,7 +88,7 @@ static ddome_status write_config(fl_run *run)
 {
     fl_text text = {.arena = &run->arena};
     fl_config_write(&text, &run->config, &run->hashes);
-    return write_text(run, "config.toml", &text);
+    return write_text(run, FL_FILE_CONFIG, &text);
 }
 
 /* ---- manifest ---- */
@@ -202,7 +200,7 @@ static ddome_status seal(fl_run *run, const fl_text *manifest, char root[NN_HEX_
 {
     ddome_status status = write_config(run);
     if (status == DDOME_OK)
-        status = write_text(run, "manifest.json", manifest);
+        status = write_text(run, FL_FILE_MANIFEST, manifest);
     if (status == DDOME_OK)
         status = write_host(run);
     if (status == DDOME_OK)
@@ -258,7 +256,7 @@ ddome_status fl_run_finish(fl_run *run, ddome_summary *summary)
 static ddome_status finish_common_manifest(fl_run *run, char root[NN_HEX_BYTES])
 {
     fl_text text = {.arena = &run->arena};
-    open_manifest(&text, run, "pretrain");
+    open_manifest(&text, run, FL_FILE_PRETRAIN);
     add_data(&text, run, NULL);
     add_common(&text, run);
     fl_text_add(&text, ",\n  \"expert_parameters\": %lu\n}\n",
@@ -272,7 +270,7 @@ ddome_status fl_run_finish_common(fl_run *run, ddome_summary *summary)
     const fl_common *common = &run->common;
     char root[NN_HEX_BYTES];
     ddome_status status =
-        write_model(run, "common.safetensors", &run->common_model, common->values, common->batches);
+        write_model(run, FL_FILE_PRETRAINED, &run->common_model, common->values, common->batches);
     if (status == DDOME_OK)
         status = finish_common_manifest(run, root);
     if (status != DDOME_OK)

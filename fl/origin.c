@@ -58,7 +58,7 @@ ddome_status fl_manifest_read(ddome_error *error, nn_arena *arena, const data_js
 }
 
 /* The member is this text; a manifest that lacks it is taken for one of something else. */
-static bool says(const data_json_value *manifest, const char *member, const char *text)
+bool fl_manifest_says(const data_json_value *manifest, const char *member, const char *text)
 {
     const data_json_value *value = data_json_member(manifest, member);
     return value != NULL && value->kind == DATA_JSON_STRING && strcmp(value->text, text) == 0;
@@ -68,7 +68,7 @@ static bool names(const data_json_value *manifest, const char *member, const nn_
 {
     char hex[NN_HEX_BYTES];
     nn_digest_hex(hex, digest);
-    return says(manifest, member, hex);
+    return fl_manifest_says(manifest, member, hex);
 }
 
 /* manifest.json in the folder of the file, or above it when the folder is a run's `final`. */
@@ -132,7 +132,7 @@ static ddome_status compare_run(ddome_error *error, const data_json_value *manif
                        "the data are not those of %.300s: train_sha256 or test_sha256 differ; name "
                        "the same data set, batches and exclusion list",
                        file);
-    if (!says(manifest, "arith", profile))
+    if (!fl_manifest_says(manifest, "arith", profile))
         return nn_fail(error, DDOME_ERR_VERIFY,
                        "arith = %s is not the profile of %.300s; leave the key arith out", profile,
                        file);

@@ -16,6 +16,9 @@ DDOME_MUST_CHECK ddome_status fl_origin_hashes(ddome_error *error, nn_arena *scr
 DDOME_MUST_CHECK ddome_status fl_manifest_read(ddome_error *error, nn_arena *arena,
                                                const data_json_value **manifest, const char *path);
 
+/* Is the member this text? */
+bool fl_manifest_says(const data_json_value *manifest, const char *member, const char *text);
+
 /* The manifest.json of a common expert (in its folder, or one above a folder `final`) must have
  * this run's training split and pool, or held-out samples would be among what it was trained on;
  * and its hash, or it is the manifest of something else: DDOME_ERR_USAGE. Without a manifest

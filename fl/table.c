@@ -60,6 +60,12 @@ static ddome_status hash_start(ddome_error *error, const fl_rundir *dir, const f
     return status;
 }
 
+/* Of a table that is not the checkpoint's: a run that is only looked at does not go on with it. */
+static ddome_status misfit(const fl_rundir *dir)
+{
+    return dir->verify ? DDOME_ERR_VERIFY : DDOME_ERR_RESUME;
+}
+
 ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir, fl_table *table,
                              uint64_t size, const nn_digest *digest)
 {
@@ -67,7 +73,7 @@ ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir, fl_table 
     ddome_error inner = {DDOME_OK, ""};
     ddome_status status = hash_start(&inner, dir, table, &sha, size);
     if (status == DDOME_ERR_DATA)
-        return nn_fail(error, DDOME_ERR_RESUME,
+        return nn_fail(error, misfit(dir),
                        "%s/%s: expected the %llu bytes that the checkpoint knows, found fewer",
                        dir->path, table->name, (unsigned long long)size);
     if (status != DDOME_OK)
@@ -78,7 +84,7 @@ ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir, fl_table 
     resumed.text.length = 0;
     const nn_digest found = fl_table_digest(&resumed);
     if (memcmp(&found, digest, sizeof found) != 0)
-        return nn_fail(error, DDOME_ERR_RESUME,
+        return nn_fail(error, misfit(dir),
                        "%s/%s is not what the checkpoint knows: its first %llu bytes were changed",
                        dir->path, table->name, (unsigned long long)size);
     *table = resumed;

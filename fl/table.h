@@ -28,8 +28,8 @@ DDOME_MUST_CHECK ddome_status fl_table_flush(ddome_error *error, const fl_rundir
 nn_digest fl_table_digest(const fl_table *table);
 
 /* Goes on behind the first `size` bytes of the file, which must hash to `digest`:
- * DDOME_ERR_RESUME. What is in memory is forgotten; what follows in the file is cut by the next
- * write. */
+ * DDOME_ERR_RESUME, or DDOME_ERR_VERIFY where dir->verify. What is in memory is forgotten; what
+ * follows in the file is cut by the next write. */
 DDOME_MUST_CHECK ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir,
                                               fl_table *table, uint64_t size,
                                               const nn_digest *digest);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Are the files of a finished run those of its SHA256SUMS, and is its configuration the one at
- * hand? SPEC 17.7. */
+/* Are the files of a finished run those of its SHA256SUMS, are they all there, and is its
+ * configuration the one at hand? SPEC 17.7. */
 #ifndef FL_VERIFY_H
 #define FL_VERIFY_H
 
@@ -12,6 +12,11 @@ struct fl_run;
  * SPEC 17.3.1, is DDOME_ERR_DATA; a file that is missing or has another hash DDOME_ERR_VERIFY. */
 DDOME_MUST_CHECK ddome_status fl_verify_hashes(ddome_error *error, nn_arena *arena,
                                                const char *run_dir, char root_hash[NN_HEX_BYTES]);
+
+/* Does the list name every file that a run of its manifest and its configuration has (SPEC 17.1.1,
+ * 17.1.2)? Else DDOME_ERR_DATA. For files that fl_verify_hashes found as they were. */
+DDOME_MUST_CHECK ddome_status fl_verify_complete(ddome_error *error, nn_arena *arena,
+                                                 const char *run_dir);
 
 /* Is the configuration of `run` that of run_dir/config.toml? Else DDOME_ERR_VERIFY with the first
  * key that differs: ckpt/run.toml, which nothing hashes, or the words that were given are of

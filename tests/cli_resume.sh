@@ -259,6 +259,21 @@ fails "a changed table" 4 "forged/comm.csv was changed: expected SHA-256" verify
 rm forged/final/gate.safetensors
 cp killed/comm.csv forged/comm.csv
 fails "a missing model" 4 "forged/final/gate.safetensors" verify forged
+cp killed/final/gate.safetensors forged/final/
+# relisted NAME PART COMMAND...: SHA256SUMS as the command makes it of the run's own is refused.
+relisted() {
+    name=$1
+    part=$2
+    shift 2
+    "$@" killed/SHA256SUMS > forged/SHA256SUMS
+    fails "a list of hashes $name" 3 "$part" verify forged
+}
+order="expected each path once, sorted by its bytes"
+relisted "that is cut" "does not list config.toml, which such a run has" head -n 2
+relisted "without a table" "does not list comm.csv, which such a run has" sed '/comm\.csv/d'
+relisted "with a line twice" "line 3: $order, found comm.csv behind comm.csv" sed '/comm\.csv/p'
+relisted "in another order" "line 2: $order" sed '1!G;h;$!d'
+relisted "with another path of a file" "line 2: expected a hash" sed 's,comm\.csv,./&,'
 fails "verify of an unfinished run" 3 "SHA256SUMS is missing: expected a finished run there" verify int
 fails "verify without a run" 3 "expected a finished run in nothing" verify nothing
 fails "verify --rounds and --round" 2 "expected --rounds or --round, found both" verify killed --rounds 1 --round 2

@@ -91,6 +91,7 @@
     T(state)                                                                                       \
     T(state_edges)                                                                                 \
     T(resume)                                                                                      \
+    T(verify)                                                                                      \
     T(plan)                                                                                        \
     T(plan_text)                                                                                   \
     T(comm)                                                                                        \

@@ -333,17 +333,29 @@ static void hashes(void)
                                           HASH_ABC "  /abc\n",
                                           HASH_ABC "  ..\n",
                                           HASH_ABC "  ../abc\n",
-                                          HASH_ABC "  ckpt/../abc\n"};
-    static const char good[] = HASH_ABC "  abc\n", twice[] = HASH_ABC "  abc\n" HASH_ABC "  a/b\n";
+                                          HASH_ABC "  ckpt/../abc\n",
+                                          HASH_ABC "  .\n",
+                                          HASH_ABC "  ./abc\n",
+                                          HASH_ABC "  ckpt/./abc\n",
+                                          HASH_ABC "  ckpt//abc\n",
+                                          HASH_ABC "  abc/\n"};
+    static const char *const orders[] = {
+        HASH_ABC "  abc\n" HASH_ABC "  abc\n", HASH_ABC "  abc\n" HASH_ABC "  ab\n",
+        HASH_ABC "  abc\n" HASH_ABC "  ABC\n", HASH_ABC "  \303\244\n" HASH_ABC "  abc\n"};
+    static const char good[] = HASH_ABC "  abc\n", two[] = HASH_ABC "  a/b\n" HASH_ABC "  abc\n";
     test_case("kept: lists of hashes that are refused (SPEC 17.3.1)");
     put("abc", "abc", 3);
     sums("nothing", "", 0, DDOME_ERR_DATA, "expected lines of text");
     sums("a NUL", good, sizeof good, DDOME_ERR_DATA, "expected lines of text");
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++)
         sums(damages[i], damages[i], strlen(damages[i]), DDOME_ERR_DATA, "SHA256SUMS: line 1:");
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
+        sums(orders[i], orders[i], strlen(orders[i]), DDOME_ERR_DATA,
+             "SHA256SUMS: line 2: expected each path once, sorted by its bytes, found ");
+    sums("a line cut", two, sizeof two - 2, DDOME_ERR_DATA, "SHA256SUMS: line 2: expected a hash");
     test_case("kept: files against their hashes (SPEC 17.7.1)");
     sums("good", good, sizeof good - 1, DDOME_OK, NULL);
-    sums("missing", twice, sizeof twice - 1, DDOME_ERR_VERIFY, "cannot open");
+    sums("missing", two, sizeof two - 1, DDOME_ERR_VERIFY, "cannot open");
     sums("a name with dots", HASH_ABC "  ..abc\n", 72, DDOME_ERR_VERIFY, "cannot open");
     put("abc", "abd", 3);
     sums("changed", good, sizeof good - 1, DDOME_ERR_VERIFY,
@@ -451,6 +463,10 @@ static void resumes(const char *what, const char *file, uint64_t size, const nn_
     test_status(what, fl_table_resume(&error, &dir, &table, size, digest),
                 part == NULL ? DDOME_OK : DDOME_ERR_RESUME, &error, part);
     test_same_u64("size", table.size, part == NULL ? size : 0);
+    const fl_rundir view = {.path = path, .arena = &arena, .verify = true}; /* SPEC 17.7.2 */
+    if (part != NULL)
+        test_status(what, fl_table_resume(&error, &view, &table, size, digest), DDOME_ERR_VERIFY,
+                    &error, part);
     nn_arena_free(&arena);
 }
 

@@ -359,7 +359,7 @@ static void forge(const char *name, size_t at, unsigned char with, bool honest_h
     nn_arena_free(&arena);
 }
 
-/* A file that no run makes, in SHA256SUMS with its hash. */
+/* A file that no run makes, in SHA256SUMS with its hash; its name is behind all others. */
 static void list_another(const char *name)
 {
     nn_arena arena = {0};
@@ -414,7 +414,7 @@ static void verified(void)
     verify("the end", keys, 1, 3, DDOME_ERR_VERIFY, "final/gate.safetensors is not what");
     if (!make_saved(&summary))
         return;
-    list_another("note.txt");
+    list_another("words.txt");
     verify("a file more", keys, 1, 0, DDOME_OK, NULL);
     verify("which is not of the run", keys, 1, 3, DDOME_ERR_VERIFY, "SHA256SUMS is not what");
     write_file("SHA256SUMS", "0123\n", 5);

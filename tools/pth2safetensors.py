@@ -428,6 +428,11 @@ def write_tensors(out, archive, tensors):
             out.write(chunk)
 
 
+def is_special(path):
+    """A folder, a pipe, a device: renaming would put a file in its place."""
+    return os.path.lexists(path) and not (os.path.isfile(path) or os.path.islink(path))
+
+
 def write_atomically(path, write):
     """PATH.tmp, flushed to disk, then renamed: a reader sees the old file, the new one, or none."""
     temporary = path + ".tmp"
@@ -481,6 +486,9 @@ def main(arguments):
     try:
         if os.path.exists(options.target) and os.path.samefile(options.source, options.target):
             return fail(USAGE, "IN.pth and OUT.safetensors are one file")
+        if is_special(options.target):
+            return fail(IO, f"{shown(options.target)}: expected a file there, or nothing, found a "
+                        "folder, a pipe or a device")
         tensors, size = convert(options.source, options.target, options.key)
     except Refusal as refusal:
         return fail(DATA, f"{shown(options.source)}: {refusal}")

@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 import random
+import stat
 import struct
 import subprocess
 import sys
@@ -249,6 +250,14 @@ class HostileFiles(unittest.TestCase):
         self.assertEqual(err.count("\n"), 1, err)
         self.assertIn(part, err)
         self.assertEqual(os.listdir("."), ["in.pth"])
+
+    def test_special_target(self):
+        """pth: a pipe in the place of the output is not replaced"""
+        os.mkfifo("out.safetensors")
+        status, out, err = self.convert(pth(pickle.dumps({})))
+        self.assertEqual((status, out), (5, ""), err)
+        self.assertIn("found a folder, a pipe or a device", err)
+        self.assertTrue(stat.S_ISFIFO(os.lstat("out.safetensors").st_mode))
 
     def test_calls(self):
         """pth: a pickle that calls something is refused, and nothing runs"""
