@@ -66,7 +66,7 @@ DATA = invariant dataset files exclude cifar idx synth batch json safetensors sa
 FL = invariant text config config_table config_value trace trace_file trace_tape trace_model nonfinite model task trainee \
      config_controls control cluster schedule correction variates common gate wire sample client \
      ifca server crew eval eval_mixture predict metrics checkpoint rundir files sums table baselines record watch \
-     watch_signs run_controls run_round run_keep saved identity state_walk state origin run finish plan \
+     watch_signs run_controls run_round run_keep saved identity bounds state_walk state origin run finish plan \
      plan_text entry verify
 LIB_OBJECTS = $(BUILD)/$(ARENA).o $(NN:%=$(BUILD)/nn/%.o) $(DATA:%=$(BUILD)/data/%.o) \
               $(FL:%=$(BUILD)/fl/%.o) $(BUILD)/ddome.o

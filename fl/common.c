@@ -188,6 +188,12 @@ static ddome_status pretrain_epochs(pretraining *p, fl_common *common,
     return status;
 }
 
+size_t fl_common_steps(const fl_config *config, const fl_task *task)
+{
+    const size_t batch = config->pretrain_batch;
+    return (task->partition.pool_count + batch - 1) / batch;
+}
+
 /* The trainee and the order of the samples; scratch is the caller's to rewind. */
 static ddome_status open_pretraining(pretraining *p, const fl_common *common, const fl_model *model,
                                      size_t epochs)
@@ -195,7 +201,7 @@ static ddome_status open_pretraining(pretraining *p, const fl_common *common, co
     const fl_config *config = p->config;
     const nn_sgd sgd = {config->pretrain_lr.value, config->pretrain_momentum.value,
                         config->pretrain_weight_decay.value};
-    const size_t pool = p->task->partition.pool_count, batch = config->pretrain_batch;
+    const size_t pool = p->task->partition.pool_count;
     ddome_status status =
         fl_trainee_init(p->error, p->scratch, &p->trainee, model, common->values, &sgd);
     fl_trace_scope_common(p->trainee.scope);
@@ -207,7 +213,7 @@ static ddome_status open_pretraining(pretraining *p, const fl_common *common, co
                       (sgd.momentum == 0 || p->start_velocity != NULL);
     if (status == DDOME_OK && !made)
         status = nn_arena_fail(p->error, p->scratch, "the pretraining");
-    p->steps = epochs * ((pool + batch - 1) / batch);
+    p->steps = epochs * fl_common_steps(config, p->task);
     return status;
 }
 

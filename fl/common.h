@@ -11,6 +11,7 @@ typedef struct fl_common {
     float *values;         /* flat vector of the experts' architecture */
     size_t floats;         /* of values */
     uint64_t batches;      /* num_batches_tracked */
+    uint64_t given;        /* the same of the file that it was loaded from; 0 when trained here */
     size_t epochs;         /* trained here; 0 when loaded */
     size_t correct, total; /* on the held-out part after the last epoch; 0, 0 when loaded */
 } fl_common;
@@ -21,6 +22,9 @@ typedef struct fl_embeddings {
     uint32_t *slot; /* [split count]; UINT32_MAX: not embedded */
     float *rows;    /* [slots, features] */
 } fl_embeddings;
+
+/* Batches of one epoch. */
+size_t fl_common_steps(const fl_config *config, const fl_task *task);
 
 /* SGD with linear decay on the training pool until the held-out accuracy reaches pretrain_target or
  * pretrain_epochs are over. trace may be NULL. DDOME_STOPPED, without a line in error: the caller

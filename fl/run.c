@@ -124,6 +124,7 @@ ddome_status fl_run_take_common(fl_run *run)
                            &run->common_model, run->config.common);
     if (status != DDOME_OK)
         return status;
+    common->given = common->batches;
     const nn_digest hash = nn_layout_hash(&run->common_model.layout, common->values);
     return fl_origin_check_common(run->error, &run->scratch, run->config.common, &hash, &run->task);
 }
@@ -142,9 +143,9 @@ static ddome_status common_of_checkpoint(fl_run *run)
 
 ddome_status fl_run_common(fl_run *run)
 {
-    if (run->saved.found)
-        return common_of_checkpoint(run);
     ddome_status status = fl_run_take_common(run);
+    if (status == DDOME_OK && run->saved.found)
+        return common_of_checkpoint(run);
     if (status != DDOME_OK || run->common.values != NULL)
         return status;
     return fl_run_pretrain(run);
@@ -211,9 +212,13 @@ static const nn_engine *engine_for(const fl_run *run, size_t clients)
     return clients > 1 ? &run->solo : &run->engine;
 }
 
+bool fl_run_from_common(const fl_run *run)
+{
+    return run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
+}
+
 ddome_status fl_run_server(fl_run *run)
 {
-    const bool from_common = run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
     const fl_model *gate = fl_control_has_gate(&run->config) ? &run->gate : NULL;
     const bool embeds = fl_control_embeds(&run->config);
     run->world = (fl_client_world){.engine = engine_for(run, run->most_active),
@@ -234,7 +239,8 @@ ddome_status fl_run_server(fl_run *run)
     run->evaluator.control = &run->control;
     run->evaluator.trace = run->trace;
     return fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert, gate,
-                          from_common ? &run->common : NULL, fl_algorithm_experts(&run->config));
+                          fl_run_from_common(run) ? &run->common : NULL,
+                          fl_algorithm_experts(&run->config));
 }
 
 ddome_status fl_run_set_up(fl_run *run)

@@ -112,6 +112,9 @@ DDOME_MUST_CHECK ddome_status fl_run_embed(fl_run *run);
  */
 DDOME_MUST_CHECK ddome_status fl_run_anchors(fl_run *run);
 
+/* Do experts start from the common expert? */
+bool fl_run_from_common(const fl_run *run);
+
 /* Experts and gate at their start. */
 DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);
 

@@ -133,3 +133,10 @@ bool fl_schedule_common(const fl_config *config, uint32_t round)
 {
     return config->common_every != 0 && round > 1 && (round - 1) % config->common_every == 0;
 }
+
+uint32_t fl_schedule_renewals(const fl_config *config, uint32_t rounds)
+{
+    if (config->common_every == 0 || rounds == 0)
+        return 0;
+    return (uint32_t)((rounds - 1) / config->common_every);
+}

@@ -33,4 +33,7 @@ uint64_t fl_schedule_samples(const fl_config *config, size_t samples, bool slow)
  * (SPEC 11.12)? */
 bool fl_schedule_common(const fl_config *config, uint32_t round);
 
+/* How often in the first so many rounds? */
+uint32_t fl_schedule_renewals(const fl_config *config, uint32_t rounds);
+
 #endif

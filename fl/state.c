@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One walk over all that a run is, in which every part says its name, type and place: to write it,
- * or to read it back, so that neither can forget what the other has. SPEC 17.6.3, 17.6.5. */
+ * or to read it back, so that neither can forget what the other has. SPEC 17.6.3, 17.6.5,
+ * 17.6.7. */
 #include "state.h"
 
 #include <stdio.h>
@@ -11,15 +12,21 @@
 
 /* ---- the parts of a run ---- */
 
+/* One that was given was neither trained nor looked at before the rounds; one that is trained here
+ * has an epoch at least (SPEC 9.2). Renewals are no such epochs and have no held-out part. */
 static void walk_common(fl_walk *w)
 {
     fl_common *common = &w->run->common;
+    const bool given = w->run->config.common[0] != '\0';
+    const size_t held = given ? 0 : w->run->task.partition.held_count;
     if (common->values == NULL)
         return;
-    fl_walk_values(w, FL_WALK_U64, "common.batches", &common->batches, 1);
-    fl_walk_size(w, "common.correct", &common->correct, SIZE_MAX);
-    fl_walk_size(w, "common.epochs", &common->epochs, SIZE_MAX);
-    fl_walk_size(w, "common.total", &common->total, SIZE_MAX);
+    fl_walk_size(w, "common.epochs", &common->epochs, given ? 0 : 1,
+                 given ? 0 : w->run->config.pretrain_epochs);
+    const uint64_t batches = fl_bounds_common(w->run);
+    fl_walk_u64(w, "common.batches", &common->batches, batches, batches);
+    fl_walk_size(w, "common.correct", &common->correct, 0, held);
+    fl_walk_size(w, "common.total", &common->total, held, held);
     fl_walk_values(w, FL_WALK_F32, "common.values", common->values, common->floats);
 }
 
@@ -30,47 +37,68 @@ static void walk_anchors(fl_walk *w)
     if (!control->cluster)
         return;
     fl_walk_values(w, FL_WALK_U32, "anchors", control->anchor, control->anchors);
-    for (size_t q = 0; q < control->anchors && w->status == DDOME_OK; q++)
+    for (size_t q = 0; q < control->anchors; q++)
         for (size_t other = 0; other <= q; other++)
-            if (control->anchor[q] >= control->training ||
-                (other < q && control->anchor[q] == control->anchor[other]))
-                fl_walk_misfit(w, "anchors", "distinct clients below", control->training);
+            fl_walk_need(w,
+                         control->anchor[q] < control->training &&
+                             (other == q || control->anchor[q] != control->anchor[other]),
+                         "anchors", "distinct clients below", control->training);
 }
 
-static void walk_slot(fl_walk *w, const char *prefix, size_t index, fl_slot *slot)
+/* A counter of batches: no less than at the start, modulo 2^64. */
+static void walk_batches(fl_walk *w, const char *name, uint64_t *batches, uint64_t start,
+                         uint64_t most)
+{
+    fl_walk_values(w, FL_WALK_U64, name, batches, 1);
+    fl_walk_need(w, *batches - start <= most, name, "since the start of the run at most", most);
+}
+
+static void walk_slot(fl_walk *w, const char *prefix, size_t index, fl_slot *slot, uint64_t start,
+                      uint64_t most)
 {
     char name[FL_WALK_NAME];
-    fl_walk_values(w, FL_WALK_U64, fl_walk_indexed(name, prefix, index, "batches"), &slot->batches,
-                   1);
+    walk_batches(w, fl_walk_indexed(name, prefix, index, "batches"), &slot->batches, start, most);
     fl_walk_values(w, FL_WALK_F32, fl_walk_indexed(name, prefix, index, "values"), slot->values,
                    slot->model->layout.total);
     if (w->file != NULL && w->status == DDOME_OK)
         slot->hash = nn_layout_hash(&slot->model->layout, slot->values);
 }
 
+/* Which of values[count], `each` a client, are there: of no client that has not trained. */
+static const bool *walk_present(fl_walk *w, const char *prefix, float *const *values, size_t count,
+                                size_t each)
+{
+    const bool *there = fl_walk_present(w, prefix, values, count);
+    for (size_t i = w->bounds.clients * each; i < count && there != NULL; i++)
+        fl_walk_need(w, !there[i], prefix, "none but of training clients", w->bounds.clients);
+    return w->status == DDOME_OK ? there : NULL;
+}
+
 static void walk_own(fl_walk *w, fl_server *server)
 {
     const size_t clients = server->config->clients, floats = w->run->expert.layout.total;
+    const uint64_t start = fl_bounds_start(w->run);
     char name[FL_WALK_NAME];
     float **values = fl_walk_room(w, clients, sizeof *values);
     if (values == NULL)
         return;
     for (size_t i = 0; i < clients; i++)
         values[i] = server->own[i].values;
-    const bool *there = fl_walk_present(w, "own", values, clients);
+    const bool *there = walk_present(w, "own", values, clients, 1);
     for (size_t i = 0; i < clients && w->status == DDOME_OK; i++) {
         if (!there[i])
             continue;
-        fl_walk_values(w, FL_WALK_U64, fl_walk_indexed(name, "own", i, "batches"),
-                       &server->own[i].batches, 1);
+        walk_batches(w, fl_walk_indexed(name, "own", i, "batches"), &server->own[i].batches, start,
+                     w->bounds.batches);
         fl_walk_array(w, fl_walk_indexed(name, "own", i, "values"), &server->own[i].values, floats);
     }
 }
 
-static void walk_arrays(fl_walk *w, const char *prefix, float **values, size_t count, size_t floats)
+static void walk_arrays(fl_walk *w, const char *prefix, float **values, size_t count, size_t each,
+                        size_t floats)
 {
     char name[FL_WALK_NAME];
-    const bool *there = fl_walk_present(w, prefix, values, count);
+    const bool *there = walk_present(w, prefix, values, count, each);
     for (size_t i = 0; i < count && w->status == DDOME_OK; i++)
         if (there[i])
             fl_walk_array(w, fl_walk_indexed(name, prefix, i, "values"), &values[i], floats);
@@ -81,16 +109,16 @@ static void walk_server(fl_walk *w)
     fl_server *server = &w->run->server;
     const size_t floats = w->run->expert.layout.total, clients = server->config->clients;
     for (size_t i = 0; i < server->experts; i++)
-        walk_slot(w, "expert", i, &server->expert[i]);
-    if (server->gate.model != NULL)
-        walk_slot(w, "gate", 0, &server->gate);
+        walk_slot(w, "expert", i, &server->expert[i], fl_bounds_start(w->run), w->bounds.batches);
+    if (server->gate.model != NULL) /* it has nothing that counts */
+        walk_slot(w, "gate", 0, &server->gate, 0, 0);
     if (server->local != NULL)
-        walk_arrays(w, "local", server->local, clients * server->experts, floats);
+        walk_arrays(w, "local", server->local, clients * server->experts, server->experts, floats);
     if (server->own != NULL)
         walk_own(w, server);
     if (server->variates.server != NULL) {
         fl_walk_values(w, FL_WALK_F32, "variate.server", server->variates.server, floats);
-        walk_arrays(w, "variate", server->variates.client, clients, floats);
+        walk_arrays(w, "variate", server->variates.client, clients, 1, floats);
     }
 }
 
@@ -140,11 +168,28 @@ static void walk_hashed_tables(fl_walk *w)
     }
 }
 
-/* Of the rounds that a state has (SPEC 13.4). */
-static size_t evaluations_of(const fl_run *run)
+static void walk_traffic(fl_walk *w, fl_traffic *total, const fl_traffic *most)
 {
-    const size_t every = run->config.eval_every, rounds = fl_run_rounds(run);
-    return run->done / every + (run->done == rounds && rounds % every != 0);
+    fl_walk_u64(w, "traffic.down", &total->down, 0, most->down);
+    fl_walk_u64(w, "traffic.messages", &total->messages, 0, most->messages);
+    fl_walk_u64(w, "traffic.round_trips", &total->round_trips, 0, most->round_trips);
+    fl_walk_u64(w, "traffic.up", &total->up, 0, most->up);
+}
+
+/* Accuracies; that of the last evaluation is the last of all (SPEC 14.1, 14.5). */
+static void walk_evaluations(fl_walk *w, fl_record *record)
+{
+    const size_t evaluations = fl_bounds_evaluations(w->run);
+    fl_walk_size(w, "evaluations", &record->evaluations, evaluations, evaluations);
+    if (w->status != DDOME_OK)
+        return;
+    const size_t count = record->evaluations;
+    fl_walk_reals(w, "evaluation.means", record->means, count, 0, 1, "accuracies of 0 to 1");
+    const double last = count == 0 ? 0 : record->means[count - 1];
+    fl_walk_reals(w, "evaluation.last_mean", &record->last.mean, 1, last, last,
+                  "the last of the means");
+    fl_walk_reals(w, "evaluation.last_least", &record->last.min, 1, 0, count == 0 ? 0 : 1,
+                  "an accuracy of 0 to 1, or 0 without evaluations");
 }
 
 static void walk_record(fl_walk *w)
@@ -152,47 +197,71 @@ static void walk_record(fl_walk *w)
     fl_record *record = &w->run->record;
     fl_table *tables[FL_RECORD_TABLES];
     fl_record_tables(tables, record);
-    fl_walk_values(w, FL_WALK_U64, "traffic.down", &record->total.down, 1);
-    fl_walk_values(w, FL_WALK_U64, "traffic.messages", &record->total.messages, 1);
-    fl_walk_values(w, FL_WALK_U64, "traffic.round_trips", &record->total.round_trips, 1);
-    fl_walk_values(w, FL_WALK_U64, "traffic.up", &record->total.up, 1);
-    fl_walk_size(w, "evaluations", &record->evaluations, record->most_evaluations);
-    if (w->file != NULL && w->status == DDOME_OK && record->evaluations != evaluations_of(w->run))
-        fl_walk_misfit(w, "evaluations", "those of its rounds", evaluations_of(w->run));
-    if (w->status != DDOME_OK)
-        return;
-    fl_walk_values(w, FL_WALK_F64, "evaluation.means", record->means, record->evaluations);
-    fl_walk_values(w, FL_WALK_F64, "evaluation.last_mean", &record->last.mean, 1);
-    fl_walk_values(w, FL_WALK_F64, "evaluation.last_least", &record->last.min, 1);
+    walk_traffic(w, &record->total, &w->bounds.traffic);
+    walk_evaluations(w, record);
     for (size_t i = 0; i < FL_RECORD_TABLES; i++)
         walk_table(w, tables[i]);
+}
+
+/* Samples of the anchor's labels: none are looked at before the first evaluation (SPEC 14.6). */
+static void walk_right(fl_walk *w, fl_watched *expert, size_t i)
+{
+    char name[FL_WALK_NAME];
+    const uint64_t most = fl_bounds_evaluated(w->run) == 0 ? 0 : expert->total;
+    fl_walk_u64(w, fl_walk_indexed(name, "watch", i, "best"), &expert->best, 0, most);
+    fl_walk_u64(w, fl_walk_indexed(name, "watch", i, "common"), &expert->common, 0, most);
+    fl_walk_u64(w, fl_walk_indexed(name, "watch", i, "correct"), &expert->correct, 0, expert->best);
+}
+
+/* Rounds; updates and their cosines begin anew with each evaluation (SPEC 14.8). */
+static void walk_rounds(fl_walk *w, fl_watched *expert, size_t i)
+{
+    char name[FL_WALK_NAME];
+    const uint32_t done = w->run->done, since = done - fl_bounds_evaluated(w->run);
+    fl_walk_u32(w, fl_walk_indexed(name, "watch", i, "last"), &expert->last, 0, done);
+    fl_walk_u32(w, fl_walk_indexed(name, "watch", i, "trained"), &expert->trained,
+                expert->last != 0, expert->last);
+    fl_walk_size(w, fl_walk_indexed(name, "watch", i, "updates"), &expert->updates, 0,
+                 nn_min(since, expert->trained));
+    const double most = (double)expert->updates * FL_BOUNDS_COSINE;
+    fl_walk_reals(w, fl_walk_indexed(name, "watch", i, "cosines"), &expert->cosines, 1, -most, most,
+                  "no more in size than updates");
 }
 
 static void walk_watched(fl_walk *w, fl_watch *watch, size_t i)
 {
     fl_watched *expert = &watch->expert[i];
     char name[FL_WALK_NAME];
-    fl_walk_values(w, FL_WALK_U64, fl_walk_indexed(name, "watch", i, "best"), &expert->best, 1);
-    fl_walk_values(w, FL_WALK_U64, fl_walk_indexed(name, "watch", i, "common"), &expert->common, 1);
-    fl_walk_values(w, FL_WALK_U64, fl_walk_indexed(name, "watch", i, "correct"), &expert->correct,
-                   1);
-    fl_walk_values(w, FL_WALK_F64, fl_walk_indexed(name, "watch", i, "cosines"), &expert->cosines,
-                   1);
-    fl_walk_values(w, FL_WALK_U32, fl_walk_indexed(name, "watch", i, "last"), &expert->last, 1);
+    walk_right(w, expert, i);
+    walk_rounds(w, expert, i);
     fl_walk_values(w, FL_WALK_F32, fl_walk_indexed(name, "watch", i, "now"), expert->now,
                    watch->values);
     fl_walk_values(w, FL_WALK_F32, fl_walk_indexed(name, "watch", i, "start"), expert->start,
                    watch->values);
-    fl_walk_values(w, FL_WALK_U32, fl_walk_indexed(name, "watch", i, "trained"), &expert->trained,
-                   1);
-    fl_walk_size(w, fl_walk_indexed(name, "watch", i, "updates"), &expert->updates, w->run->done);
+}
+
+/* Signatures are seen in evaluations, of an expert or of the run, which is number 0 (SPEC 14.7). */
+static void walk_seen(fl_walk *w, fl_watch *watch)
+{
+    const bool none = fl_bounds_evaluated(w->run) == 0;
+    fl_walk_flags(w, "watch.seen", (bool *)watch->seen, (size_t)FL_SIGNS * FL_MAX_EXPERTS);
+    for (size_t sign = 0; sign < FL_SIGNS; sign++) {
+        const size_t count = none                               ? 0
+                             : fl_sign_of_expert((fl_sign)sign) ? watch->server->experts
+                                                                : 1;
+        for (size_t i = count; i < FL_MAX_EXPERTS; i++)
+            fl_walk_need(w, !watch->seen[sign][i], "watch.seen",
+                         "flags of a signature at most of the first", count);
+    }
 }
 
 static void walk_watch(fl_walk *w)
 {
     fl_watch *watch = &w->run->watch;
+    const bool begun = fl_bounds_begun(w->run);
     fl_walk_flags(w, "watch.begun", &watch->begun, 1);
-    fl_walk_flags(w, "watch.seen", (bool *)watch->seen, (size_t)FL_SIGNS * FL_MAX_EXPERTS);
+    fl_walk_need(w, watch->begun == begun, "watch.begun", "that of its rounds", begun);
+    walk_seen(w, watch);
     for (size_t i = 0; i < watch->server->experts; i++)
         walk_watched(w, watch, i);
     fl_table *tables[FL_WATCH_TABLES];
@@ -248,10 +317,11 @@ ddome_status fl_state_check(ddome_error *error, nn_arena *arena, uint32_t *round
 }
 
 static ddome_status read_by(fl_run *run, const data_safetensors *file, size_t *found,
-                            void (*parts)(fl_walk *w))
+                            fl_bounds bounds, void (*parts)(fl_walk *w))
 {
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
-    fl_walk w = {.run = run, .error = run->error, .arena = &run->scratch, .file = file};
+    fl_walk w = {
+        .run = run, .error = run->error, .arena = &run->scratch, .file = file, .bounds = bounds};
     parts(&w);
     *found = w.found;
     nn_arena_rewind(&run->scratch, mark);
@@ -261,25 +331,28 @@ static ddome_status read_by(fl_run *run, const data_safetensors *file, size_t *f
 ddome_status fl_state_tables(fl_run *run, const data_safetensors *file)
 {
     size_t found;
-    return read_by(run, file, &found, walk_hashed_tables);
+    const fl_bounds none = {.batches = 0};
+    return read_by(run, file, &found, none, walk_hashed_tables);
 }
 
 ddome_status fl_state_common(fl_run *run, const data_safetensors *file)
 {
     size_t found;
-    return read_by(run, file, &found, walk_common);
+    const fl_bounds none = {.batches = 0};
+    return read_by(run, file, &found, none, walk_common);
 }
 
 ddome_status fl_state_anchors(fl_run *run, const data_safetensors *file)
 {
     size_t found;
-    return read_by(run, file, &found, walk_anchors);
+    const fl_bounds none = {.batches = 0};
+    return read_by(run, file, &found, none, walk_anchors);
 }
 
 ddome_status fl_state_take(fl_run *run, const data_safetensors *file)
 {
     size_t found;
-    ddome_status status = read_by(run, file, &found, walk_all);
+    ddome_status status = read_by(run, file, &found, fl_bounds_of(run), walk_all);
     const size_t expected = found + 2; /* identity and round */
     if (status == DDOME_OK && expected != file->count)
         return nn_fail(run->error, DDOME_ERR_RESUME,

@@ -118,11 +118,17 @@ void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *d
     w->part[w->count++] = (fl_walk_part){data, type};
 }
 
-void fl_walk_misfit(fl_walk *w, const char *name, const char *expected, size_t count)
+void fl_walk_misfit(fl_walk *w, const char *name, const char *expected, uint64_t count)
 {
     w->status = nn_fail(w->error, DDOME_ERR_RESUME,
-                        "the checkpoint does not fit the run: tensor %s: expected %s (%lu)", name,
-                        expected, (unsigned long)count);
+                        "the checkpoint does not fit the run: tensor %s: expected %s (%llu)", name,
+                        expected, (unsigned long long)count);
+}
+
+void fl_walk_need(fl_walk *w, bool holds, const char *name, const char *expected, uint64_t count)
+{
+    if (w->file != NULL && w->status == DDOME_OK && !holds)
+        fl_walk_misfit(w, name, expected, count);
 }
 
 /* Parts of one kind are walked as they stand in the file: one behind the one before. */
@@ -182,18 +188,52 @@ const char *fl_walk_indexed(char name[FL_WALK_NAME], const char *prefix, size_t 
     return name;
 }
 
-void fl_walk_size(fl_walk *w, const char *name, size_t *value, size_t most)
+/* ---- numbers and their bounds ---- */
+
+static void need_within(fl_walk *w, const char *name, uint64_t value, uint64_t least, uint64_t most)
+{
+    char range[64];
+    if (w->file == NULL || w->status != DDOME_OK || (value >= least && value <= most))
+        return;
+    snprintf(range, sizeof range, least == most ? "%llu" : "%llu to %llu",
+             (unsigned long long)least, (unsigned long long)most);
+    w->status = nn_fail(w->error, DDOME_ERR_RESUME,
+                        "the checkpoint does not fit the run: tensor %s: expected %s, found %llu",
+                        name, range, (unsigned long long)value);
+}
+
+void fl_walk_u64(fl_walk *w, const char *name, uint64_t *value, uint64_t least, uint64_t most)
+{
+    fl_walk_values(w, FL_WALK_U64, name, value, 1);
+    need_within(w, name, *value, least, most);
+}
+
+void fl_walk_u32(fl_walk *w, const char *name, uint32_t *value, uint32_t least, uint32_t most)
+{
+    fl_walk_values(w, FL_WALK_U32, name, value, 1);
+    need_within(w, name, *value, least, most);
+}
+
+void fl_walk_size(fl_walk *w, const char *name, size_t *value, size_t least, size_t most)
 {
     uint64_t *word = fl_walk_room(w, 1, sizeof *word);
     if (word == NULL)
         return;
     *word = *value;
-    fl_walk_values(w, FL_WALK_U64, name, word, 1);
-    if (w->status == DDOME_OK && w->file != NULL && *word > most)
-        fl_walk_misfit(w, name, "at most", most);
+    fl_walk_u64(w, name, word, least, most);
     if (w->status == DDOME_OK)
         *value = (size_t)*word;
 }
+
+void fl_walk_reals(fl_walk *w, const char *name, double *values, size_t count, double least,
+                   double most, const char *expected)
+{
+    fl_walk_values(w, FL_WALK_F64, name, values, count);
+    for (size_t i = 0; i < count; i++)
+        fl_walk_need(w, values[i] >= least && values[i] <= most, name, expected, count);
+}
+
+/* ---- flags and arrays ---- */
 
 void fl_walk_flags(fl_walk *w, const char *name, bool *flags, size_t count)
 {

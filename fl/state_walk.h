@@ -6,6 +6,7 @@
 
 #include "../data/safetensors.h"
 #include "../nn/hash.h"
+#include "bounds.h"
 
 struct fl_run;
 
@@ -31,6 +32,7 @@ typedef struct fl_walk {
     nn_arena *arena; /* of lists and copies: they live as long as the walk */
     ddome_status status;
     const data_safetensors *file; /* to read; NULL: tensors and parts are listed */
+    fl_bounds bounds;             /* of what is read */
     size_t next, found;           /* where the next one is looked for first; how many were there */
     data_safetensor *tensor;      /* [count] */
     fl_walk_part *part;           /* [count] */
@@ -44,8 +46,14 @@ void fl_walk_values(fl_walk *w, fl_walk_type type, const char *name, void *data,
 /* data[count] of a walk that lists, as it is: what is read by other means. */
 void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *data, size_t count);
 
-/* A size of at most `most`. */
-void fl_walk_size(fl_walk *w, const char *name, size_t *value, size_t most);
+/* One number; read, it is of least to most. */
+void fl_walk_size(fl_walk *w, const char *name, size_t *value, size_t least, size_t most);
+void fl_walk_u64(fl_walk *w, const char *name, uint64_t *value, uint64_t least, uint64_t most);
+void fl_walk_u32(fl_walk *w, const char *name, uint32_t *value, uint32_t least, uint32_t most);
+
+/* values[count]; read, each is of least to most, which `expected` says in words. */
+void fl_walk_reals(fl_walk *w, const char *name, double *values, size_t count, double least,
+                   double most, const char *expected);
 
 /* flags[count], a byte each in the file. */
 void fl_walk_flags(fl_walk *w, const char *name, bool *flags, size_t count);
@@ -68,7 +76,10 @@ const char *fl_walk_indexed(char name[FL_WALK_NAME], const char *prefix, size_t 
                             const char *suffix);
 
 /* The walk fails: a tensor is not what is expected. */
-void fl_walk_misfit(fl_walk *w, const char *name, const char *expected, size_t count);
+void fl_walk_misfit(fl_walk *w, const char *name, const char *expected, uint64_t count);
+
+/* It fails so unless what was read holds. One that lists, or has failed, asks nothing. */
+void fl_walk_need(fl_walk *w, bool holds, const char *name, const char *expected, uint64_t count);
 
 /* Writes what was listed to a file of the run directory, piece by piece, and hashes it. On error
  * there is no such file. */

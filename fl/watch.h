@@ -14,7 +14,7 @@ enum { FL_WATCH_ROUNDS = 20, FL_WATCH_VALUES = 65536 };
 /* D52: standard deviation of the clients' accuracies. */
 #define FL_WATCH_STD 0.15
 
-/* In the order of SPEC 14.7. */
+/* In the order of SPEC 14.7: of the run or of one expert. */
 typedef enum fl_sign {
     FL_SIGN_ONE_CHOICE,
     FL_SIGN_ONE_EXPERT,
@@ -24,6 +24,8 @@ typedef enum fl_sign {
     FL_SIGN_DRIFT,
     FL_SIGNS
 } fl_sign;
+
+bool fl_sign_of_expert(fl_sign sign);
 
 /* One expert, since the start of the run. */
 typedef struct fl_watched {

@@ -12,6 +12,11 @@ static const char *const SIGN_NAME[FL_SIGNS] = {
     [FL_SIGN_UNTRAINED] = "untrained",       [FL_SIGN_DRIFT] = "drift",
 };
 
+bool fl_sign_of_expert(fl_sign sign)
+{
+    return sign == FL_SIGN_BELOW_COMMON || sign == FL_SIGN_UNTRAINED || sign == FL_SIGN_DRIFT;
+}
+
 /* What the judges of one evaluation share. */
 typedef struct judgement {
     fl_watch *watch;

@@ -89,6 +89,7 @@
     T(fedmix)                                                                                      \
     T(baseline_runs)                                                                               \
     T(state)                                                                                       \
+    T(bounds)                                                                                      \
     T(state_edges)                                                                                 \
     T(resume)                                                                                      \
     T(verify)                                                                                      \

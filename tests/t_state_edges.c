@@ -71,6 +71,7 @@ static bool make(const char *keys)
     memset(&p, 0, sizeof p);
     if (!test_federation_rounds(&p.run, &p.error, keys, 1))
         return false;
+    p.run.done = 1;
     ddome_status status = write_state();
     if (strstr(p.error.text, "plain C99") != NULL) {
         test_skip("plain C99 cannot make folders");
@@ -148,6 +149,7 @@ static void own_models(void)
     test_case("state: clients' own models in a run that has none yet, each allocation failing");
     if (make(own_keys) && test_federation(&p.fresh, &p.error, own_keys) &&
         CHECK(fl_rundir_view(&p.error, &p.fresh.dir, &p.fresh.arena, folder()) == DDOME_OK)) {
+        p.fresh.done = 1;
         refused("own", "tensor own: expected U8");
         refused("own_0000000.batches", "tensor own_0000000.batches: expected U64");
         refused("own_0000000.values", "tensor own_0000000.values: expected F32");
