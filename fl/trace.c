@@ -7,6 +7,9 @@
 
 enum { SHOWN = 4 }; /* elements in `first` */
 
+const char *const fl_trace_passes[FL_TRACE_PASSES] = {
+    "data", "start", "forward", "backward", "correct", "update", "choose", "average", "evaluate"};
+
 /* ---- where ---- */
 
 static void move_to(fl_trace *trace, const fl_trace_place *place)

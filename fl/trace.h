@@ -25,6 +25,11 @@ typedef struct fl_trace_place {
     const char *pass; /* NULL: a training step, whose events have passes of their own */
 } fl_trace_place;
 
+/* The passes in the order in which reports list them: whoever reads traces, or bounds for them,
+ * knows these and no others (SPEC 19.3.1). */
+enum { FL_TRACE_PASSES = 9 };
+extern const char *const fl_trace_passes[FL_TRACE_PASSES];
+
 /* Which gradient a parameter was given, so that the update can name it. */
 typedef struct fl_trace_grad {
     const struct fl_trace_grad *next;

@@ -103,6 +103,12 @@ static nn_value value_of(const char *tensor, const float *data, const nn_tensor 
     return value;
 }
 
+/* Operations whose input is [n,c] whatever made it: logits that are held come as a leaf. */
+static bool takes_rows(const nn_node *node)
+{
+    return node->op == NN_OP_LINEAR || node->op == NN_OP_CROSS_ENTROPY || is_mixture(node);
+}
+
 /* The gradient of input i of the node: weights as PyTorch has them. */
 static nn_value gradient_of(const char *tensor, const float *data, const nn_node *node, size_t i)
 {
@@ -115,7 +121,7 @@ static nn_value gradient_of(const char *tensor, const float *data, const nn_node
     const bool norm = node->op == NN_OP_BATCH_NORM || node->op == NN_OP_GROUP_NORM;
     if ((norm && i > 0) || (node->op == NN_OP_LINEAR && i == 2))
         return value_of(tensor, data, &input->value, 1);
-    return value_of(tensor, data, &input->value, node->op == NN_OP_LINEAR ? 2 : rank_of(input));
+    return value_of(tensor, data, &input->value, takes_rows(node) ? 2 : rank_of(input));
 }
 
 /* ---- forward ---- */

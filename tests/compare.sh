@@ -195,6 +195,45 @@ call train $tiny seed=2 --out two --quiet
 differs "another seed" run two "first difference: config.toml, line 1, key seed" \
     "first computed difference: manifest.json, member train_sha256" "give both the same keys"
 
+# What other settings moved first is shown closer.
+call train $tiny lr=0.02 --out rate --quiet
+differs "another rate" run rate "key lr" "first computed difference: rounds.jsonl, line 1 (round 1), loss of client" \
+    "give both the same keys" "if they are meant to differ: trace round 1 on both sides" \
+    "ddome train rate/config.toml --out DIR-B --trace B.trace --trace-rounds 1-1"
+call train $tiny arith=fma --out fused --quiet
+differs "another profile" run fused "if they are meant to differ: trace round"
+
+# A folder is quoted as the shell takes it.
+copy
+cp rate/rounds.jsonl other/rounds.jsonl
+rm -rf "it's mine"
+cp -r other "it's mine"
+differs "a folder with a blank and a quote" run "it's mine" "train 'it'\\''s mine/config.toml' --out DIR-B"
+"$program" compare run "it's mine" 2> err | sed -n 's/^ *\(ddome train .*\)--trace B.trace.*/\1/p' > command.sh
+why=
+(
+    ddome() { printf '%s|' "$@"; }
+    . ./command.sh
+) > out 2> err
+grep -q -F "train|it's mine/config.toml|--out|DIR-B|" out || why="$(cat command.sh out err)"
+verdict "which the shell reads back" "$why"
+
+# Any file of a run makes a folder a run: other programs write what they have.
+for file in config.toml manifest.json partition.csv rounds.jsonl metrics.csv; do
+    rm -rf some
+    mkdir some
+    cp "run/$file" some
+    equal "a folder with $file alone is a run" run some
+    holds 0 "agrees    $file" "equal as far as B has what A has"
+    verdict "and agrees" "$why"
+done
+cp rate/rounds.jsonl some
+differs "a run without a configuration" run some "first difference: rounds.jsonl" \
+    "ddome train run/config.toml --out DIR-A" "some has no config.toml: B.trace is for the program that made it"
+rm -rf some
+mkdir some
+fails "an empty folder is none" 2 "a folder of vectors (some)" compare run some
+
 copy
 printf '{' > other/rounds.jsonl
 fails "a damaged line" 3 "other/rounds.jsonl:1:" compare run other
@@ -334,14 +373,14 @@ verdict "explains by a pair" "$why"
 sed '/"id":"conv/d' A.json > B.json
 equal "missing vectors are counted" A.json B.json
 grep -q 'mixed  *9  *0  *2' out
-verdict "in the table of levels" "$([ $? -eq 0 ] || cat out)"
+verdict "in the table of levels" "$([ $? -eq 0 ] || head out err)"
 # Values that B lacks, alone or under another name.
 awk '/"id":"sgd-1"/ { at = index($0, "\"expected\""); tail = substr($0, at); sub(/"w":/, "\"out\":", tail)
         $0 = substr($0, 1, at - 1) tail } { print }' A.json > B.json
 equal "a value under another name" A.json B.json
 grep -q -F 'missing  sgd-1: B has out; expected w' out && grep -q 'mixed  *11  *0  *0, and values of others: 1$' out &&
     grep -q '^equal as far as B has what A has$' out
-verdict "which is counted and shown" "$([ $? -eq 0 ] || cat out)"
+verdict "which is counted and shown" "$([ $? -eq 0 ] || head out err)"
 call compare A.json B.json --json
 holds 0 '"id": "sgd-1", "level": "mixed", "op": "sgd", "state": "ok", "missing": 1' '"missing": 0, "missing_parts": 1'
 verdict "and stands in JSON" "$why"
@@ -411,6 +450,63 @@ cp A.json one.json
 equal "a file of answers to a folder" levels one.json
 printf '{"files":[{"name":"../a.json"}]}' > levels/manifest.json
 fails "a manifest that leads out of its folder" 3 "levels/manifest.json: expected \"files\"" compare levels answers
+
+# Ids that A does not have are counted and no difference.
+sed 's/"id":"sum-1"/"id":"sum-one"/' A.json > B.json
+equal "an id that A does not have" A.json B.json
+grep -q '^1 id of B is unknown, first sum-one$' out && grep -q '^equal as far as B has what A has$' out
+verdict "is counted and shown" "$([ $? -eq 0 ] || head out err)"
+call compare A.json B.json --json
+holds 0 '"unknown": 1, "first_unknown": "sum-one"'
+verdict "and stands in JSON" "$why"
+sed 's/"id":"\(sgd\|conv\)/"id":"\1x/' A.json > B.json
+equal "several of them" A.json B.json
+grep -q '^4 ids of B are unknown, first convx-1$' out
+verdict "are counted" "$([ $? -eq 0 ] || head out err)"
+printf '{"schema":"ddome-vectors-1"}' > levels/manifest.json
+fails "a manifest of vectors without files" 3 "levels/manifest.json: expected \"files\"" compare levels answers
+printf '{"schema":"ddome-vectors-1","files":[{"name":"a.json"},{"name":"b.json"}]}' > levels/manifest.json
+sed '/"id":"b-sum-1"/s//"id":"b-sum-one"/; s/"id":"/"id":"b-/' A.json > all.json
+call compare levels all.json
+holds 0 "more                        11         0         0"
+! grep -q unknown out || why="$why; $(grep unknown out)"
+verdict "one file of answers to all levels has none" "$why"
+sed 's/"id":"b-sum-1"/"id":"c-sum-1"/' all.json > one.json
+call compare levels one.json
+holds 0 "1 id of B is unknown, first c-sum-1"
+verdict "but those of no level, once" "$why"
+rm -rf answers
+mkdir answers
+cp A.json answers/other.json
+fails_with_results() { # NAME STATUS PART ARGS: as fails, with findings on standard output
+    name=$1
+    want=$2
+    part=$3
+    shift 3
+    call "$@"
+    holds "$want"
+    grep -q -F -e "$part" err || why="$why; the line lacks '$part': $(head -n 1 err)"
+    verdict "$name" "$why"
+}
+fails_with_results "answers under other names" 4 "answers has nothing that levels has; expected a file named a.json" \
+    compare levels answers
+
+# The example of docs/checking.md as it is written there.
+page=$root/docs/checking.md
+if [ -e "$page" ] && [ -e "$root/tests/vectors/manifest.json" ]; then
+    rm -rf page
+    mkdir -p page/my-answers page/tests
+    cp -r "$root/tests/vectors" page/tests/vectors
+    cp "$program" page/ddome
+    file=$(sed -n 's/.*`\(my-answers\/[^`]*\)`.*/\1/p' "$page" | head -n 1)
+    awk '/^ *{"schema"/ { on = 1 } on && !NF { exit } on' "$page" > "page/${file:-none}"
+    command=$(sed -n 's/^ *\(\.\/ddome compare .*my-answers.*\)/\1/p' "$page")
+    (cd page && sh -c "${command:-false}") > out 2> err
+    status=$?
+    holds 0 "sum                          1         0        17" "equal as far as B has what A has"
+    ! grep -q unknown out || why="$why; $(grep unknown out)"
+    verdict "the example of docs/checking.md" "$why"
+fi
 
 # The vectors of the project catch each of these, and its cause is named for all at once.
 levels=$root/tests/vectors
@@ -490,7 +586,7 @@ fails "a key twice" 3 "b.trace: expected each key once" compare a.trace b.trace
 } > b.trace
 equal "key and sha256 are enough in B" a.trace b.trace
 grep -q '^0 values missing in B, 0 only in B$' out
-verdict "for all lines" "$([ $? -eq 0 ] || cat out)"
+verdict "for all lines" "$([ $? -eq 0 ] || head out err)"
 fails "but not in A" 3 "b.trace:2: expected the texts key, op, name and tensor" compare b.trace a.trace
 sed 's/4444"/4445"/' b.trace > c.trace
 differs "a hash alone that differs" a.trace c.trace "first difference: r1/c0/s0/forward/gate/fc1/y, made by linear"
@@ -499,7 +595,7 @@ differs "a form of B's own" a.trace c.trace "A is F32, B is F64"
 sed '3s/"sha256"/"op":"relu","sha256"/' b.trace > c.trace
 equal "another op in B" a.trace c.trace
 grep -q '^1 lines of B name another op, pass or tensor than A, first r1/c0/s0/start/gate/fc1.weight/value$' out
-verdict "is counted" "$([ $? -eq 0 ] || cat out)"
+verdict "is counted" "$([ $? -eq 0 ] || head out err)"
 sed '3s/"sha256"/"pass":"begin","sha256"/' b.trace > c.trace
 fails "an unknown pass of B's own" 3 "c.trace:3: expected a pass" compare a.trace c.trace
 
@@ -545,6 +641,75 @@ if [ "$status" -eq 0 ]; then
         "one deviation explains it: fused"
 fi
 
+# The engine's own traces: each algorithm's is read, with every pass of it.
+for algo in ddome fedavg common fedprox scaffold ensemble "fedmix top_k=2" "local eval_scope=seen" ifca head; do
+    keys=$algo
+    algo=${algo%% *}
+    call train $tiny algo=$keys rounds=1 --out traced --force --quiet --trace $algo.trace
+    equal "a trace of $algo" $algo.trace $algo.trace
+done
+for algo in fedprox scaffold; do
+    call compare $algo.trace $algo.trace
+    grep -q '^correct  *[1-9][0-9]* *0$' out
+    verdict "pass correct of $algo" "$([ $? -eq 0 ] || head out err)"
+done
+printf 'correct exact\n' > near.txt
+equal "a tolerance of the pass correct" scaffold.trace scaffold.trace --tolerances near.txt
+
+# Another rate is none of the deviations: the lines say so themselves.
+round_one="--force --quiet --trace-rounds 1-1 --trace-tensors *"
+set -f
+call train $tiny rounds=1 --out traced --trace slow.trace $round_one
+call train $tiny rounds=1 lr=0.049 --out traced --trace fast.trace $round_one
+set +f
+differs "traces of two rates" slow.trace fast.trace "made by sgd" "B states lr " "nothing explains it"
+grep -q 'B states lr 3d48b439 (0.0489999987), A ' out && ! grep -q 'comes nearest' out
+verdict "name both, and nothing is near" "$([ $? -eq 0 ] || head out err)"
+json "and in JSON" 4 compare slow.trace fast.trace --explain
+grep -q '"stated": \[{"name": "lr", "a": "[^"]*", "b": "3d48b439 (0.0489999987)"}\]' out && ! grep -q '"nearest"' out
+verdict "with the same words" "$([ $? -eq 0 ] || head out err)"
+mv fast.trace.safetensors kept
+differs "elements of one side" slow.trace fast.trace "elements of B are not at hand: trace again with"
+differs "of the other" fast.trace slow.trace "elements of A are not at hand: trace again with"
+mv slow.trace.safetensors fast.trace.safetensors # a start is the same in both, what is made of it not
+differs "tensors of another trace with --explain" slow.trace fast.trace "elements of A and B are not at hand"
+grep -q '^the tensors beside fast.trace are of another trace: 1 have not the sha256' out
+verdict "are counted once" "$([ $? -eq 0 ] || head out err)"
+
+# ---- the platform: SPEC 3.7 ----
+
+# A library that rounds upwards, or flushes subnormals, before main begins.
+cat > upward.c << 'END'
+#include <fenv.h>
+__attribute__((constructor)) static void upward(void)
+{
+    fesetround(FE_UPWARD);
+}
+END
+echo 'int nothing_of_its_own;' > flush.c
+for row in "upward::rounding" "flush:-ffast-math:subnormal"; do
+    library=${row%%:*}
+    flags=${row#*:}
+    if ${CC:-cc} -shared -fPIC ${flags%:*} -o $library.so $library.c -lm 2> err &&
+        LD_PRELOAD="$PWD/$library.so" "$program" selftest > out 2> err; [ $? -eq 4 ]; then
+        LD_PRELOAD=$PWD/$library.so
+        export LD_PRELOAD
+        fails "$library: self-test before --explain" 4 "${row##*:}" compare A.json B.json --explain
+        fails "$library: self-test before a tolerance" 4 "${row##*:}" compare A.json A.json --relative 1e-5
+        fails "$library: self-test before probe write" 4 "${row##*:}" probe write probe.json
+        fails "$library: self-test before probe read" 4 "${row##*:}" probe read any.json any.json
+        call compare A.json A.json
+        unset LD_PRELOAD
+        holds 0 equal
+        verdict "$library: bits alone are compared" "$why"
+        [ ! -e probe.json ]
+        verdict "$library: no probe is written" "$([ $? -eq 0 ] || ls)"
+    else
+        skipped=$((skipped + 1))
+        echo "skipped compare $library: no such library can be put before the program here"
+    fi
+done
+
 # ---- kinds and options ----
 
 fails "two kinds" 2 "expected two of one kind, found a run (run) and a trace (a.trace)" compare run a.trace
@@ -559,6 +724,14 @@ fails "tolerances twice" 2 "expected --tolerances or --ulp and --relative" compa
 fails "no tolerance file" 2 "missing.txt" compare run run --tolerances missing.txt
 printf 'conv ulp\n' > near.txt
 fails "a damaged tolerance file" 2 "near.txt:1: expected LEVEL ulp N" compare run run --tolerances near.txt
+for words in "probe write" "probe read" "data check" "partition describe"; do
+    call help $words
+    holds 0 "usage: ddome $words "
+    [ "$(grep -c '^usage: ' out)" -eq 1 ] || why="$why; $(grep '^usage: ' out | tr '\n' '|')"
+    verdict "help $words" "$why"
+done
+fails "help on a second word that is none" 2 'no help on "probe wirte"; the nearest is probe write' help probe wirte
+fails "help on a second word of a command of one" 2 'no help on "train x"; the nearest is train;' help train x
 fails "an option of compare elsewhere" 2 "takes no --explain" report run --explain
 if [ -e "$root/tests/vectors/tolerances.txt" ]; then
     equal "the tolerances of tests/vectors" run run --tolerances "$root/tests/vectors/tolerances.txt"
@@ -591,7 +764,7 @@ for row in "reversed-blocks:reversed, in blocks of 256" "one-level-sums:one-leve
     verdict "probe of ${row%%:*}" "$why"
 done
 grep -q '^products   fused with the sum (fma)$' out
-verdict "probe of products" "$([ $? -eq 0 ] || cat out)"
+verdict "probe of products" "$([ $? -eq 0 ] || head out err)"
 printf '{"schema":"ddome-vectors-1","vectors":[]}' > part.json
 call probe read probe.json part.json
 holds 0 "k = 32     no answer" "order      none: no answers"

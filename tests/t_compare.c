@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../fl/trace.h"
 #include "../tools/compare_run.h"
 #include "test.h"
 
@@ -168,7 +169,9 @@ static void levels(void)
     static const char *const own[] = {"mixed"};
     test_case("compare: levels of tolerances and the nearest of another");
     CHECK(compare_level_nearest("conv", NULL, 0) == NULL);
-    CHECK(compare_level_nearest("forward", NULL, 0) == NULL);
+    for (size_t i = 0; i < FL_TRACE_PASSES; i++)
+        test_check(compare_level_nearest(fl_trace_passes[i], NULL, 0) == NULL, __FILE__, __LINE__,
+                   "pass %s", fl_trace_passes[i]);
     CHECK(compare_level_nearest("model", NULL, 0) == NULL);
     CHECK(compare_level_nearest("*", NULL, 0) == NULL);
     CHECK(compare_level_nearest("mixed", own, 1) == NULL);

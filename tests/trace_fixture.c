@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../fl/trace.h"
 #include "../nn/hash.h"
 #include "../nn/os.h"
 #include "test.h"
@@ -142,11 +143,40 @@ static bool check_key(const trace_event *event)
     return test_same_text("key", event->key, key);
 }
 
+/* What the reader of `ddome compare` knows. */
+static bool check_pass(const trace_event *event)
+{
+    bool known = false;
+    for (size_t i = 0; i < FL_TRACE_PASSES; i++)
+        known = known || strcmp(fl_trace_passes[i], trace_event_text(event, "pass")) == 0;
+    return test_check(known, __FILE__, __LINE__, "%s: its pass is none of fl_trace_passes",
+                      event->key);
+}
+
 static bool check_reference(const trace_file *file, const trace_event *event, const char *key)
 {
     const trace_event *input = trace_file_find(file, key);
     return test_check(input != NULL && input->line < event->line, __FILE__, __LINE__,
                       "%s: its input %s is not before it", event->key, key);
+}
+
+static bool same_shape(const trace_event *a, const trace_event *b)
+{
+    const data_json_value *x = data_json_member(a->json, "shape")->child;
+    const data_json_value *y = data_json_member(b->json, "shape")->child;
+    for (; x != NULL && y != NULL && strcmp(x->text, y->text) == 0; x = x->next)
+        y = y->next;
+    return x == NULL && y == NULL;
+}
+
+/* dx of an operation that takes x has its shape (SPEC 19.1.2). */
+static bool check_gradient(const trace_file *file, const trace_event *event)
+{
+    const char *tensor = trace_event_text(event, "tensor");
+    const char *key = tensor[0] == 'd' ? trace_event_input(event, tensor + 1) : "";
+    const trace_event *input = trace_file_find(file, key);
+    return input == NULL || test_check(same_shape(event, input), __FILE__, __LINE__,
+                                       "%s has not the shape of %s", event->key, key);
 }
 
 /* A key, a list of keys, or a value of its own. */
@@ -226,7 +256,8 @@ void trace_file_check(const trace_file *file)
                         "%s stands twice", file->sorted[i]->key);
     for (size_t i = 0; i < file->count && ok; i++)
         ok = check_members(&file->event[i]) && check_key(&file->event[i]) &&
-             check_inputs(file, &file->event[i]);
+             check_pass(&file->event[i]) && check_inputs(file, &file->event[i]) &&
+             check_gradient(file, &file->event[i]);
     for (size_t i = 0; i < file->tensors.count && ok; i++) {
         const trace_event *event = trace_file_find(file, file->tensors.tensor[i].name);
         ok = CHECK(event != NULL) && check_tensor(event, &file->tensors.tensor[i]);

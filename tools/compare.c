@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "../fl/origin.h"
 #include "../nn/os.h"
+#include "../nn/selftest.h"
 
 typedef enum kind { KIND_RUN, KIND_FOLDER, KIND_MODEL, KIND_TRACE, KIND_VECTORS } kind;
 
@@ -60,16 +62,53 @@ static ddome_status file_kind(ddome_error *error, kind *out, tool *t, const char
     return status;
 }
 
+/* Folders of vectors have a manifest.json, too; with a schema and a list of files (SPEC
+ * 19.2.3). One that cannot be read is for those who read it in earnest. */
+static ddome_status has_run_manifest(ddome_error *error, bool *out, tool *t, const char *path)
+{
+    ddome_error inner = {DDOME_OK, ""};
+    const data_json_value *manifest = NULL;
+    const nn_arena_mark mark = nn_arena_get_mark(&t->arena);
+    const char *file = compare_path(t, path, "manifest.json");
+    if (file == NULL)
+        return nn_arena_fail(error, &t->arena, "paths");
+    if (!nn_os_exists(file))
+        return DDOME_OK;
+    ddome_status status = fl_manifest_read(&inner, &t->arena, &manifest, file);
+    *out = status == DDOME_OK && data_json_member(manifest, "schema") == NULL &&
+           data_json_member(manifest, "files") == NULL;
+    nn_arena_rewind(&t->arena, mark);
+    return status == DDOME_ERR_MEMORY ? nn_fail(error, status, "%s", inner.text) : DDOME_OK;
+}
+
+/* Another program need not write all that a run has: one of its files is enough. */
+static ddome_status is_run(ddome_error *error, bool *out, tool *t, const char *path)
+{
+    static const char *const files[] = {"config.toml",   "rounds.jsonl",       "metrics.csv",
+                                        "clients.csv",   "experts.csv",        "comm.csv",
+                                        "partition.csv", "common.safetensors", "final/."};
+    *out = false;
+    for (size_t i = 0; !*out && i < sizeof files / sizeof *files; i++) {
+        const char *file = compare_path(t, path, files[i]);
+        if (file == NULL)
+            return nn_arena_fail(error, &t->arena, "paths");
+        *out = nn_os_exists(file);
+    }
+    return *out ? DDOME_OK : has_run_manifest(error, out, t, path);
+}
+
 /* A name below a path is there only where the path is a folder. */
 static ddome_status find_kind(ddome_error *error, kind *out, tool *t, const char *path)
 {
-    const char *dot = compare_path(t, path, "."), *config = compare_path(t, path, "config.toml");
-    if (dot == NULL || config == NULL)
+    const char *dot = compare_path(t, path, ".");
+    bool run = false;
+    if (dot == NULL)
         return nn_arena_fail(error, &t->arena, "paths");
     if (!nn_os_exists(dot))
         return file_kind(error, out, t, path);
-    *out = nn_os_exists(config) ? KIND_RUN : KIND_FOLDER;
-    return DDOME_OK;
+    ddome_status status = is_run(error, &run, t, path);
+    *out = run ? KIND_RUN : KIND_FOLDER;
+    return status;
 }
 
 /* Vectors in a file or a folder are of one kind. */
@@ -143,6 +182,13 @@ ddome_status compare_levels_known(ddome_error *error, const compare_call *call,
 
 /* ---- the command ---- */
 
+/* Bits are compared as they are; causes and relative bounds are computed (SPEC 3.7). */
+static ddome_status check_platform(ddome_error *error, const tool *t)
+{
+    const bool computes = t->explain || t->relative != NULL || t->tolerances != NULL;
+    return computes ? nn_selftest(error) : DDOME_OK;
+}
+
 static ddome_status dispatch(ddome_error *error, compare_call *call)
 {
     static const char *const names[] = {"runs", "vectors", "models", "traces", "vectors"};
@@ -181,6 +227,8 @@ ddome_status tool_compare(ddome_error *error, tool *t)
     compare_call call = {.t = t, .a = t->words[0], .b = t->words[1], .explain = t->explain};
     ddome_status status = take_rule(error, &call);
     if (status == DDOME_OK)
+        status = check_platform(error, t);
+    if (status == DDOME_OK)
         status = dispatch(error, &call);
     if (status == DDOME_OK)
         status = fl_text_status(error, &t->text);
@@ -192,7 +240,8 @@ ddome_status tool_compare(ddome_error *error, tool *t)
         return nn_fail(error, DDOME_ERR_VERIFY, "%.150s and %.150s differ, first in %.150s", call.a,
                        call.b, call.first);
     if (call.compared == 0)
-        return nn_fail(error, DDOME_ERR_VERIFY, "%.200s has nothing that %.200s has", call.b,
-                       call.a);
+        return nn_fail(error, DDOME_ERR_VERIFY, "%.200s has nothing that %.200s has%s%.100s",
+                       call.b, call.a, call.expected == NULL ? "" : "; expected a file named ",
+                       call.expected == NULL ? "" : call.expected);
     return DDOME_OK;
 }

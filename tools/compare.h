@@ -3,6 +3,7 @@
 #ifndef TOOLS_COMPARE_H
 #define TOOLS_COMPARE_H
 
+#include "../data/json.h"
 #include "compare_values.h"
 #include "tool.h"
 
@@ -15,6 +16,7 @@ typedef struct compare_call {
     size_t compared, differing, missing; /* vectors, files, tensors, values; missing: B has none */
     size_t missing_parts; /* of what is compared, values or lines or tensors that B lacks */
     const char *first;    /* the name of the first difference, or NULL */
+    const char *expected; /* what a file of B must be called, where none has such a name; or NULL */
 } compare_call;
 
 /* compare_run.c, compare_model.c, compare_trace.c, compare_vectors.c: the kinds */
@@ -59,6 +61,9 @@ compare_format(tool *t, const char *format, ...);
 
 /* dir/name, in the arena. */
 const char *compare_path(tool *t, const char *dir, const char *name);
+
+/* One float as 8 digits of its pattern: a loss (SPEC 17.2.3), the words of a scalar (19.1.1). */
+bool compare_pattern(uint32_t *bits, const data_json_value *value);
 
 /* Lines of a difference for people, indented, and the same as members of the open JSON object. */
 void compare_add_text(tool *t, const compare_array *a, const compare_array *b,

@@ -238,11 +238,17 @@ static void add_pairs(const explain_call *call, const explain_item *item)
     fl_text_add(&call->t->text, "\n");
 }
 
+/* What is no nearer than the rules themselves is near nothing. */
+static bool has_nearest(const explain_item *item)
+{
+    return item->nearest_gap < item->rules_gap;
+}
+
 static void add_nearest(const explain_call *call, const explain_item *item)
 {
-    if (item->nearest_gap == SIZE_MAX)
+    if (item->rules_gap == SIZE_MAX)
         fl_text_add(&call->t->text, "; B's elements would tell which comes nearest");
-    else
+    else if (has_nearest(item))
         fl_text_add(&call->t->text, "; %s comes nearest, %lu elements differ",
                     call->name[item->nearest], (unsigned long)item->nearest_gap);
     if (item->cut_short)
@@ -259,7 +265,7 @@ static void add_item(const explain_call *call, const explain_item *item, bool fi
         tool_json_string(t, "cause", "B has what the rules give: A deviates");
     else if (!item->able)
         tool_json_string(t, "cause", "not one operation, or its inputs are not at hand");
-    else if (item->nearest_gap != SIZE_MAX && item->pair_count == 0) {
+    else if (has_nearest(item) && item->pair_count == 0) {
         tool_json_string(t, "nearest", call->name[item->nearest]);
         tool_json_u64(t, "nearest_differing", item->nearest_gap);
     }

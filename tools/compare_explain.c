@@ -100,7 +100,9 @@ static ddome_status try_singles(ddome_error *error, explain_call *call, explain_
     const nn_arena_mark mark = nn_arena_get_mark(&call->t->arena);
     ddome_status status = run(error, call, &outputs, &count, item->work, &rules);
     item->able = status == DDOME_OK && outputs != NULL;
-    item->as_specified = item->able && gap(outputs, count, item->got, item->got_count) == 0;
+    if (item->able)
+        item->rules_gap = gap(outputs, count, item->got, item->got_count);
+    item->as_specified = item->able && item->rules_gap == 0;
     for (size_t k = 0; item->able && status == DDOME_OK && k < call->singles; k++)
         status = try_single(error, call, item, outputs, count, k);
     nn_arena_rewind(&call->t->arena, mark);

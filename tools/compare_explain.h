@@ -18,6 +18,7 @@ typedef struct explain_item {
     bool able;                      /* it could be done again */
     bool as_specified;              /* B has what the rules give: A deviates */
     bool *by, *moves;               /* [singles]: gives B's bits; gives others than the rules */
+    size_t rules_gap;               /* elements of the rules' that differ from B's */
     size_t nearest;                 /* single with the fewest elements that differ from B's, */
     size_t nearest_gap;             /* so many; SIZE_MAX: not known */
     nn_variant pair[EXPLAIN_PAIRS]; /* when no single does it */

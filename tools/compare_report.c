@@ -29,6 +29,15 @@ const char *compare_path(tool *t, const char *dir, const char *name)
     return compare_format(t, "%s/%s", dir, name);
 }
 
+bool compare_pattern(uint32_t *bits, const data_json_value *value)
+{
+    if (value == NULL || value->kind != DATA_JSON_STRING || value->length != 8 ||
+        strspn(value->text, "0123456789abcdef") != 8)
+        return false;
+    *bits = (uint32_t)strtoul(value->text, NULL, 16);
+    return true;
+}
+
 /* ---- shapes and indices ---- */
 
 static void add_shape(fl_text *text, const compare_array *array)

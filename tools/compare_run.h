@@ -60,6 +60,9 @@ bool run_same_json(const data_json_value *a, const data_json_value *b);
 /* A value as it may stand in a line, "nothing" for NULL. */
 const char *run_json_text(tool *t, const data_json_value *value);
 
+/* compare_run_report.c: adds all that was found to text and json, and counts the files. */
+void run_report(run_pair *pair);
+
 /* compare_table.c: files of lines */
 DDOME_MUST_CHECK ddome_status run_config(ddome_error *error, run_pair *pair);
 DDOME_MUST_CHECK ddome_status run_table(ddome_error *error, run_pair *pair, const char *file,

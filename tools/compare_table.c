@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The files of lines of two runs: config.toml, the tables, rounds.jsonl. SPEC 16.1.6, 17.2. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "compare_run.h"
@@ -214,16 +213,6 @@ static const data_json_value *element(const data_json_value *list, size_t index)
     return at;
 }
 
-/* The loss of SPEC 17.2.3: 8 digits of a pattern. */
-static bool pattern_of(uint32_t *bits, const data_json_value *value)
-{
-    if (value == NULL || value->kind != DATA_JSON_STRING || value->length != 8 ||
-        strspn(value->text, "0123456789abcdef") != 8)
-        return false;
-    *bits = (uint32_t)strtoul(value->text, NULL, 16);
-    return true;
-}
-
 static const char *loss_text(tool *t, uint32_t bits)
 {
     return compare_format(t, "%08" PRIx32 "  %.9g", bits, (double)nn_float_from_bits(bits));
@@ -262,7 +251,7 @@ static void find_element(line_pair *at, run_finding *found, const data_json_valu
                                       (unsigned long)at->number, found->round, a->name);
     found->a = run_json_text(t, p);
     found->b = run_json_text(t, q);
-    if (strcmp(a->name, "loss") == 0 && pattern_of(&x, p) && pattern_of(&y, q)) {
+    if (strcmp(a->name, "loss") == 0 && compare_pattern(&x, p) && compare_pattern(&y, q)) {
         found->a = loss_text(t, x);
         found->b = loss_text(t, y);
         found->ulp = compare_ulp32(x, y);

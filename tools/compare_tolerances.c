@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../fl/text.h"
+#include "../fl/trace.h"
 #include "compare_values.h"
 
 static const char blanks[] = " \t\r";
@@ -125,30 +125,37 @@ ddome_status compare_tolerances_parse(ddome_error *error, nn_arena *arena, compa
     return status;
 }
 
-/* The levels of tests/vectors and of probes, the passes of a trace, models, all. */
+/* The levels of tests/vectors and of probes, models, all. */
 static const char *const known[] = {
     "rng",    "distributions", "elementary", "hash",  "sum",        "matmul",     "linear",
     "conv",   "norm",          "pool",       "loss",  "activation", "mixture",    "optimiser",
     "gate",   "aggregation",   "data",       "block", "partition",  "train_step", "common",
-    "client", "round",         "evaluation", "probe", "start",      "forward",    "backward",
-    "update", "choose",        "average",    "model", "evaluate",   "*"};
+    "client", "round",         "evaluation", "probe", "model",      "*"};
+
+typedef struct nearness {
+    const char *name;
+    size_t distance; /* 0: it is the level itself */
+} nearness;
+
+/* The nearest of a list where it is nearer than what was found before. */
+static void look_among(nearness *found, const char *level, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const size_t distance = fl_text_distance(level, names[i]);
+        if (distance < found->distance) {
+            found->name = names[i];
+            found->distance = distance;
+        }
+    }
+}
 
 const char *compare_level_nearest(const char *level, const char *const *levels, size_t count)
 {
-    const size_t all = sizeof known / sizeof *known + count;
-    const char *nearest = NULL;
-    size_t least = SIZE_MAX;
-    for (size_t i = 0; i < all; i++) {
-        const char *name = i < count ? levels[i] : known[i - count];
-        const size_t distance = fl_text_distance(level, name);
-        if (strcmp(level, name) == 0)
-            return NULL;
-        if (distance < least) {
-            nearest = name;
-            least = distance;
-        }
-    }
-    return nearest;
+    nearness found = {NULL, SIZE_MAX};
+    look_among(&found, level, levels, count);
+    look_among(&found, level, known, sizeof known / sizeof *known);
+    look_among(&found, level, fl_trace_passes, FL_TRACE_PASSES);
+    return found.distance == 0 ? NULL : found.name;
 }
 
 compare_rule compare_rule_of(const compare_tolerances *tolerances, const char *level)

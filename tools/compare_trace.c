@@ -12,7 +12,7 @@ enum { NEXT_NAMES = 5 };
 typedef struct trace_pair {
     compare_call *call;
     trace_file a, b;
-    size_t compared[TRACE_PASSES], differing[TRACE_PASSES];
+    size_t compared[FL_TRACE_PASSES], differing[FL_TRACE_PASSES];
     size_t first, other; /* events of the first difference */
     compare_array x, y;
     compare_result result;
@@ -43,7 +43,7 @@ static ddome_status compare_events(ddome_error *error, trace_pair *pair, const t
                                    const trace_event *b, compare_array *x, compare_array *y,
                                    compare_result *result)
 {
-    const compare_rule rule = compare_rule_of(&pair->call->tolerances, trace_pass_names[a->pass]);
+    const compare_rule rule = compare_rule_of(&pair->call->tolerances, fl_trace_passes[a->pass]);
     *x = compare_array_of(&a->value);
     *y = compare_array_of(&b->value);
     x->hash = a->value.hash;
@@ -105,15 +105,67 @@ static void add_shown(tool *t, const char *side, const data_json_value *line)
 }
 
 /* What to trace to see the elements and, for --explain, those of the inputs. */
-static void add_wanted(tool *t, const trace_event *event, const data_json_value *line)
+static ddome_status add_wanted(ddome_error *error, tool *t, trace_pair *pair,
+                               const data_json_value *line)
 {
+    const trace_event *a = &pair->a.event[pair->first], *b = &pair->b.event[pair->other];
+    const void *of_a = NULL, *of_b = NULL;
     fl_text pattern = {.arena = &t->arena};
-    fl_text_add(&t->text, "    elements are not at hand: on both sides ");
-    trace_add_wanted(&t->text, &pattern, event, line);
+    ddome_status status = trace_elements(error, &t->arena, &of_a, &pair->a, a);
+    if (status == DDOME_OK)
+        status = trace_elements(error, &t->arena, &of_b, &pair->b, b);
+    if (status != DDOME_OK)
+        return status;
+    const char *side = of_a != NULL ? "B" : of_b != NULL ? "A" : "A and B";
+    fl_text_add(&t->text, "    elements of %s are not at hand: ", side);
+    trace_add_wanted(&t->text, &pattern, a, line);
     fl_text_add(&t->text, "\n");
+    return DDOME_OK;
 }
 
-static ddome_status add_first(ddome_error *error, tool *t, const trace_pair *pair)
+/* What a computation is told by its line: words of an input, a number among the attributes; NULL: a
+ * key, or nothing. */
+static const char *stated(tool *t, const data_json_value *member)
+{
+    uint32_t bits;
+    if (member->kind == DATA_JSON_NUMBER)
+        return member->text;
+    const data_json_value *words = data_json_member(member, "words");
+    const char *dtype = data_value_text(data_json_member(member, "dtype"));
+    if (dtype != NULL && strcmp(dtype, "F32") == 0 && compare_pattern(&bits, words))
+        return compare_format(t, "%08" PRIx32 " (%.9g)", bits, (double)nn_float_from_bits(bits));
+    return data_value_text(words);
+}
+
+static void add_one_stated(tool *t, const char *name, const char *a, const char *b, bool first)
+{
+    fl_text_add(&t->text, "    B states %s %.60s, A %.60s\n", tool_shown(t, name), tool_shown(t, b),
+                tool_shown(t, a));
+    fl_text_add(&t->json, "%s{\"name\": ", first ? "" : ", ");
+    tool_json_quoted(&t->json, name);
+    tool_json_string(t, "a", a);
+    tool_json_string(t, "b", b);
+    fl_text_add(&t->json, "}");
+}
+
+/* Another rate, say: no deviation explains what another input makes. Of the members of this name,
+ * those that both lines state, and not alike; `count` of them stand in the list already. */
+static size_t add_stated(tool *t, const char *name, const data_json_value *line_a,
+                         const data_json_value *line_b, size_t count)
+{
+    const data_json_value *a = data_json_member(line_a, name), *b = data_json_member(line_b, name);
+    if (a == NULL || b == NULL || a->kind != DATA_JSON_OBJECT)
+        return count;
+    for (const data_json_value *at = a->child; at != NULL; at = at->next) {
+        const data_json_value *other = data_json_member(b, at->name);
+        const char *of_a = stated(t, at), *of_b = other == NULL ? NULL : stated(t, other);
+        if (of_a != NULL && of_b != NULL && strcmp(of_a, of_b) != 0)
+            add_one_stated(t, at->name, of_a, of_b, count++ == 0);
+    }
+    return count;
+}
+
+static ddome_status add_first(ddome_error *error, tool *t, trace_pair *pair)
 {
     const trace_event *event = &pair->a.event[pair->first];
     const data_json_value *a = NULL, *b = NULL;
@@ -129,16 +181,18 @@ static ddome_status add_first(ddome_error *error, tool *t, const trace_pair *pai
     if (pair->result.verdict == COMPARE_HASH) {
         add_shown(t, "A", a);
         add_shown(t, "B", b);
-        add_wanted(t, event, a);
+        status = add_wanted(error, t, pair, a);
     }
     fl_text_add(&t->json, ", \"first\": {\"key\": ");
     tool_json_quoted(&t->json, event->key);
     tool_json_string(t, "op", event->op);
-    tool_json_string(t, "pass", trace_pass_names[event->pass]);
+    tool_json_string(t, "pass", fl_trace_passes[event->pass]);
     tool_json_u64(t, "line", event->number);
     compare_add_json(t, &pair->x, &pair->y, &pair->result);
-    fl_text_add(&t->json, "}");
-    return DDOME_OK;
+    fl_text_add(&t->json, ", \"stated\": [");
+    (void)add_stated(t, "inputs", a, b, add_stated(t, "attributes", a, b, 0));
+    fl_text_add(&t->json, "]}");
+    return status;
 }
 
 static void add_next(tool *t, const trace_pair *pair)
@@ -161,14 +215,14 @@ static void add_passes(tool *t, const trace_pair *pair)
     fl_text_add(&t->text, "\n%-10s %9s %9s\n", "pass", "equal", "differ");
     fl_text_add(&t->json, ", \"passes\": [");
     bool first = true;
-    for (int i = 0; i < TRACE_PASSES; i++) {
+    for (size_t i = 0; i < FL_TRACE_PASSES; i++) {
         if (pair->compared[i] == 0)
             continue;
-        fl_text_add(&t->text, "%-10s %9lu %9lu\n", trace_pass_names[i],
+        fl_text_add(&t->text, "%-10s %9lu %9lu\n", fl_trace_passes[i],
                     (unsigned long)(pair->compared[i] - pair->differing[i]),
                     (unsigned long)pair->differing[i]);
         fl_text_add(&t->json, "%s{\"pass\": \"%s\", \"compared\": %lu, \"differing\": %lu}",
-                    first ? "" : ", ", trace_pass_names[i], (unsigned long)pair->compared[i],
+                    first ? "" : ", ", fl_trace_passes[i], (unsigned long)pair->compared[i],
                     (unsigned long)pair->differing[i]);
         first = false;
     }

@@ -6,27 +6,14 @@
 #define TOOLS_COMPARE_TRACE_H
 
 #include "../data/value.h"
+#include "../fl/trace.h"
 #include "compare_explain.h"
-
-typedef enum trace_pass {
-    TRACE_DATA,
-    TRACE_START,
-    TRACE_FORWARD,
-    TRACE_BACKWARD,
-    TRACE_UPDATE,
-    TRACE_CHOOSE,
-    TRACE_AVERAGE,
-    TRACE_EVALUATE,
-    TRACE_PASSES
-} trace_pass;
-
-extern const char *const trace_pass_names[TRACE_PASSES];
 
 typedef struct trace_event {
     const char *key;
     const char *line; /* NUL-terminated */
     size_t number;    /* of the line, from 1 */
-    trace_pass pass;
+    size_t pass;      /* of fl_trace_passes */
     const char *op;
     nn_value value; /* name: the tensor; without elements */
 } trace_event;
@@ -39,8 +26,9 @@ typedef struct trace_file {
     compare_name *names;      /* [count] keys, sorted */
     data_safetensors tensors; /* those of FILE.safetensors, if it is there */
     compare_name *tensor_names;
-    size_t foreign;    /* tensors that were looked at and are not those of their lines */
-    size_t relabelled; /* lines that name another op, pass or tensor than those of `like` */
+    bool *foreign_tensor; /* [tensors.count] looked at and not that of its line */
+    size_t foreign;       /* how many of them */
+    size_t relabelled;    /* lines that name another op, pass or tensor than those of `like` */
     const char *relabelled_key; /* the first of them */
 } trace_file;
 

@@ -2,127 +2,7 @@
 /* Vectors against answers: a level file or the folder of them. SPEC 19.2, 19.4. */
 #include <string.h>
 
-#include "../data/vectors.h"
-#include "../nn/os.h"
-#include "compare_explain.h"
-
-typedef struct vector_level {
-    const char *name, *a, *b; /* level; paths; b NULL: no answers */
-    data_vectors vectors, answers;
-    size_t differing, missing, compared, missing_values;
-} vector_level;
-
-/* A vector of A and its answer. */
-typedef struct vector_pair {
-    const vector_level *level;
-    const data_vector *vector, *answer;  /* NULL: missing */
-    size_t compared, differing, missing; /* values */
-    const nn_value *lacks, *has; /* the first that B has not; one of another name that it has */
-    const nn_value *a, *b;       /* the first that differs */
-    compare_result result;
-} vector_pair;
-
-typedef struct vector_set {
-    compare_call *call;
-    vector_level *level;
-    size_t levels;
-    vector_pair *pair;
-    size_t pairs;
-} vector_set;
-
-/* ---- which files ---- */
-
-/* manifest.json and the schema stand in the list or not: neither holds vectors. */
-static bool is_level(const char *name)
-{
-    const size_t length = strlen(name);
-    return length > 5 && strcmp(name + length - 5, ".json") == 0 &&
-           strcmp(name, "schema.json") != 0 && strcmp(name, "manifest.json") != 0;
-}
-
-static ddome_status refuse_manifest(ddome_error *error, const char *path)
-{
-    return nn_fail(error, DDOME_ERR_DATA,
-                   "%.300s: expected \"files\", a list of objects with a name each (SPEC 19.2.3)",
-                   path);
-}
-
-/* A name that leads out of the folder is as bad as none. */
-static const char *file_name(const data_json_value *file)
-{
-    const data_json_value *name =
-        file->kind == DATA_JSON_OBJECT ? data_json_member(file, "name") : NULL;
-    const bool plain = name != NULL && name->kind == DATA_JSON_STRING &&
-                       strlen(name->text) == name->length && name->text[0] != '.' &&
-                       strpbrk(name->text, "/\\") == NULL;
-    return plain ? name->text : NULL;
-}
-
-static ddome_status add_level(ddome_error *error, vector_set *set, const char *name, bool b_folder)
-{
-    compare_call *call = set->call;
-    vector_level *level = &set->level[set->levels++];
-    level->a = compare_path(call->t, call->a, name);
-    level->b = b_folder ? compare_path(call->t, call->b, name) : call->b;
-    if (level->a == NULL || level->b == NULL)
-        return nn_arena_fail(error, &call->t->arena, "paths");
-    if (!nn_os_exists(level->b))
-        level->b = NULL;
-    return DDOME_OK;
-}
-
-static ddome_status list_folder(ddome_error *error, vector_set *set, bool b_folder)
-{
-    compare_call *call = set->call;
-    nn_arena *arena = &call->t->arena;
-    const char *path = compare_path(call->t, call->a, "manifest.json");
-    unsigned char *bytes;
-    size_t size;
-    const data_json_value *manifest = NULL;
-    ddome_error inner = {DDOME_OK, ""};
-    if (path == NULL)
-        return nn_arena_fail(error, arena, "paths");
-    ddome_status status = nn_os_read_file(error, arena, &bytes, &size, path, DDOME_ERR_DATA);
-    if (status == DDOME_OK &&
-        data_json_parse(&inner, arena, &manifest, (const char *)bytes, size) != DDOME_OK)
-        status = nn_fail(error, inner.status, "%.200s: %.250s", path, inner.text);
-    if (status != DDOME_OK)
-        return status;
-    const data_json_value *files =
-        manifest->kind == DATA_JSON_OBJECT ? data_json_member(manifest, "files") : NULL;
-    if (files == NULL || files->kind != DATA_JSON_ARRAY)
-        return refuse_manifest(error, path);
-    set->level = nn_arena_zero(arena, files->length, sizeof *set->level);
-    if (set->level == NULL)
-        return nn_arena_fail(error, arena, "levels");
-    for (const data_json_value *at = files->child; status == DDOME_OK && at != NULL;
-         at = at->next) {
-        const char *name = file_name(at);
-        if (name == NULL)
-            status = refuse_manifest(error, path);
-        else if (is_level(name))
-            status = add_level(error, set, name, b_folder);
-    }
-    return status;
-}
-
-static ddome_status list_files(ddome_error *error, vector_set *set, bool a_folder, bool b_folder)
-{
-    compare_call *call = set->call;
-    if (a_folder)
-        return list_folder(error, set, b_folder);
-    set->level = nn_arena_zero(&call->t->arena, 1, sizeof *set->level);
-    if (set->level == NULL)
-        return nn_arena_fail(error, &call->t->arena, "levels");
-    const char *slash = strrchr(call->a, '/');
-    const char *name = slash == NULL ? call->a : slash + 1;
-    set->levels = 1;
-    set->level[0].a = call->a;
-    set->level[0].b = b_folder ? compare_path(call->t, call->b, name) : call->b;
-    if (set->level[0].b != NULL && !nn_os_exists(set->level[0].b))
-        set->level[0].b = NULL;
-    return DDOME_OK;
-}
+#include "compare_vectors.h"
 
 /* One file of answers to all levels is read once. */
 static ddome_status read_level(ddome_error *error, vector_set *set, size_t i)
@@ -135,9 +15,14 @@ static ddome_status read_level(ddome_error *error, vector_set *set, size_t i)
         return status;
     if (i != 0 && level->b == set->level[0].b) {
         level->answers = set->level[0].answers;
+        level->asked = set->level[0].asked;
         return DDOME_OK;
     }
-    return data_vectors_read(error, arena, &level->answers, level->b);
+    status = data_vectors_read(error, arena, &level->answers, level->b);
+    if (status != DDOME_OK)
+        return status;
+    level->asked = nn_arena_zero(arena, level->answers.count, sizeof *level->asked);
+    return level->asked != NULL ? DDOME_OK : nn_arena_fail(error, arena, "answers");
 }
 
 /* ---- one vector ---- */
@@ -207,8 +92,10 @@ static ddome_status pair_level(ddome_error *error, vector_set *set, vector_level
         pair->level = level;
         pair->vector = &level->vectors.vector[i];
         const size_t at = compare_names_find(names, level->answers.count, pair->vector->id);
-        if (at != SIZE_MAX)
+        if (at != SIZE_MAX) {
             pair->answer = &level->answers.vector[at];
+            level->asked[at] = true;
+        }
         compare_pair(set->call, pair);
         level->missing += pair->answer == NULL;
         level->missing_values += pair->answer == NULL ? 0 : pair->missing;
@@ -216,6 +103,19 @@ static ddome_status pair_level(ddome_error *error, vector_set *set, vector_level
         level->differing += pair->differing != 0;
     }
     return DDOME_OK;
+}
+
+/* A mistyped id would else pass for one that was left out. */
+static void count_unknown(vector_set *set)
+{
+    for (size_t i = 0; i < set->levels; i++) {
+        const vector_level *level = &set->level[i];
+        if (i != 0 && level->asked == set->level[0].asked)
+            continue; /* the same file */
+        for (size_t k = 0; k < level->answers.count; k++)
+            if (!level->asked[k] && set->unknown++ == 0)
+                set->first_unknown = level->answers.vector[k].id;
+    }
 }
 
 static ddome_status check_levels(ddome_error *error, const vector_set *set)
@@ -246,6 +146,8 @@ static ddome_status pair_all(ddome_error *error, vector_set *set)
         return nn_arena_fail(error, &set->call->t->arena, "vectors");
     for (size_t i = 0; status == DDOME_OK && i < set->levels; i++)
         status = pair_level(error, set, &set->level[i]);
+    if (status == DDOME_OK)
+        count_unknown(set);
     return status;
 }
 
@@ -321,6 +223,29 @@ static void add_levels(tool *t, const vector_set *set)
     }
 }
 
+/* Answers in a folder are found by the names of A's files alone. */
+static void find_expected(const vector_set *set)
+{
+    for (size_t i = 0; i < set->levels; i++)
+        if (set->level[i].b != NULL)
+            return;
+    if (set->levels == 0)
+        return;
+    const char *path = set->level[0].a, *slash = strrchr(path, '/');
+    set->call->expected = slash == NULL ? path : slash + 1;
+}
+
+static void add_unknown(tool *t, const vector_set *set)
+{
+    tool_json_u64(t, "unknown", set->unknown);
+    if (set->unknown == 0)
+        return;
+    fl_text_add(&t->text, "%lu id%s of B %s unknown, first %s\n", (unsigned long)set->unknown,
+                set->unknown == 1 ? "" : "s", set->unknown == 1 ? "is" : "are",
+                tool_shown(t, set->first_unknown));
+    tool_json_string(t, "first_unknown", set->first_unknown);
+}
+
 static void add_report(vector_set *set)
 {
     compare_call *call = set->call;
@@ -345,6 +270,8 @@ static void add_report(vector_set *set)
     fl_text_add(&t->json, "]");
     fl_text_add(&t->text, "%s", lines != 0 ? "\n" : "");
     add_levels(t, set);
+    add_unknown(t, set);
+    find_expected(set);
 }
 
 /* ---- --explain ---- */
@@ -385,8 +312,8 @@ static ddome_status explain(ddome_error *error, const vector_set *set)
 
 ddome_status compare_vectors(ddome_error *error, compare_call *call, bool a_folder, bool b_folder)
 {
-    vector_set set = {call, NULL, 0, NULL, 0};
-    ddome_status status = list_files(error, &set, a_folder, b_folder);
+    vector_set set = {.call = call};
+    ddome_status status = vectors_list(error, &set, a_folder, b_folder);
     if (status == DDOME_OK)
         status = pair_all(error, &set);
     if (status != DDOME_OK)

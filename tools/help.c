@@ -107,7 +107,7 @@ static const tool_command commands[] = {
      "Do this platform and the kernels (DDOME_ISA names some) keep the specification? Exit 4 when "
      "not.\n"},
     {"version", NULL, 0, 0, 0, tool_version, "ddome version", "Prints the version.\n"},
-    {"help", NULL, 0, 0, 1, tool_help, "ddome help [COMMAND | keys]",
+    {"help", NULL, 0, 0, 2, tool_help, "ddome help [COMMAND | keys]",
      "Prints help on all commands, on one, or the table of configuration keys.\n"},
 };
 
@@ -136,12 +136,19 @@ static void add_all(tool *t)
     fl_text_add(&t->text, "\n%s", general);
 }
 
-/* All commands that share the name, so that `ddome data --help` tells of both. */
-static bool add_named(tool *t, const char *name)
+static bool is_named(const tool_command *command, const char *name, const char *sub)
+{
+    return strcmp(command->name, name) == 0 &&
+           (sub == NULL || (command->sub != NULL && strcmp(command->sub, sub) == 0));
+}
+
+/* Without a second word all commands that share the name, so that `ddome data --help` tells of
+ * both. */
+static bool add_named(tool *t, const char *name, const char *sub)
 {
     bool found = false;
     for (size_t i = 0; i < COMMANDS; i++) {
-        if (strcmp(commands[i].name, name) != 0)
+        if (!is_named(&commands[i], name, sub))
             continue;
         fl_text_add(&t->text, "%susage: %s\n%s", found ? "\n" : "", commands[i].usage,
                     commands[i].help);
@@ -158,7 +165,7 @@ static void as_json(tool *t)
 
 void tool_print_help(tool *t)
 {
-    add_named(t, t->command->name);
+    add_named(t, t->command->name, NULL);
     as_json(t);
 }
 
@@ -187,16 +194,25 @@ static const char *nearest_help(const char *word)
     return fl_text_distance(word, "keys") < fl_text_distance(word, command) ? "keys" : command;
 }
 
+static ddome_status refuse_help(ddome_error *error, const char *word, const char *second)
+{
+    const char *sub = second == NULL ? NULL : tool_nearest_command(second, word);
+    return nn_fail(error, DDOME_ERR_USAGE,
+                   "no help on \"%.60s%s%.60s\"; the nearest is %.60s%s%s; see ddome --help", word,
+                   second == NULL ? "" : " ", second == NULL ? "" : second,
+                   sub == NULL ? nearest_help(word) : word, sub == NULL ? "" : " ",
+                   sub == NULL ? "" : sub);
+}
+
 ddome_status tool_help(ddome_error *error, tool *t)
 {
+    const char *word = t->words[0], *second = t->word_count == 2 ? t->words[1] : NULL;
     if (t->word_count == 0)
         add_all(t);
-    else if (strcmp(t->words[0], "keys") == 0)
+    else if (second == NULL && strcmp(word, "keys") == 0)
         add_keys(t);
-    else if (!add_named(t, t->words[0]))
-        return nn_fail(error, DDOME_ERR_USAGE,
-                       "no help on \"%.60s\"; the nearest is %s; see ddome --help", t->words[0],
-                       nearest_help(t->words[0]));
+    else if (!add_named(t, word, second))
+        return refuse_help(error, word, second);
     as_json(t);
     return DDOME_OK;
 }

@@ -48,7 +48,7 @@ const char *tool_nearest_command(const char *word, const char *group)
     const char *best = NULL;
     for (size_t i = 0; i < count; i++) {
         const char *name = group == NULL ? commands[i].name : commands[i].sub;
-        if (group != NULL && strcmp(group, commands[i].name) != 0)
+        if (group != NULL && (name == NULL || strcmp(group, commands[i].name) != 0))
             continue;
         if (best == NULL || fl_text_distance(word, name) < fl_text_distance(word, best))
             best = name;

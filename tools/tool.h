@@ -48,7 +48,8 @@ struct tool_command {
     const char *usage, *help;
 };
 
-/* options.c. The name most like word: of the commands, or of the second words of `group`. */
+/* options.c. The name most like word: of the commands, or of the second words of `group`; NULL
+ * where it has none. */
 const char *tool_nearest_command(const char *word, const char *group);
 DDOME_MUST_CHECK ddome_status tool_parse(ddome_error *error, tool *t, int argc, char **argv);
 

@@ -5,9 +5,6 @@
 #include "../nn/os.h"
 #include "compare_trace.h"
 
-const char *const trace_pass_names[TRACE_PASSES] = {"data",   "start",  "forward", "backward",
-                                                    "update", "choose", "average", "evaluate"};
-
 static const char *text_of(const data_json_value *object, const char *name)
 {
     return data_value_text(data_json_member(object, name));
@@ -40,11 +37,11 @@ ddome_status trace_line(ddome_error *error, nn_arena *arena, const data_json_val
     return parse_line(error, arena, out, file->path, event->number, event->line);
 }
 
-static bool find_pass(trace_pass *out, const char *name)
+static bool find_pass(size_t *out, const char *name)
 {
-    for (int i = 0; name != NULL && i < TRACE_PASSES; i++)
-        if (strcmp(name, trace_pass_names[i]) == 0) {
-            *out = (trace_pass)i;
+    for (size_t i = 0; name != NULL && i < FL_TRACE_PASSES; i++)
+        if (strcmp(name, fl_trace_passes[i]) == 0) {
+            *out = i;
             return true;
         }
     return false;
@@ -71,7 +68,7 @@ static bool take_labels(const reading *r, trace_event *event, const trace_event 
     if (other != NULL) {
         const bool same = (tensor == NULL || strcmp(tensor, other->value.name) == 0) &&
                           (op == NULL || strcmp(op, other->op) == 0) &&
-                          (pass == NULL || strcmp(pass, trace_pass_names[other->pass]) == 0);
+                          (pass == NULL || strcmp(pass, fl_trace_passes[other->pass]) == 0);
         if (!same && r->file->relabelled++ == 0)
             r->file->relabelled_key = other->key;
         event->pass = other->pass;
@@ -112,7 +109,7 @@ static ddome_status take_event(const reading *r, trace_event *event, const data_
     const bool alone = r->like != NULL && other == NULL; /* only counted */
     if (!alone && !take_labels(r, event, other, object))
         return refuse(r->error, path, number, "the texts key, op, name and tensor");
-    trace_pass pass = event->pass;
+    size_t pass = event->pass;
     if ((r->like == NULL || data_json_member(object, "pass") != NULL) &&
         !find_pass(&pass, text_of(object, "pass")))
         return refuse(r->error, path, number, "a pass such as \"forward\"");
@@ -224,7 +221,8 @@ static ddome_status read_tensors(ddome_error *error, tool *t, trace_file *file)
     if (status != DDOME_OK)
         return status;
     file->tensor_names = nn_arena_alloc(&t->arena, file->tensors.count, sizeof *file->tensor_names);
-    if (file->tensor_names == NULL)
+    file->foreign_tensor = nn_arena_zero(&t->arena, file->tensors.count, sizeof(bool));
+    if (file->tensor_names == NULL || file->foreign_tensor == NULL)
         return nn_arena_fail(error, &t->arena, "tensors");
     for (size_t i = 0; i < file->tensors.count; i++) {
         file->tensor_names[i].name = file->tensors.tensor[i].name;
@@ -294,7 +292,9 @@ ddome_status trace_elements(ddome_error *error, nn_arena *arena, const void **ou
         return DDOME_OK;
     }
     nn_arena_rewind(arena, mark);
-    file->foreign++;
+    bool *foreign = &file->foreign_tensor[tensor - file->tensors.tensor];
+    file->foreign += !*foreign; /* --explain looks a second time */
+    *foreign = true;
     return DDOME_OK;
 }
 

@@ -24,7 +24,7 @@ static void check_trace(tool *t, trace_file *file)
         const data_json_value *object = NULL;
         const void *elements = NULL;
         const nn_arena_mark mark = nn_arena_get_mark(&t->arena);
-        FUZZ_CHECK(trace_find(file, event->key) == event && event->pass < TRACE_PASSES);
+        FUZZ_CHECK(trace_find(file, event->key) == event && event->pass < FL_TRACE_PASSES);
         FUZZ_CHECK(trace_line(NULL, &t->arena, &object, file, event) == DDOME_OK);
         FUZZ_CHECK(trace_elements(NULL, &t->arena, &elements, file, event) == DDOME_OK);
         nn_arena_rewind(&t->arena, mark);
