@@ -86,6 +86,7 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
                          const ddome_progress *progress)
 {
     memset(run, 0, sizeof *run);
+    run->saved.every = config->checkpoint_every;
     run->error = error;
     run->progress = progress;
     run->config = *config;

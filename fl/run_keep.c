@@ -7,6 +7,14 @@
 #include "run.h"
 #include "state.h"
 
+enum { TABLES = FL_RECORD_TABLES + FL_WATCH_TABLES };
+
+static void list_tables(fl_run *run, fl_table *tables[TABLES])
+{
+    fl_record_tables(tables, &run->record);
+    fl_watch_tables(tables + FL_RECORD_TABLES, &run->watch);
+}
+
 /* ---- opening ---- */
 
 static ddome_status add_identity(fl_run *run)
@@ -28,12 +36,6 @@ static ddome_status write_words(fl_run *run)
                               : status;
 }
 
-ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force)
-{
-    ddome_status status = fl_rundir_open(run->error, &run->dir, &run->arena, out_dir, force);
-    return status == DDOME_OK ? fl_trace_begin(run->error, run->trace, run->engine.arith) : status;
-}
-
 /* Checkpoints that ckpt/DONE is to name are a run, too (SPEC 17.3.3). */
 static ddome_status refuse_lost(fl_run *run, const char *out_dir)
 {
@@ -42,23 +44,31 @@ static ddome_status refuse_lost(fl_run *run, const char *out_dir)
     nn_arena_mark mark = nn_arena_get_mark(&run->arena);
     ddome_status status = fl_rundir_view(&reason, &dir, &run->arena, out_dir);
     if (status == DDOME_OK)
-        status = fl_saved_lost(&reason, &dir);
+        status = fl_saved_lost(&reason, &run->saved, &dir);
     nn_arena_rewind(&run->arena, mark);
     if (status == DDOME_ERR_RESUME)
         status = DDOME_ERR_USAGE;
     return status == DDOME_OK ? status : nn_fail(run->error, status, "%s", reason.text);
 }
 
-ddome_status fl_run_open_kept(fl_run *run, const char *out_dir, bool force)
+ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force)
 {
     ddome_status status = force ? DDOME_OK : refuse_lost(run, out_dir);
     if (status == DDOME_OK)
-        status = fl_run_open(run, out_dir, force);
+        status = fl_rundir_open(run->error, &run->dir, &run->arena, out_dir, force);
+    if (status == DDOME_OK)
+        status = fl_saved_tidy(run->error, &run->saved, &run->dir);
+    return status == DDOME_OK ? fl_trace_begin(run->error, run->trace, run->engine.arith) : status;
+}
+
+ddome_status fl_run_open_kept(fl_run *run, const char *out_dir, bool force)
+{
+    ddome_status status = fl_run_open(run, out_dir, force);
     if (status == DDOME_OK)
         status = add_identity(run);
     if (status == DDOME_OK)
         status = write_words(run);
-    return status == DDOME_OK ? fl_saved_tidy(run->error, &run->saved, &run->dir) : status;
+    return status;
 }
 
 /* Is the checkpoint that was read one of this run, and of the round in its name? */
@@ -76,15 +86,43 @@ static ddome_status check_state(fl_run *run)
     return status;
 }
 
+/* A table that cannot be written where it stands (SPEC 17.3.5) is refused before anything changes.
+ */
+static ddome_status try_tables(fl_run *run)
+{
+    fl_table *tables[TABLES];
+    char *path;
+    list_tables(run, tables);
+    ddome_status status = DDOME_OK;
+    nn_arena_mark mark = nn_arena_get_mark(&run->arena);
+    for (size_t i = 0; i < TABLES && status == DDOME_OK; i++) {
+        if (tables[i]->name == NULL)
+            continue;
+        status = fl_rundir_join(run->error, &run->arena, &run->dir, &path, tables[i]->name);
+        if (status == DDOME_OK && nn_os_exists(path))
+            status = nn_os_flush(run->error, path);
+    }
+    nn_arena_rewind(&run->arena, mark);
+    return status;
+}
+
 /* Tables that a checkpoint does not fit may fit the one before it, in a run that is to go on. */
 static ddome_status check_tables(fl_run *run, bool *again)
 {
-    ddome_error reason = {DDOME_OK, ""}, *const usual = run->error;
+    char name[FL_SAVED_NAME];
+    ddome_error inner = {DDOME_OK, ""}, reason = {DDOME_OK, ""}, *const usual = run->error;
     if (run->dir.verify)
         return DDOME_OK;
-    run->error = &reason;
-    ddome_status status = fl_state_tables(run, &run->saved.state);
+    run->error = &inner;
+    ddome_status status = try_tables(run);
+    if (status == DDOME_OK)
+        status = fl_state_tables(run, &run->saved.state);
     run->error = usual;
+    if (status == DDOME_ERR_RESUME)
+        status = nn_fail(&reason, status, "%s does not fit: %.400s",
+                         fl_saved_name(name, run->saved.round), inner.text);
+    else if (status != DDOME_OK)
+        reason = inner;
     *again = status == DDOME_ERR_RESUME && fl_saved_older(&run->saved, &reason, run->progress);
     return status == DDOME_OK || *again ? DDOME_OK : nn_fail(usual, status, "%s", reason.text);
 }
@@ -113,10 +151,10 @@ static ddome_status find_state(fl_run *run, uint32_t most)
 /* A checkpoint that is there but cannot be used: what can be done about it. */
 static ddome_status refuse(fl_run *run, ddome_error *reason, ddome_status status)
 {
+    const bool says = status != DDOME_ERR_RESUME || strstr(reason->text, "another run") != NULL ||
+                      strstr(reason->text, "--force") != NULL;
     return nn_fail(run->error, status, "%.440s%s", reason->text,
-                   status == DDOME_ERR_RESUME && strstr(reason->text, "another run") == NULL
-                       ? "; start again with --force"
-                       : "");
+                   says ? "" : "; start again with --force");
 }
 
 static ddome_status find_to_resume(fl_run *run)
@@ -130,21 +168,24 @@ static ddome_status find_to_resume(fl_run *run)
 
 ddome_status fl_run_go_on(fl_run *run)
 {
-    ddome_status status = fl_rundir_unseal(run->error, &run->dir);
+    ddome_status status = try_tables(run);
+    if (status == DDOME_OK)
+        status = fl_rundir_unseal(run->error, &run->dir);
     return status == DDOME_OK ? fl_saved_tidy(run->error, &run->saved, &run->dir) : status;
 }
 
-/* A run without a checkpoint, so one that starts anew: finished is what has its hashes, and a
- * manifest without them is what a kill left (SPEC 17.1.3). */
+/* A run without a checkpoint, so one that starts anew: finished is what has its hashes. One that
+ * has no checkpoint before it ends may have left a manifest without them (SPEC 17.1.3). */
 static ddome_status start_anew(fl_run *run, const char *out_dir)
 {
+    const bool kept = fl_run_rounds(run) != 0 && run->config.checkpoint_every != 0;
     ddome_status status = DDOME_OK;
     if (fl_rundir_is_sealed(&run->dir))
         status = nn_fail(run->error, DDOME_ERR_USAGE,
                          "%.300s is finished and has no checkpoint: nothing to go on with; replace "
                          "it with --force",
                          out_dir);
-    if (status == DDOME_OK)
+    if (status == DDOME_OK && !kept)
         status = fl_rundir_unseal(run->error, &run->dir);
     fl_rundir_leave(&run->dir);
     return status == DDOME_OK ? fl_run_open_kept(run, out_dir, false) : status;
@@ -191,11 +232,10 @@ ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most)
 /* What the tables have must be on the disk before a checkpoint counts on it. */
 static ddome_status flush_tables(fl_run *run)
 {
-    fl_table *tables[FL_RECORD_TABLES + FL_WATCH_TABLES];
-    fl_record_tables(tables, &run->record);
-    fl_watch_tables(tables + FL_RECORD_TABLES, &run->watch);
+    fl_table *tables[TABLES];
+    list_tables(run, tables);
     ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables && status == DDOME_OK; i++)
+    for (size_t i = 0; i < TABLES && status == DDOME_OK; i++)
         status = fl_table_flush(run->error, &run->dir, tables[i]);
     return status;
 }

@@ -62,18 +62,32 @@ static const char *read_line(fl_saved *saved, const char *line)
     return line + length + 1;
 }
 
-/* That of round 0 may be what a kill left before the first list; behind a later one work is lost.
- */
-static bool counts_without_list(const char *name)
+/* "00000010.safetensors" */
+static bool is_checkpoint(const char *name, uint32_t *round)
 {
-    uint32_t round;
-    return strlen(name) == DIGITS + strlen(suffix) && read_round(&round, name) && round != 0;
+    return strlen(name) == DIGITS + strlen(suffix) && read_round(round, name);
 }
 
-ddome_status fl_saved_lost(ddome_error *error, const fl_rundir *dir)
+/* What a kill leaves before there is a list is the first checkpoint alone: that of round 0, unless
+ * there is none before the run is stopped. */
+static const char *behind_the_first(const fl_saved *saved, const char *const *names, size_t count)
+{
+    const char *later = NULL;
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t round;
+        if (!is_checkpoint(names[i], &round))
+            continue;
+        found++;
+        later = round != 0 ? names[i] : later;
+    }
+    return found > 1 || saved->every != 0 ? later : NULL;
+}
+
+ddome_status fl_saved_lost(ddome_error *error, const fl_saved *saved, const fl_rundir *dir)
 {
     char *list, *path;
-    const char **names;
+    const char **names, *later = NULL;
     size_t count = 0;
     ddome_error inner = {DDOME_OK, ""};
     nn_arena_mark mark = nn_arena_get_mark(dir->arena);
@@ -86,12 +100,13 @@ ddome_status fl_saved_lost(ddome_error *error, const fl_rundir *dir)
         status = DDOME_OK;
     else if (status != DDOME_OK)
         status = nn_fail(error, status, "%s", inner.text);
-    for (size_t i = 0; i < count && status == DDOME_OK; i++)
-        if (counts_without_list(names[i]))
-            status = nn_fail(error, DDOME_ERR_RESUME,
-                             "%.300s is missing: expected it beside ckpt/%.40s; bring it back, or "
-                             "replace the run with --force",
-                             list, names[i]);
+    else
+        later = behind_the_first(saved, names, count);
+    if (later != NULL)
+        status = nn_fail(error, DDOME_ERR_RESUME,
+                         "%.300s is missing: expected it beside ckpt/%.40s; bring it back, or "
+                         "replace the run with --force",
+                         list, later);
     nn_arena_rewind(dir->arena, mark);
     return status;
 }
@@ -106,7 +121,7 @@ ddome_status fl_saved_open(ddome_error *error, fl_saved *saved, const fl_rundir 
     ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, list_name);
     if (status != DDOME_OK || !nn_os_exists(path)) {
         nn_arena_rewind(dir->arena, mark);
-        return status == DDOME_OK ? fl_saved_lost(error, dir) : status;
+        return status == DDOME_OK ? fl_saved_lost(error, saved, dir) : status;
     }
     status = nn_os_read_file(error, dir->arena, &bytes, &size, path, DDOME_ERR_IO);
     const char *line = (const char *)bytes;

@@ -17,6 +17,7 @@ typedef struct fl_saved_file {
 
 typedef struct fl_saved {
     const char *identity;              /* of this run, fl/identity.h */
+    size_t every;                      /* 0: none before the run is stopped (SPEC 17.6.2) */
     fl_saved_file file[FL_SAVED_MOST]; /* those that ckpt/DONE names, oldest first */
     size_t count;
     nn_arena arena;         /* of `state` */
@@ -30,9 +31,10 @@ enum { FL_SAVED_NAME = 48 };
 /* "ckpt/00000010.safetensors". */
 const char *fl_saved_name(char name[FL_SAVED_NAME], uint32_t round);
 
-/* DDOME_ERR_RESUME when checkpoints are there, but not ckpt/DONE: no work that it stood for may go
- * unnoticed. */
-DDOME_MUST_CHECK ddome_status fl_saved_lost(ddome_error *error, const fl_rundir *dir);
+/* DDOME_ERR_RESUME when more is there than the first checkpoint, but not ckpt/DONE: no work that it
+ * stood for may go unnoticed. */
+DDOME_MUST_CHECK ddome_status fl_saved_lost(ddome_error *error, const fl_saved *saved,
+                                            const fl_rundir *dir);
 
 /* Reads ckpt/DONE; without that file there are none, but see fl_saved_lost. A damaged one is
  * DDOME_ERR_RESUME. */

@@ -229,7 +229,7 @@ void fl_walk_reals(fl_walk *w, const char *name, double *values, size_t count, d
                    double most, const char *expected)
 {
     fl_walk_values(w, FL_WALK_F64, name, values, count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && w->status == DDOME_OK; i++)
         fl_walk_need(w, values[i] >= least && values[i] <= most, name, expected, count);
 }
 

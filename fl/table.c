@@ -94,6 +94,8 @@ ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir, fl_table 
 ddome_status fl_table_close(ddome_error *error, fl_rundir *dir, fl_table *table)
 {
     ddome_status status = fl_table_write(error, dir, table);
+    if (status == DDOME_OK && !dir->verify) /* behind the last checkpoint there may be more */
+        status = fl_rundir_append(error, dir, table->name, table->size, "", 0);
     if (status == DDOME_OK && !dir->verify)
         status = fl_table_flush(error, dir, table);
     if (status != DDOME_OK || !table->hashed)

@@ -260,6 +260,14 @@ if ln -s nowhere dangling 2> err; then
     elsewhere whole/metrics.csv
     ln -sf ../victim odd/metrics.csv
     fails "a link in the place of a table, gone on with" 5 "odd/metrics.csv: $found" resume odd --quiet
+    for table in metrics.csv drift.csv; do
+        cp whole/SHA256SUMS whole/$table odd
+        ln -sf ../victim odd/$table
+        fails "a link in the place of $table of a finished run" 5 "odd/$table: $found" resume odd --quiet
+        verdict "it is finished still" "$(cmp odd/SHA256SUMS whole/SHA256SUMS 2>&1)"
+        rm odd/$table
+        cp whole/$table odd
+    done
     elsewhere whole/config.toml
     ln -sf ../victim odd/metrics.csv
     fails "a link in the place of a table, made anew" 5 "odd/metrics.csv: $found" train $tiny --out odd --force --quiet
@@ -293,6 +301,11 @@ if mkdir odd && mkfifo odd/metrics.csv 2> err; then
     mkfifo odd/lock
     patient resume odd --quiet
     refusal "a pipe in the place of the lock" 5 "odd/lock: $found" odd
+    elsewhere whole/config.toml
+    rm -f odd/lock odd/metrics.csv
+    mkfifo odd/metrics.csv
+    patient resume odd --quiet
+    refusal "a pipe in the place of a table, gone on with" 5 "odd/metrics.csv: $found" odd
     elsewhere whole/config.toml
     mkfifo odd/probe.tmp.tmp odd/ckpt/00000009.safetensors.tmp
     patient resume odd --quiet

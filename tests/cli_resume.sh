@@ -209,6 +209,20 @@ rm refused/SHA256SUMS refused/manifest.json refused/ckpt/DONE
 kept "resume of checkpoints without their list" 8 'DONE is missing: expected it beside ckpt/00000' resume refused --quiet
 kept "train over checkpoints without their list" 2 'DONE is missing: .*, or replace the run with --force' \
     train $long --out refused --quiet
+cp -R killed longer
+rm longer/ckpt/DONE longer/SHA256SUMS longer/manifest.json longer/ckpt/00000100.safetensors
+call resume longer checkpoint_every=0 --quiet
+why=
+[ "$status" -eq 0 ] && [ "$(root)" = "$whole" ] || why="status $status, root $(root): $(tail -n 1 err)"
+verdict "one checkpoint, and none before it, without a list: as if it had not been" "$why"
+rm -r longer
+cp -R killed longer
+echo more >> longer/rounds.jsonl
+call resume longer --quiet
+why=
+[ "$status" -eq 0 ] && [ "$(root)" = "$whole" ] || why="status $status, root $(root): $(tail -n 1 err)"
+cmp -s longer/rounds.jsonl killed/rounds.jsonl || why="$why; rounds.jsonl is longer"
+verdict "what stands behind the last round of a finished run is cut" "$why"
 call train $tiny algo=common --out alone --quiet
 rm alone/SHA256SUMS
 call resume alone --quiet

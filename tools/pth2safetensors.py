@@ -436,8 +436,10 @@ def is_special(path):
 def write_atomically(path, write):
     """PATH.tmp, flushed to disk, then renamed: a reader sees the old file, the new one, or none."""
     temporary = path + ".tmp"
+    if os.path.lexists(temporary):
+        os.unlink(temporary)
     try:
-        with open(temporary, "wb") as out:
+        with open(temporary, "xb") as out:
             write(out)
             out.flush()
             os.fsync(out.fileno())

@@ -259,6 +259,16 @@ class HostileFiles(unittest.TestCase):
         self.assertIn("found a folder, a pipe or a device", err)
         self.assertTrue(stat.S_ISFIFO(os.lstat("out.safetensors").st_mode))
 
+    def test_special_temporary(self):
+        """pth: what has the temporary name is replaced, not written through or waited for"""
+        for make in (lambda: os.mkfifo("out.safetensors.tmp"),
+                     lambda: os.symlink("victim", "out.safetensors.tmp")):
+            make()
+            status, _, err = self.convert(pth(pickle.dumps({})))
+            self.assertEqual(status, 0, err)
+            self.assertTrue(stat.S_ISREG(os.lstat("out.safetensors").st_mode))
+            self.assertFalse(os.path.lexists("victim"))
+
     def test_calls(self):
         """pth: a pickle that calls something is refused, and nothing runs"""
         pickle.loads(pickle.dumps(CALLS["os.system"], 2))  # the harm is real where pickle is used
