@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of the hashed files that are no tables (those: fl/record.h), for whoever writes, reads
- * or expects them. SPEC 17.1.1, 17.1.2. */
+/* The names of the hashed files that are no tables (those: fl/record.h), for what in fl/
+ * writes, reads or expects them. SPEC 17.1.1, 17.1.2. */
 #ifndef FL_FILES_H
 #define FL_FILES_H
 

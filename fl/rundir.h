@@ -19,9 +19,9 @@ typedef struct fl_rundir {
 
 /* Creates the folder (its parent exists), locks it and proves that it can be written. A folder in
  * use, or one that holds a run (SHA256SUMS, manifest.json or ckpt/DONE) is refused with
- * DDOME_ERR_USAGE; the latter not with force, which removes those three first: an interrupted run
- * never looks finished. ckpt/run.toml of an older run is removed, too. *dir is untouched on error,
- * else fl_rundir_leave ends it. */
+ * DDOME_ERR_USAGE (of checkpoints without their list see fl_saved_lost); the latter not with force,
+ * which removes those three first: an interrupted run never looks finished. ckpt/run.toml of an
+ * older run is removed, too. *dir is untouched on error, else fl_rundir_leave ends it. */
 DDOME_MUST_CHECK ddome_status fl_rundir_open(ddome_error *error, fl_rundir *dir, nn_arena *arena,
                                              const char *path, bool force);
 
