@@ -186,6 +186,14 @@ static void traffic(void)
         }
         test_saved_free(&s);
     }
+    test_case("bounds: traffic of anchors alone, each of which has one expert");
+    if (test_saved_make(&s, "rounds=9 eval_every=2 clients=2 active_normal=0", ROUNDS)) {
+        const uint64_t p = nn_layout_bytes(&s.run.expert.layout),
+                       g = nn_layout_bytes(&s.run.gate.layout);
+        between(&s, "traffic.down", 8, 0, 2 * p + ROUNDS * (g + p));
+        between(&s, "traffic.up", 8, 0, ROUNDS * (g + p));
+    }
+    test_saved_free(&s);
 }
 
 static void evaluations(void)
