@@ -245,8 +245,9 @@ ddome_status nn_os_read_part(ddome_error *error, void *bytes, size_t size, const
         return DDOME_OK;
     if (errno != 0)
         return nn_fail(error, DDOME_ERR_IO, "reading %s failed: %s", path, strerror(errno));
-    return nn_fail(error, DDOME_ERR_DATA, "%s: expected %llu bytes, found fewer; it was cut", path,
-                   (unsigned long long)at + size);
+    return nn_fail(error, DDOME_ERR_DATA,
+                   "%s: expected %llu bytes behind the first %llu, found fewer; it was cut", path,
+                   (unsigned long long)size, (unsigned long long)at);
 }
 
 ddome_status nn_os_flush(ddome_error *error, const char *path)
