@@ -30,9 +30,8 @@ static bool grow(fl_text *text, size_t needed)
 static bool make_room(fl_text *text, size_t extra)
 {
     bool fits = !text->failed && extra < SIZE_MAX - text->length;
-    size_t needed = text->length + extra + 1;
-    if (fits && needed > text->capacity)
-        fits = grow(text, needed);
+    if (fits && text->length + extra + 1 > text->capacity)
+        fits = grow(text, text->length + extra + 1);
     text->failed = !fits;
     return fits;
 }
