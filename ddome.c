@@ -191,8 +191,9 @@ ddome_status ddome_verify(ddome_error *error, ddome_summary *summary, const ddom
         if (status == DDOME_OK)
             status = rounds_again(&run, run_dir, first, last);
         fl_run_free(&run);
-        made.rounds = last - first + 1;
     }
+    if (status == DDOME_OK && last != 0)
+        made.rounds = last - first + 1;
     if (status == DDOME_OK)
         *summary = made;
     return status;
