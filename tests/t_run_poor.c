@@ -220,14 +220,15 @@ static void openings(void)
     test_case("no memory to open the folder of a run");
     if (test_federation_init(&t.run, &t.error, "") && open_run(&t)) {
         nn_arena *arena = &t.run.arena;
+        fl_rundir_leave(&t.run.dir);
         for (size_t n = 1; met && CHECK(n < 1000); n += 4) {
             const nn_arena_mark mark = nn_arena_get_mark(arena);
             nn_error_clear(&t.error);
-            fl_rundir_leave(&t.run.dir);
             arena->fail_after = arena->allocations + n;
             const ddome_status status = fl_run_open_kept(&t.run, run_folder(), true);
             met = arena->allocations >= arena->fail_after;
             arena->fail_after = 0;
+            fl_rundir_leave(&t.run.dir); /* before its path is given back */
             nn_arena_rewind(arena, mark);
             failures += status == DDOME_ERR_MEMORY;
             CHECK(status == DDOME_ERR_MEMORY || status == DDOME_OK);
