@@ -15,6 +15,12 @@ void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done,
         progress->report(progress->user, phase, done, of, value);
 }
 
+void fl_tell(const ddome_progress *progress, const char *line)
+{
+    if (progress != NULL && progress->notice != NULL)
+        progress->notice(progress->user, line);
+}
+
 bool fl_wants_stop(const ddome_progress *progress)
 {
     return progress != NULL && progress->stop != NULL && progress->stop(progress->user) != 0;

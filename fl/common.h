@@ -63,6 +63,9 @@ void fl_embeddings_fill(nn_tensor *x, const fl_embeddings *embeddings, const uin
 void fl_report(const ddome_progress *progress, ddome_phase phase, uint64_t done, uint64_t of,
                double value);
 
+/* Tells it a line, likewise. */
+void fl_tell(const ddome_progress *progress, const char *line);
+
 /* Does it want to stop? */
 bool fl_wants_stop(const ddome_progress *progress);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../nn/os.h"
+#include "files.h"
 
 /* ---- hashes of given files ---- */
 
@@ -79,7 +80,7 @@ static const char *manifest_of(nn_arena *scratch, const char *path)
     const size_t folder = slash == NULL ? 0 : (size_t)(slash + 1 - path);
     const bool final = folder >= 6 && memcmp(path + folder - 6, "final/", 6) == 0 &&
                        (folder == 6 || path[folder - 7] == '/');
-    fl_text_add(&text, "%.*s%smanifest.json", (int)folder, path, final ? "../" : "");
+    fl_text_add(&text, "%.*s%s" FL_FILE_MANIFEST, (int)folder, path, final ? "../" : "");
     return text.failed ? NULL : text.data;
 }
 
@@ -145,7 +146,7 @@ ddome_status fl_origin_check_run(ddome_error *error, nn_arena *scratch, const ch
     const data_json_value *manifest;
     fl_text path = {.arena = scratch};
     nn_arena_mark mark = nn_arena_get_mark(scratch);
-    fl_text_add(&path, "%s/manifest.json", run_dir);
+    fl_text_add(&path, "%s/" FL_FILE_MANIFEST, run_dir);
     ddome_status status = fl_text_status(error, &path);
     if (status == DDOME_OK)
         status = fl_manifest_read(error, scratch, &manifest, path.data);

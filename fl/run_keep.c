@@ -7,14 +7,6 @@
 #include "run.h"
 #include "state.h"
 
-enum { TABLES = FL_RECORD_TABLES + FL_WATCH_TABLES };
-
-static void list_tables(fl_run *run, fl_table *tables[TABLES])
-{
-    fl_record_tables(tables, &run->record);
-    fl_watch_tables(tables + FL_RECORD_TABLES, &run->watch);
-}
-
 /* ---- opening ---- */
 
 static ddome_status add_identity(fl_run *run)
@@ -88,16 +80,12 @@ static ddome_status check_state(fl_run *run)
 
 /* A table that cannot be written where it stands (SPEC 17.3.5) is refused before anything changes.
  */
-static ddome_status try_tables(fl_run *run)
+static ddome_status try_tables(fl_run *run, fl_table *const *tables, size_t count)
 {
-    fl_table *tables[TABLES];
     char *path;
-    list_tables(run, tables);
     ddome_status status = DDOME_OK;
     nn_arena_mark mark = nn_arena_get_mark(&run->arena);
-    for (size_t i = 0; i < TABLES && status == DDOME_OK; i++) {
-        if (tables[i]->name == NULL)
-            continue;
+    for (size_t i = 0; i < count && status == DDOME_OK; i++) {
         status = fl_rundir_join(run->error, &run->arena, &run->dir, &path, tables[i]->name);
         if (status == DDOME_OK && nn_os_exists(path))
             status = nn_os_flush(run->error, path);
@@ -111,10 +99,12 @@ static ddome_status check_tables(fl_run *run, bool *again)
 {
     char name[FL_SAVED_NAME];
     ddome_error inner = {DDOME_OK, ""}, reason = {DDOME_OK, ""}, *const usual = run->error;
+    fl_table *tables[FL_RECORD_TABLES];
     if (run->dir.verify)
         return DDOME_OK;
     run->error = &inner;
-    ddome_status status = try_tables(run);
+    fl_record_tables(tables, &run->record);
+    ddome_status status = try_tables(run, tables, FL_RECORD_TABLES);
     if (status == DDOME_OK)
         status = fl_state_tables(run, &run->saved.state);
     run->error = usual;
@@ -168,7 +158,9 @@ static ddome_status find_to_resume(fl_run *run)
 
 ddome_status fl_run_go_on(fl_run *run)
 {
-    ddome_status status = try_tables(run);
+    fl_table *tables[FL_WATCH_TABLES];
+    fl_watch_tables(tables, &run->watch);
+    ddome_status status = try_tables(run, tables, FL_WATCH_TABLES);
     if (status == DDOME_OK)
         status = fl_rundir_unseal(run->error, &run->dir);
     return status == DDOME_OK ? fl_saved_tidy(run->error, &run->saved, &run->dir) : status;
@@ -222,8 +214,7 @@ ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most)
         return nn_fail(run->error, status, "%s", reason.text);
     fl_saved_free(&run->saved);
     run->done = 0;
-    if (run->progress != NULL && run->progress->notice != NULL)
-        run->progress->notice(run->progress->user, reason.text);
+    fl_tell(run->progress, reason.text);
     return DDOME_OK;
 }
 
@@ -232,10 +223,11 @@ ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most)
 /* What the tables have must be on the disk before a checkpoint counts on it. */
 static ddome_status flush_tables(fl_run *run)
 {
-    fl_table *tables[TABLES];
-    list_tables(run, tables);
+    fl_table *tables[FL_RECORD_TABLES + FL_WATCH_TABLES];
+    fl_record_tables(tables, &run->record);
+    fl_watch_tables(tables + FL_RECORD_TABLES, &run->watch);
     ddome_status status = DDOME_OK;
-    for (size_t i = 0; i < TABLES && status == DDOME_OK; i++)
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && status == DDOME_OK; i++)
         status = fl_table_flush(run->error, &run->dir, tables[i]);
     return status;
 }

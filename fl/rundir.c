@@ -4,13 +4,15 @@
 
 #include <string.h>
 
+#include "files.h"
+
 struct fl_rundir_file {
     const char *name;
     nn_digest digest;
     fl_rundir_file *next; /* ascending by the bytes of the name */
 };
 
-static const char sums[] = "SHA256SUMS", manifest[] = "manifest.json", done[] = "ckpt/DONE",
+static const char sums[] = "SHA256SUMS", manifest[] = FL_FILE_MANIFEST, done[] = "ckpt/DONE",
                   words[] = "ckpt/run.toml", probe[] = "probe.tmp", lock[] = "lock";
 
 enum { CHUNK_BYTES = 1 << 16 };
@@ -250,6 +252,17 @@ ddome_status fl_rundir_flush(ddome_error *error, const fl_rundir *dir, const cha
     ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
     if (status == DDOME_OK)
         status = nn_os_flush(error, path);
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
+ddome_status fl_rundir_remove(ddome_error *error, const fl_rundir *dir, const char *name)
+{
+    char *path;
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
+    if (status == DDOME_OK)
+        nn_os_remove(path);
     nn_arena_rewind(dir->arena, mark);
     return status;
 }

@@ -70,6 +70,10 @@ DDOME_MUST_CHECK ddome_status fl_rundir_read_part(ddome_error *error, const fl_r
 DDOME_MUST_CHECK ddome_status fl_rundir_list(ddome_error *error, fl_rundir *dir, const char *name,
                                              const nn_digest *digest);
 
+/* The file is not there any more, if it can be removed. */
+DDOME_MUST_CHECK ddome_status fl_rundir_remove(ddome_error *error, const fl_rundir *dir,
+                                               const char *name);
+
 /* path/name, in `arena`. */
 DDOME_MUST_CHECK ddome_status fl_rundir_join(ddome_error *error, nn_arena *arena,
                                              const fl_rundir *dir, char **out, const char *name);

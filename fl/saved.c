@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common.h"
+
 enum { DIGITS = 8, HEX = NN_HEX_BYTES - 1 };
 
 static const char list_name[] = "ckpt/DONE", suffix[] = ".safetensors", temporary[] = ".tmp";
@@ -155,17 +157,6 @@ static ddome_status write_list(ddome_error *error, const fl_saved *saved, const 
 
 /* ---- files ---- */
 
-static ddome_status remove_file(ddome_error *error, const fl_rundir *dir, const char *name)
-{
-    char *path;
-    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
-    ddome_status status = fl_rundir_join(error, dir->arena, dir, &path, name);
-    if (status == DDOME_OK)
-        nn_os_remove(path);
-    nn_arena_rewind(dir->arena, mark);
-    return status;
-}
-
 /* Is a name in ckpt that of a checkpoint, whole or not, which the list does not have? */
 static bool left_over(const fl_saved *saved, const char *name)
 {
@@ -199,7 +190,7 @@ ddome_status fl_saved_tidy(ddome_error *error, fl_saved *saved, const fl_rundir 
     for (size_t i = 0; i < count && status == DDOME_OK; i++)
         if (left_over(saved, names[i])) {
             snprintf(name, sizeof name, "ckpt/%.40s", names[i]);
-            status = remove_file(error, dir, name);
+            status = fl_rundir_remove(error, dir, name);
         }
     nn_arena_rewind(dir->arena, mark);
     return status;
@@ -229,7 +220,7 @@ ddome_status fl_saved_add(ddome_error *error, fl_saved *saved, const fl_rundir *
     saved->count = kept + 1;
     status = write_list(error, saved, dir);
     for (size_t i = 0; i < known - kept && status == DDOME_OK; i++)
-        status = remove_file(error, dir, fl_saved_name(name, old[i].round));
+        status = fl_rundir_remove(error, dir, fl_saved_name(name, old[i].round));
     return status;
 }
 
@@ -265,8 +256,7 @@ static void tell(const ddome_progress *progress, const ddome_error *reason)
 {
     char line[sizeof reason->text];
     snprintf(line, sizeof line, "%.440s; the one before it is tried", reason->text);
-    if (progress != NULL && progress->notice != NULL)
-        progress->notice(progress->user, line);
+    fl_tell(progress, line);
 }
 
 ddome_status fl_saved_find(ddome_error *error, fl_saved *saved, const fl_rundir *dir, uint32_t most,

@@ -127,7 +127,6 @@ static void resume_table(fl_walk *w, fl_table *table, uint64_t size, const nn_di
 {
     ddome_error reason = {DDOME_OK, ""};
     char line[sizeof reason.text];
-    const ddome_progress *progress = w->run->progress;
     const ddome_status status = fl_table_resume(&reason, &w->run->dir, table, size, digest);
     if (status == DDOME_OK)
         return;
@@ -136,8 +135,7 @@ static void resume_table(fl_walk *w, fl_table *table, uint64_t size, const nn_di
         return;
     }
     snprintf(line, sizeof line, "%.440s; it begins anew", reason.text);
-    if (progress != NULL && progress->notice != NULL)
-        progress->notice(progress->user, line);
+    fl_tell(w->run->progress, line);
 }
 
 static void walk_table(fl_walk *w, fl_table *table)
@@ -316,6 +314,9 @@ ddome_status fl_state_check(ddome_error *error, nn_arena *arena, uint32_t *round
     return fl_identity_compare(error, arena, text, identity, name);
 }
 
+/* For parts that no bound of a whole run is needed for. */
+static const fl_bounds unbound = {.batches = 0};
+
 static ddome_status read_by(fl_run *run, const data_safetensors *file, size_t *found,
                             fl_bounds bounds, void (*parts)(fl_walk *w))
 {
@@ -331,22 +332,19 @@ static ddome_status read_by(fl_run *run, const data_safetensors *file, size_t *f
 ddome_status fl_state_tables(fl_run *run, const data_safetensors *file)
 {
     size_t found;
-    const fl_bounds none = {.batches = 0};
-    return read_by(run, file, &found, none, walk_hashed_tables);
+    return read_by(run, file, &found, unbound, walk_hashed_tables);
 }
 
 ddome_status fl_state_common(fl_run *run, const data_safetensors *file)
 {
     size_t found;
-    const fl_bounds none = {.batches = 0};
-    return read_by(run, file, &found, none, walk_common);
+    return read_by(run, file, &found, unbound, walk_common);
 }
 
 ddome_status fl_state_anchors(fl_run *run, const data_safetensors *file)
 {
     size_t found;
-    const fl_bounds none = {.batches = 0};
-    return read_by(run, file, &found, none, walk_anchors);
+    return read_by(run, file, &found, unbound, walk_anchors);
 }
 
 ddome_status fl_state_take(fl_run *run, const data_safetensors *file)

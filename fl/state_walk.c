@@ -306,14 +306,6 @@ static ddome_status put_part(output *o, unsigned char *chunk, const fl_walk_part
     return status;
 }
 
-/* Half a checkpoint would keep a full disk full (SPEC 17.6.4). */
-static void drop(const fl_walk *w, const char *name)
-{
-    char *path;
-    if (fl_rundir_join(NULL, w->arena, &w->run->dir, &path, name) == DDOME_OK)
-        nn_os_remove(path);
-}
-
 ddome_status fl_walk_write(const fl_walk *w, nn_digest *digest, const char *name)
 {
     unsigned char *head, *chunk = nn_arena_alloc(w->arena, CHUNK_BYTES, 1);
@@ -329,8 +321,10 @@ ddome_status fl_walk_write(const fl_walk *w, nn_digest *digest, const char *name
         status = put(&o, head, bytes);
     for (size_t i = 0; i < w->count && status == DDOME_OK; i++)
         status = put_part(&o, chunk, &w->part[order[i] - w->tensor], order[i]->byte_count);
-    if (status != DDOME_OK)
-        drop(w, name);
+    if (status != DDOME_OK) { /* half of it would keep a full disk full (SPEC 17.6.4) */
+        const ddome_status removed = fl_rundir_remove(NULL, &w->run->dir, name);
+        (void)removed; /* the first failure is told */
+    }
     *digest = nn_sha256_end(&o.sha);
     return status;
 }
