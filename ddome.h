@@ -84,7 +84,7 @@ DDOME_MUST_CHECK ddome_status ddome_config_set_threads(ddome_error *error, ddome
  * where * is any text and ? one byte; NULL: none. path NULL: no trace, the default. No key, because
  * it moves no bit; what is recorded is held in memory until the run ends, or fails.
  * DDOME_ERR_USAGE: first_round above last_round, a text of 1024 bytes or more, more than one
- * thread. */
+ * thread; when the run begins, first_round above its last. */
 DDOME_MUST_CHECK ddome_status ddome_config_set_trace(ddome_error *error, ddome_config *config,
                                                      const char *path, const char *tensors,
                                                      uint64_t first_round, uint64_t last_round);

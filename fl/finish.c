@@ -289,6 +289,12 @@ ddome_status fl_run_trace(fl_run *run, const fl_trace_wish *wish)
 {
     if (wish->path[0] == '\0')
         return DDOME_OK;
+    if (wish->first > fl_run_rounds(run))
+        return nn_fail(run->error, DDOME_ERR_USAGE,
+                       "trace: expected rounds from 0 (pretraining) to %lu (the last), found "
+                       "%llu to %llu",
+                       (unsigned long)fl_run_rounds(run), (unsigned long long)wish->first,
+                       (unsigned long long)wish->last);
     assert(nn_team_size(run->crew.team) == 1);
     run->trace = nn_arena_alloc(&run->arena, 1, sizeof *run->trace);
     if (run->trace == NULL)
