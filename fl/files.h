@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of the hashed files that are no tables (those: fl/record.h), for what in fl/
- * writes, reads or expects them. SPEC 17.1.1, 17.1.2. */
+/* The names of the hashed files that are no tables (those: fl/record.h), for what writes, reads or
+ * expects them. SPEC 17.1.1, 17.1.2. */
 #ifndef FL_FILES_H
 #define FL_FILES_H
 
@@ -9,6 +9,7 @@
 #define FL_FILE_CONFIG "config.toml"
 #define FL_FILE_MANIFEST "manifest.json"
 #define FL_FILE_PARTITION "partition.csv"
+#define FL_FILE_ROUNDS "rounds.jsonl"
 #define FL_FILE_COMMON "final/common.safetensors"
 #define FL_FILE_GATE "final/gate.safetensors"
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "files.h"
+
 const char fl_record_clients_header[] =
     "round,client,role,labels,experts,correct,total,accuracy,loss\n";
 
@@ -15,7 +17,7 @@ ddome_status fl_record_init(ddome_error *error, nn_arena *arena, fl_record *reco
     fl_table_init(&record->clients, arena, "clients.csv", true);
     fl_table_init(&record->experts, arena, "experts.csv", true);
     fl_table_init(&record->comm, arena, "comm.csv", true);
-    fl_table_init(&record->rounds, arena, "rounds.jsonl", true);
+    fl_table_init(&record->rounds, arena, FL_FILE_ROUNDS, true);
     fl_table_init(&record->timing, arena, "timing.csv", false);
     record->most_evaluations = evaluations;
     record->means = nn_arena_alloc(arena, evaluations, sizeof *record->means);

@@ -130,7 +130,7 @@ static ddome_status expect_own_models(const expecting *e)
     unsigned char *bytes;
     size_t size;
     char *path;
-    ddome_status status = fl_rundir_join(e->error, arena, e->dir, &path, "rounds.jsonl");
+    ddome_status status = fl_rundir_join(e->error, arena, e->dir, &path, FL_FILE_ROUNDS);
     if (status == DDOME_OK)
         status = nn_os_read_file(e->error, arena, &bytes, &size, path, DDOME_ERR_DATA);
     if (status != DDOME_OK)

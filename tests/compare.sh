@@ -266,6 +266,20 @@ copy
 cp model.st other/final/expert_1.safetensors
 differs "a final model" run other "first difference: final/expert_1.safetensors, fc2.weight" "[5,7] of [6,8]"
 
+# Models that stay with their clients (SPEC 12.6.6): of all that took part, and no experts.
+call train $tiny algo=local eval_scope=seen --out own --quiet
+cp -R own own-b
+last=$(ls own/final | sed -n 's/^client_\([0-9]*\)\..*/\1/p' | sort -n | tail -n 1)
+equal "two equal runs of local" own own-b
+flip own-b/final/client_$last.safetensors 4 1
+differs "a client's own model" own own-b "first difference: final/client_$last.safetensors, fc2.weight" \
+    "agrees    final/client_" "1 of 4 tensors differ"
+rm own-b/final/client_$last.safetensors
+call compare own own-b
+holds 0 "only in A final/client_$last.safetensors"
+verdict "one that B lacks" "$why"
+json "both as JSON" 0 compare own own-b
+
 head -c 100 $model > cut.st
 fails "a cut model" 3 "cut.st" compare $model cut.st
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../fl/files.h"
 #include "../fl/origin.h"
 #include "../nn/os.h"
 #include "../nn/selftest.h"
@@ -84,9 +85,9 @@ static ddome_status has_run_manifest(ddome_error *error, bool *out, tool *t, con
 /* Another program need not write all that a run has: one of its files is enough. */
 static ddome_status is_run(ddome_error *error, bool *out, tool *t, const char *path)
 {
-    static const char *const files[] = {"config.toml",   "rounds.jsonl",       "metrics.csv",
-                                        "clients.csv",   "experts.csv",        "comm.csv",
-                                        "partition.csv", "common.safetensors", "final/."};
+    static const char *const files[] = {FL_FILE_CONFIG,    FL_FILE_ROUNDS,     "metrics.csv",
+                                        "clients.csv",     "experts.csv",      "comm.csv",
+                                        FL_FILE_PARTITION, FL_FILE_PRETRAINED, "final/."};
     *out = false;
     for (size_t i = 0; !*out && i < sizeof files / sizeof *files; i++) {
         const char *file = compare_path(t, path, files[i]);

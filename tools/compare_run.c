@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "../fl/files.h"
 #include "../fl/origin.h"
 #include "../nn/os.h"
 
@@ -36,29 +37,32 @@ static ddome_status read_text(ddome_error *error, tool *t, char **text, const ch
 
 /* ---- files ---- */
 
-static run_part *add_part(run_pair *pair, const char *file, const char *unit, const char **a,
-                          const char **b)
+ddome_status run_add_part(ddome_error *error, run_pair *pair, run_part **out, const char *file,
+                          const char *unit, const char **a, const char **b)
 {
     tool *t = pair->call->t;
+    run_part *part = nn_arena_zero(&t->arena, 1, sizeof *part);
     *a = compare_path(t, pair->call->a, file);
     *b = compare_path(t, pair->call->b, file);
-    run_part *part = &pair->part[pair->part_count++];
-    part->file = file;
-    part->unit = unit;
-    part->in_a = *a != NULL && nn_os_exists(*a);
-    part->in_b = *b != NULL && nn_os_exists(*b);
-    return part;
+    if (part == NULL || *a == NULL || *b == NULL)
+        return nn_arena_fail(error, &t->arena, "paths");
+    *part =
+        (run_part){.file = file, .unit = unit, .in_a = nn_os_exists(*a), .in_b = nn_os_exists(*b)};
+    if (pair->last == NULL)
+        pair->parts = part;
+    else
+        pair->last->next = part;
+    pair->last = part;
+    *out = part;
+    return DDOME_OK;
 }
 
 ddome_status run_open(ddome_error *error, run_pair *pair, run_part **part, const char *file,
                       const char *unit, char **a, char **b)
 {
     const char *path_a, *path_b;
-    *part = add_part(pair, file, unit, &path_a, &path_b);
-    if (path_a == NULL || path_b == NULL)
-        return nn_arena_fail(error, &pair->call->t->arena, "paths");
-    ddome_status status = DDOME_OK;
-    if ((*part)->in_a && (*part)->in_b) {
+    ddome_status status = run_add_part(error, pair, part, file, unit, &path_a, &path_b);
+    if (status == DDOME_OK && (*part)->in_a && (*part)->in_b) {
         status = read_text(error, pair->call->t, a, path_a);
         if (status == DDOME_OK)
             status = read_text(error, pair->call->t, b, path_b);
@@ -95,10 +99,10 @@ static ddome_status open_manifests(ddome_error *error, run_pair *pair, manifests
     const char *a, *b;
     nn_arena *arena = &pair->call->t->arena;
     memset(m, 0, sizeof *m);
-    m->part = add_part(pair, "manifest.json", "members", &a, &b);
-    if (!m->part->in_a || !m->part->in_b)
-        return DDOME_OK;
-    ddome_status status = fl_manifest_read(error, arena, &m->a, a);
+    ddome_status status = run_add_part(error, pair, &m->part, FL_FILE_MANIFEST, "members", &a, &b);
+    if (status != DDOME_OK || !m->part->in_a || !m->part->in_b)
+        return status;
+    status = fl_manifest_read(error, arena, &m->a, a);
     if (status == DDOME_OK)
         status = fl_manifest_read(error, arena, &m->b, b);
     return status;
@@ -134,50 +138,6 @@ static void count_extra(const manifests *m)
         m->part->extra += data_json_member(m->a, b->name) == NULL;
 }
 
-/* ---- models ---- */
-
-static ddome_status compare_file(ddome_error *error, run_pair *pair, const char *file,
-                                 run_stage stage)
-{
-    const char *a, *b;
-    compare_model model;
-    run_part *part = add_part(pair, file, "tensors", &a, &b);
-    if (!part->in_a || !part->in_b)
-        return DDOME_OK;
-    ddome_status status = compare_model_files(error, pair->call, &model, a, b);
-    if (status != DDOME_OK)
-        return status;
-    part->units = model.tensors - model.missing;
-    part->differing = model.differing_count;
-    part->missing = model.missing;
-    part->extra = model.extra;
-    if (model.differing_count == 0)
-        return DDOME_OK;
-    if (!pair->found_computed)
-        pair->tensor = &model.differing[0];
-    run_finding found = {stage,        file,        model.differing[0].name,
-                         NULL,         NULL,        COMPARE_NO_ULP,
-                         RUN_NO_PLACE, RUN_NO_PLACE};
-    run_found(pair, &found);
-    return DDOME_OK;
-}
-
-static ddome_status compare_finals(ddome_error *error, run_pair *pair)
-{
-    tool *t = pair->call->t;
-    ddome_status status = compare_file(error, pair, "final/gate.safetensors", RUN_MODELS);
-    for (int i = 0; status == DDOME_OK && i < FL_MAX_EXPERTS; i++) {
-        const char *file = compare_format(t, "final/expert_%d.safetensors", i);
-        if (file == NULL)
-            return nn_arena_fail(error, &t->arena, "paths");
-        status = compare_file(error, pair, file, RUN_MODELS);
-        const run_part *last = &pair->part[pair->part_count - 1];
-        if (!last->in_a && !last->in_b)
-            break;
-    }
-    return status;
-}
-
 /* ---- all of a run ---- */
 
 static ddome_status compare_given(ddome_error *error, run_pair *pair, manifests *m)
@@ -191,11 +151,11 @@ static ddome_status compare_given(ddome_error *error, run_pair *pair, manifests 
     manifest_stage(pair, m, RUN_SETTINGS);
     manifest_stage(pair, m, RUN_DATA);
     manifest_stage(pair, m, RUN_PARTITION);
-    status = run_table(error, pair, "partition.csv", RUN_PARTITION);
+    status = run_table(error, pair, FL_FILE_PARTITION, RUN_PARTITION);
     if (status == DDOME_OK)
-        status = compare_file(error, pair, "common.safetensors", RUN_COMMON);
+        status = run_model(error, pair, FL_FILE_PRETRAINED, RUN_COMMON);
     if (status == DDOME_OK)
-        status = compare_file(error, pair, "final/common.safetensors", RUN_COMMON);
+        status = run_model(error, pair, FL_FILE_COMMON, RUN_COMMON);
     manifest_stage(pair, m, RUN_COMMON);
     return status;
 }
@@ -212,7 +172,7 @@ static ddome_status compare_all(ddome_error *error, run_pair *pair)
     if (status != DDOME_OK)
         return status;
     manifest_stage(pair, &m, RUN_RESULTS);
-    return compare_finals(error, pair);
+    return run_finals(error, pair);
 }
 
 ddome_status compare_runs(ddome_error *error, compare_call *call)

@@ -29,17 +29,15 @@ typedef struct run_finding {
 
 /* One file, or one of the two sides without it. */
 typedef struct run_part {
+    struct run_part *next;
     const char *file, *unit; /* "lines", "members", "tensors" */
     bool in_a, in_b;
     size_t units, differing, missing, extra; /* compared; unequal; that only A has; that only B */
 } run_part;
 
-enum { RUN_PARTS = 16 + FL_MAX_EXPERTS };
-
 typedef struct run_pair {
     compare_call *call;
-    run_part part[RUN_PARTS];
-    size_t part_count;
+    run_part *parts, *last;      /* in the order of comparing */
     run_finding first, computed; /* of all, and behind the settings; where found */
     bool found, found_computed;
     size_t later_rounds; /* behind the first line of rounds.jsonl that differs: those that do */
@@ -49,10 +47,20 @@ typedef struct run_pair {
 /* Enters a difference; only the first one stays. Texts live in the arena. */
 void run_found(run_pair *pair, const run_finding *finding);
 
-/* The part of a file, with in_a and in_b set; both texts when both sides have it. DDOME_ERR_DATA
+/* The part of a file, with in_a and in_b set, and its paths. */
+DDOME_MUST_CHECK ddome_status run_add_part(ddome_error *error, run_pair *pair, run_part **part,
+                                           const char *file, const char *unit, const char **a,
+                                           const char **b);
+
+/* The same; both texts when both sides have it. DDOME_ERR_DATA
  * when there is a NUL in one, or the part cannot be read. */
 DDOME_MUST_CHECK ddome_status run_open(ddome_error *error, run_pair *pair, run_part **part,
                                        const char *file, const char *unit, char **a, char **b);
+
+/* compare_run_models.c: one model; then all of final/. */
+DDOME_MUST_CHECK ddome_status run_model(ddome_error *error, run_pair *pair, const char *file,
+                                        run_stage stage);
+DDOME_MUST_CHECK ddome_status run_finals(ddome_error *error, run_pair *pair);
 
 /* The same value of JSON: kinds, texts, members in any order; numbers as they are written. */
 bool run_same_json(const data_json_value *a, const data_json_value *b);

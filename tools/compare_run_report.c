@@ -184,8 +184,7 @@ static void add_parts(run_pair *pair)
     compare_call *call = pair->call;
     bool first = true;
     fl_text_add(&call->t->json, ", \"files\": [");
-    for (size_t i = 0; i < pair->part_count; i++) {
-        const run_part *part = &pair->part[i];
+    for (const run_part *part = pair->parts; part != NULL; part = part->next) {
         if (!part->in_a && !part->in_b)
             continue;
         add_part_lines(call->t, part);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../fl/files.h"
 #include "compare_run.h"
 
 /* ---- lines ---- */
@@ -75,7 +76,7 @@ static ddome_status take_setting(ddome_error *error, line_pair *at, char *a, cha
 
 ddome_status run_config(ddome_error *error, run_pair *pair)
 {
-    return walk_file(error, pair, "config.toml", RUN_SETTINGS, take_setting);
+    return walk_file(error, pair, FL_FILE_CONFIG, RUN_SETTINGS, take_setting);
 }
 
 /* ---- tables ---- */
@@ -298,8 +299,8 @@ static ddome_status take_round(ddome_error *error, line_pair *at, char *a, char 
 
 ddome_status run_rounds(ddome_error *error, run_pair *pair)
 {
-    ddome_status status = walk_file(error, pair, "rounds.jsonl", RUN_ROUND, take_round);
-    if (status == DDOME_OK && pair->part[pair->part_count - 1].differing != 0)
-        pair->later_rounds = pair->part[pair->part_count - 1].differing - 1;
+    ddome_status status = walk_file(error, pair, FL_FILE_ROUNDS, RUN_ROUND, take_round);
+    if (status == DDOME_OK && pair->last->differing != 0)
+        pair->later_rounds = pair->last->differing - 1;
     return status;
 }
