@@ -232,9 +232,7 @@ ddome_status fl_run_finish(fl_run *run, ddome_summary *summary)
 {
     nn_digest partition;
     char root[NN_HEX_BYTES];
-    ddome_status status = fl_record_close(run->error, &run->dir, &run->record);
-    if (status == DDOME_OK)
-        status = fl_watch_close(run->error, &run->dir, &run->watch);
+    ddome_status status = fl_run_close_tables(run);
     if (status == DDOME_OK)
         status = write_models(run);
     if (status == DDOME_OK)

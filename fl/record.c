@@ -278,32 +278,9 @@ double fl_record_maximum(const fl_record *record)
     return most;
 }
 
-/* ---- to disk ---- */
-
 void fl_record_tables(fl_table *tables[FL_RECORD_TABLES], fl_record *record)
 {
     fl_table *const all[FL_RECORD_TABLES] = {&record->metrics, &record->clients, &record->experts,
                                              &record->comm,    &record->rounds,  &record->timing};
     memcpy(tables, all, sizeof all);
-}
-
-/* SPEC 17.1.3. */
-ddome_status fl_record_write(ddome_error *error, fl_rundir *dir, fl_record *record)
-{
-    fl_table *tables[FL_RECORD_TABLES];
-    ddome_status status = DDOME_OK;
-    fl_record_tables(tables, record);
-    for (size_t i = 0; i < FL_RECORD_TABLES && status == DDOME_OK; i++)
-        status = fl_table_write(error, dir, tables[i]);
-    return status;
-}
-
-ddome_status fl_record_close(ddome_error *error, fl_rundir *dir, fl_record *record)
-{
-    fl_table *tables[FL_RECORD_TABLES];
-    ddome_status status = DDOME_OK;
-    fl_record_tables(tables, record);
-    for (size_t i = 0; i < FL_RECORD_TABLES && status == DDOME_OK; i++)
-        status = fl_table_close(error, dir, tables[i]);
-    return status;
 }

@@ -45,14 +45,6 @@ extern const char fl_record_clients_header[];
 /* All tables, those of SHA256SUMS first. */
 void fl_record_tables(fl_table *tables[FL_RECORD_TABLES], fl_record *record);
 
-/* What the tables have in memory goes to their files. */
-DDOME_MUST_CHECK ddome_status fl_record_write(ddome_error *error, fl_rundir *dir,
-                                              fl_record *record);
-
-/* For the last time: they belong to the run's hashed files. */
-DDOME_MUST_CHECK ddome_status fl_record_close(ddome_error *error, fl_rundir *dir,
-                                              fl_record *record);
-
 /* Mean over the last ten evaluations, and the maximum, of the mean accuracy (D16). */
 double fl_record_last_ten(const fl_record *record);
 double fl_record_maximum(const fl_record *record);

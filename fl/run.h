@@ -159,6 +159,11 @@ DDOME_MUST_CHECK ddome_status fl_run_take(fl_run *run, const fl_visit *visit);
 /* Its second half: averages, record of the round. */
 DDOME_MUST_CHECK ddome_status fl_run_close_round(fl_run *run, uint32_t round);
 
+/* What the tables, all of them, have in memory goes to their files; with close for the last time:
+ * those that are hashed belong to the run's files from then on. SPEC 17.1.3. */
+DDOME_MUST_CHECK ddome_status fl_run_write_tables(fl_run *run);
+DDOME_MUST_CHECK ddome_status fl_run_close_tables(fl_run *run);
+
 /* Its last step: the tables go to their files, a checkpoint is written when it is due or when the
  * caller wants to stop, which is DDOME_STOPPED (SPEC 17.6). */
 DDOME_MUST_CHECK ddome_status fl_run_keep_round(fl_run *run, uint32_t round);

@@ -218,26 +218,40 @@ ddome_status fl_run_view(fl_run *run, const char *out_dir, uint32_t most)
     return DDOME_OK;
 }
 
-/* ---- checkpoints ---- */
+/* ---- tables ---- */
 
-/* What the tables have must be on the disk before a checkpoint counts on it. */
-static ddome_status flush_tables(fl_run *run)
+typedef ddome_status table_fn(ddome_error *error, fl_rundir *dir, fl_table *table);
+
+static ddome_status each_table(fl_run *run, table_fn *take)
 {
     fl_table *tables[FL_RECORD_TABLES + FL_WATCH_TABLES];
+    ddome_status status = DDOME_OK;
     fl_record_tables(tables, &run->record);
     fl_watch_tables(tables + FL_RECORD_TABLES, &run->watch);
-    ddome_status status = DDOME_OK;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && status == DDOME_OK; i++)
-        status = fl_table_flush(run->error, &run->dir, tables[i]);
+        status = take(run->error, &run->dir, tables[i]);
     return status;
 }
 
+ddome_status fl_run_write_tables(fl_run *run)
+{
+    return each_table(run, fl_table_write);
+}
+
+ddome_status fl_run_close_tables(fl_run *run)
+{
+    return each_table(run, fl_table_close);
+}
+
+/* ---- checkpoints ---- */
+
+/* What the tables have must be on the disk before a checkpoint counts on it. */
 static ddome_status write_checkpoint(fl_run *run, uint32_t round)
 {
     char name[FL_SAVED_NAME], temporary[FL_SAVED_NAME + 4];
     nn_digest digest;
     snprintf(temporary, sizeof temporary, "%s.tmp", fl_saved_name(name, round));
-    ddome_status status = flush_tables(run);
+    ddome_status status = each_table(run, fl_table_flush);
     if (status == DDOME_OK)
         status = fl_state_write(run, &digest, temporary, round, run->saved.identity);
     return status == DDOME_OK ? fl_saved_add(run->error, &run->saved, &run->dir, round, &digest,
@@ -249,9 +263,7 @@ ddome_status fl_run_keep_round(fl_run *run, uint32_t round)
 {
     const size_t every = run->config.checkpoint_every, rounds = fl_run_rounds(run);
     const bool stops = round < rounds && fl_wants_stop(run->progress);
-    ddome_status status = fl_record_write(run->error, &run->dir, &run->record);
-    if (status == DDOME_OK)
-        status = fl_watch_write(run->error, &run->dir, &run->watch);
+    ddome_status status = fl_run_write_tables(run);
     const bool due = every != 0 && (round % every == 0 || round == rounds);
     if (status == DDOME_OK && (due || stops) && rounds != 0 && !run->dir.verify)
         status = write_checkpoint(run, round);

@@ -186,23 +186,3 @@ void fl_watch_tables(fl_table *tables[FL_WATCH_TABLES], fl_watch *watch)
     fl_table *const all[FL_WATCH_TABLES] = {&watch->signatures, &watch->drift, &watch->gate};
     memcpy(tables, all, sizeof all);
 }
-
-ddome_status fl_watch_write(ddome_error *error, fl_rundir *dir, fl_watch *watch)
-{
-    fl_table *tables[FL_WATCH_TABLES];
-    ddome_status status = DDOME_OK;
-    fl_watch_tables(tables, watch);
-    for (size_t i = 0; i < FL_WATCH_TABLES && status == DDOME_OK; i++)
-        status = fl_table_write(error, dir, tables[i]);
-    return status;
-}
-
-ddome_status fl_watch_close(ddome_error *error, fl_rundir *dir, fl_watch *watch)
-{
-    fl_table *tables[FL_WATCH_TABLES];
-    ddome_status status = DDOME_OK;
-    fl_watch_tables(tables, watch);
-    for (size_t i = 0; i < FL_WATCH_TABLES && status == DDOME_OK; i++)
-        status = fl_table_close(error, dir, tables[i]);
-    return status;
-}

@@ -72,11 +72,6 @@ DDOME_MUST_CHECK ddome_status fl_watch_evaluation(ddome_error *error, nn_arena *
 
 void fl_watch_tables(fl_table *tables[FL_WATCH_TABLES], fl_watch *watch);
 
-DDOME_MUST_CHECK ddome_status fl_watch_write(ddome_error *error, fl_rundir *dir, fl_watch *watch);
-
-/* For the last time. */
-DDOME_MUST_CHECK ddome_status fl_watch_close(ddome_error *error, fl_rundir *dir, fl_watch *watch);
-
 /* watch_signs.c: the lines of one evaluation, once the experts are counted. */
 DDOME_MUST_CHECK ddome_status fl_watch_judge(ddome_error *error, nn_arena *scratch, fl_watch *watch,
                                              uint32_t round, const fl_evaluation *evaluation,

@@ -20,9 +20,7 @@ ddome_status test_saved_write(test_saved *s)
     fl_identity_write(&s->identity, &s->run);
     ddome_status status = fl_rundir_open(&s->error, &s->run.dir, &s->run.arena, path, true);
     if (status == DDOME_OK)
-        status = fl_record_write(&s->error, &s->run.dir, &s->run.record);
-    if (status == DDOME_OK)
-        status = fl_watch_write(&s->error, &s->run.dir, &s->run.watch);
+        status = fl_run_write_tables(&s->run);
     if (status == DDOME_OK) /* makes the folder */
         status = fl_rundir_write_unhashed(&s->error, &s->run.dir, test_saved_name, "", 0);
     if (status == DDOME_OK)

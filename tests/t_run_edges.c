@@ -332,9 +332,12 @@ static void watched(void)
             tables[i]->text.failed = false;
         }
         nn_error_clear(&error);
-        tables[0]->text.failed = true;
-        test_status("close", fl_watch_close(&error, &run.dir, &run.watch), DDOME_ERR_MEMORY, &error,
-                    "out of memory");
+        if (fl_run_open_kept(&run, path_to("edges_watched"), true) == DDOME_OK) {
+            tables[0]->text.failed = true;
+            test_status("close", fl_run_close_tables(&run), DDOME_ERR_MEMORY, &error,
+                        "out of memory");
+        } else
+            test_skip("plain C99 cannot make folders");
     }
     fl_run_free(&run);
 }

@@ -45,9 +45,7 @@ static ddome_status write_state(void)
     fl_identity_write(&p.identity, run);
     ddome_status status = fl_rundir_open(&p.error, &run->dir, &run->arena, folder(), true);
     if (status == DDOME_OK)
-        status = fl_record_write(&p.error, &run->dir, &run->record);
-    if (status == DDOME_OK)
-        status = fl_watch_write(&p.error, &run->dir, &run->watch);
+        status = fl_run_write_tables(run);
     if (status == DDOME_OK) /* makes the folder */
         status = fl_rundir_write_unhashed(&p.error, &run->dir, name, "", 0);
     return status;

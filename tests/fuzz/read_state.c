@@ -62,9 +62,7 @@ static ddome_status write_down(subject *s, const char *path)
     nn_digest digest;
     ddome_status status = fl_rundir_open(&s->error, &run->dir, &run->arena, path, true);
     if (status == DDOME_OK)
-        status = fl_record_write(&s->error, &run->dir, &run->record);
-    if (status == DDOME_OK)
-        status = fl_watch_write(&s->error, &run->dir, &run->watch);
+        status = fl_run_write_tables(run);
     if (status == DDOME_OK) /* makes the folder */
         status = fl_rundir_write_unhashed(&s->error, &run->dir, "ckpt/state", "", 0);
     return status == DDOME_OK ? fl_state_write(run, &digest, "ckpt/state", 0, s->identity.data)
