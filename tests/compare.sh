@@ -381,8 +381,12 @@ verdict "explains two operations by a set of two" "$why"
 
 "$deviate" A.json B.json reversed-order fused
 call compare A.json B.json --explain
-holds 4 "matmul-1: reversed-order + fused" "matmul-2: reversed-order + fused"
+holds 4 "two deviations together explain all" "differences: reversed-order + fused" \
+    "    reversed-order: sums run from the last" "    fused: " "matmul, 2 of 2 differing vectors: reversed-order + fused"
 verdict "explains by a pair" "$why"
+json "a pair as JSON" 4 compare A.json B.json --explain
+grep -q -F '"deviations": [{"names": ["reversed-order + fused"' out
+verdict "names the pair in JSON" "$([ $? -eq 0 ] || tail -c 300 out)"
 
 sed '/"id":"conv/d' A.json > B.json
 equal "missing vectors are counted" A.json B.json
@@ -526,17 +530,17 @@ fi
 levels=$root/tests/vectors
 if [ -e "$levels/manifest.json" ]; then
     for word in reversed-order one-level-sums fused mean-by-reciprocal ties-to-higher-index dampening \
-        biased-running-variance; do
+        biased-running-variance reversed-order+fused one-level-sums+fused-everywhere; do
         rm -rf answers
         mkdir answers
         for file in "$levels"/0[3-9]*.json "$levels"/1[0-6]*.json; do
-            "$deviate" "$file" "answers/${file##*/}" "$word" 2> err || cat err
+            "$deviate" "$file" "answers/${file##*/}" ${word%+*} ${word#*+} 2> err || cat err
         done
         call compare "$levels" answers --explain
-        line=$(grep -E '^  one deviation explains all [0-9]+ differences: ' out)
+        line=$(grep -E '^  (one deviation explains|two deviations together explain) all [0-9]+ differences: ' out | tr -d ' ')
         why=
         [ "$status" -eq 4 ] || why="status $status"
-        [ "${line##*: }" = "$word" ] || why="$why; $(sed -n '/^causes/,$p' out | tr '\n' '|')"
+        [ "${line##*:}" = "$word" ] || why="$why; $(sed -n '/^causes/,$p' out | tr '\n' '|')"
         verdict "tests/vectors catch $word" "$why"
     done
 fi

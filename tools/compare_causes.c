@@ -8,14 +8,21 @@
 
 enum { NAME_BYTES = 128 };
 
-/* ---- what a single explains ---- */
+/* ---- what a variant explains ---- */
 
-static bool is_flagged(const explain_agreeing *agrees, const char *name)
+/* By one of its deviations. */
+static bool is_flagged(const explain_call *call, const explain_agreeing *agrees, size_t k)
 {
     for (size_t i = 0; i < agrees->flag_count; i++)
-        if (strcmp(agrees->flags[i], name) == 0)
+        if (strcmp(agrees->flags[i], call->name[call->part[k][0]]) == 0 ||
+            strcmp(agrees->flags[i], call->name[call->part[k][1]]) == 0)
             return true;
     return false;
+}
+
+static bool is_pair(const explain_call *call, size_t k)
+{
+    return k >= call->singles;
 }
 
 /* Does k explain an open item of this operation? */
@@ -37,7 +44,7 @@ static size_t against(const explain_call *call, const bool *open, const char *op
         const explain_agreeing *agrees = &call->agreeing[i];
         const bool asked = of_all || (concerns(call, open, agrees->op, k) &&
                                       (op == NULL || strcmp(op, agrees->op) == 0));
-        count += asked && is_flagged(agrees, call->name[k]);
+        count += asked && is_flagged(call, agrees, k);
     }
     return count;
 }
@@ -73,15 +80,16 @@ static bool same_cover(const explain_call *call, const bool *open, const char *o
     return true;
 }
 
-/* The single that covers most, of equals the one with least against it; SIZE_MAX: none covers any.
- */
-static size_t best_single(const explain_call *call, const bool *open, const char *op)
+/* The variant that covers most, of equals a single and the one with least against it; SIZE_MAX:
+ * none covers any. */
+static size_t best_variant(const explain_call *call, const bool *open, const char *op)
 {
     size_t best = SIZE_MAX, most = 0;
-    for (size_t k = 0; k < call->singles; k++) {
+    for (size_t k = 0; k < call->variants; k++) {
         const size_t count = covers(call, open, op, k);
         if (count > most ||
-            (count == most && count != 0 && less_against(call, open, op, k, best))) {
+            (count == most && count != 0 && is_pair(call, k) == is_pair(call, best) &&
+             less_against(call, open, op, k, best))) {
             best = k;
             most = count;
         }
@@ -96,14 +104,17 @@ static void add_names(const explain_call *call, const bool *open, const char *op
     fl_text *text = &call->t->text, *json = &call->t->json;
     bool first = true;
     fl_text_add(json, "\"names\": [");
-    for (size_t k = 0; k < call->singles; k++) {
-        if (!same_cover(call, open, op, best, k) || less_against(call, open, op, best, k))
+    for (size_t k = 0; k < call->variants; k++) {
+        if (is_pair(call, k) != is_pair(call, best) || !same_cover(call, open, op, best, k) ||
+            less_against(call, open, op, best, k))
             continue;
         fl_text_add(text, "%s%s", first ? "" : " or ", call->name[k]);
         fl_text_add(json, "%s\"%s\"", first ? "" : ", ", call->name[k]);
         first = false;
     }
     fl_text_add(json, "]");
+    if (is_pair(call, best)) /* flags are of singles: the other one may have moved it back */
+        return;
     if (least != 0)
         fl_text_add(text, " (but it would also have moved %lu that agree)", (unsigned long)least);
     fl_text_add(json, ", \"against\": %lu", (unsigned long)least);
@@ -149,11 +160,23 @@ static void add_count(const explain_call *call, size_t part, size_t all)
 static void add_meaning(const explain_call *call, size_t k)
 {
     for (int kind = 0; kind < NN_DEVIATE_COUNT; kind++) {
-        const unsigned char choice = call->single[k].choice[kind];
+        const unsigned char choice = call->variant[k].choice[kind];
         if (choice != 0)
-            fl_text_add(&call->t->text, "    %s: %s\n", call->name[k],
+            fl_text_add(&call->t->text, "    %s: %s\n", nn_deviation_table[kind].word[choice],
                         nn_deviation_table[kind].meaning[choice]);
     }
+}
+
+/* "one deviation explains all 7 differences: " */
+static void add_whole(const explain_call *call, size_t k, size_t all)
+{
+    fl_text *text = &call->t->text;
+    fl_text_add(text,
+                is_pair(call, k) ? "two deviations together explain " : "one deviation explains ");
+    if (all == 1)
+        fl_text_add(text, "it: ");
+    else
+        fl_text_add(text, "all %lu differences: ", (unsigned long)all);
 }
 
 static void add_set(const explain_call *call, bool *open)
@@ -161,14 +184,11 @@ static void add_set(const explain_call *call, bool *open)
     const size_t all = open_count(call, open);
     bool first = true;
     fl_text_add(&call->t->json, ", \"deviations\": [");
-    for (size_t k; (k = best_single(call, open, NULL)) != SIZE_MAX;) {
+    for (size_t k; (k = best_variant(call, open, NULL)) != SIZE_MAX;) {
         const size_t part = covers(call, open, NULL, k);
         fl_text_add(&call->t->text, "  ");
         if (first && part == all)
-            fl_text_add(&call->t->text,
-                        all == 1 ? "one deviation explains it: "
-                                 : "one deviation explains all %lu differences: ",
-                        (unsigned long)all);
+            add_whole(call, k, all);
         else
             add_count(call, part, all);
         fl_text_add(&call->t->json, "%s{", first ? "" : ", ");
@@ -207,7 +227,7 @@ static void add_operations(const explain_call *call, const bool *open)
     fl_text_add(&call->t->json, ", \"operations\": [");
     for (size_t i = 0; i < call->count; i++) {
         const char *op = call->item[i].work->op;
-        const size_t all = open_of_op(call, open, op), k = best_single(call, open, op);
+        const size_t all = open_of_op(call, open, op), k = best_variant(call, open, op);
         if (all == 0 || k == SIZE_MAX || !first_of_op(call, i))
             continue;
         fl_text_add(&call->t->json, "%s{\"op\": ", first ? "" : ", ");

@@ -12,26 +12,56 @@ enum { NAME_BYTES = 128 };
 /* Products a computation may have in all its pairs together: some seconds. */
 static const double pair_products = 5e8;
 
-static ddome_status list_singles(ddome_error *error, explain_call *call)
+static ddome_status make_room(ddome_error *error, explain_call *call)
 {
     nn_arena *arena = &call->t->arena;
-    nn_variant variant;
-    size_t deviations = 0, room = 0;
+    size_t room = EXPLAIN_PAIRS;
     for (int i = 0; i < NN_DEVIATE_COUNT; i++)
         room += nn_deviation_table[i].choices;
-    call->single = nn_arena_alloc(arena, room, sizeof *call->single);
+    call->variant = nn_arena_alloc(arena, room, sizeof *call->variant);
     call->name = nn_arena_alloc(arena, room, sizeof *call->name);
-    if (call->single == NULL || call->name == NULL)
-        return nn_arena_fail(error, arena, "variants");
-    while (nn_variant_next(&variant, &deviations) && deviations == 1 && call->singles < room) {
-        char name[NAME_BYTES];
-        nn_variant_text(name, sizeof name, &variant);
-        call->single[call->singles] = variant;
-        call->name[call->singles] = nn_arena_string(arena, name);
-        if (call->name[call->singles++] == NULL)
-            return nn_arena_fail(error, arena, "variants");
-    }
-    return DDOME_OK;
+    call->part = nn_arena_alloc(arena, room, sizeof *call->part);
+    return call->variant == NULL || call->name == NULL || call->part == NULL
+               ? nn_arena_fail(error, arena, "variants")
+               : DDOME_OK;
+}
+
+/* The place of a variant's deviation `kind` among the singles. */
+static size_t place_of(const explain_call *call, const nn_variant *variant, int kind)
+{
+    for (size_t k = 0; k < call->singles; k++)
+        if (call->variant[k].choice[kind] == variant->choice[kind])
+            return k;
+    return SIZE_MAX;
+}
+
+/* Behind the singles that its deviations are, or as one itself. */
+static ddome_status add_variant(ddome_error *error, explain_call *call, const nn_variant *variant,
+                                bool single)
+{
+    char name[NAME_BYTES];
+    const size_t k = call->variants;
+    size_t parts = 0;
+    nn_variant_text(name, sizeof name, variant);
+    call->variant[k] = *variant;
+    call->part[k][0] = call->part[k][1] = k;
+    for (int kind = 0; !single && kind < NN_DEVIATE_COUNT && parts < 2; kind++)
+        if (variant->choice[kind] != 0)
+            call->part[k][parts++] = place_of(call, variant, kind);
+    call->name[k] = nn_arena_string(&call->t->arena, name);
+    call->singles += single;
+    call->variants++;
+    return call->name[k] == NULL ? nn_arena_fail(error, &call->t->arena, "variants") : DDOME_OK;
+}
+
+static ddome_status list_singles(ddome_error *error, explain_call *call)
+{
+    nn_variant variant;
+    size_t deviations = 0;
+    ddome_status status = make_room(error, call);
+    while (status == DDOME_OK && nn_variant_next(&variant, &deviations) && deviations == 1)
+        status = add_variant(error, call, &variant, true);
+    return status;
 }
 
 /* ---- one variant on one item ---- */
@@ -76,9 +106,9 @@ static ddome_status try_single(ddome_error *error, explain_call *call, explain_i
     const nn_value *outputs;
     size_t count = 0;
     const nn_arena_mark mark = nn_arena_get_mark(&call->t->arena);
-    if (!nn_variant_concerns(item->work->op, &call->single[k]))
+    if (!nn_variant_concerns(item->work->op, &call->variant[k]))
         return DDOME_OK;
-    ddome_status status = run(error, call, &outputs, &count, item->work, &call->single[k]);
+    ddome_status status = run(error, call, &outputs, &count, item->work, &call->variant[k]);
     if (status == DDOME_OK && outputs != NULL) {
         const size_t difference = gap(outputs, count, item->got, item->got_count);
         item->by[k] = difference == 0;
@@ -113,8 +143,8 @@ static ddome_status try_item(ddome_error *error, explain_call *call, explain_ite
 {
     nn_arena *arena = &call->t->arena;
     item->nearest_gap = SIZE_MAX;
-    item->by = nn_arena_zero(arena, call->singles, sizeof *item->by);
-    item->moves = nn_arena_zero(arena, call->singles, sizeof *item->moves);
+    item->by = nn_arena_zero(arena, call->singles + EXPLAIN_PAIRS, sizeof *item->by);
+    item->moves = nn_arena_zero(arena, call->singles + EXPLAIN_PAIRS, sizeof *item->moves);
     if (item->by == NULL || item->moves == NULL)
         return nn_arena_fail(error, arena, "variants");
     return nn_variant_knows(item->work->op) ? try_singles(error, call, item) : DDOME_OK;
@@ -129,15 +159,6 @@ bool explain_done(const explain_call *call, const explain_item *item)
 }
 
 /* ---- pairs ---- */
-
-/* The place of a variant's deviation `kind` among the singles. */
-static size_t place_of(const explain_call *call, const nn_variant *variant, int kind)
-{
-    for (size_t k = 0; k < call->singles; k++)
-        if (call->single[k].choice[kind] == variant->choice[kind])
-            return k;
-    return SIZE_MAX;
-}
 
 static bool worth_trying(const explain_call *call, const explain_item *item,
                          const nn_variant *variant)
@@ -229,6 +250,79 @@ static bool leads(const explain_call *call, const bool *left, size_t index)
     return left[index];
 }
 
+/* ---- pairs on every item ---- */
+
+static bool has_pair(const explain_item *item, const nn_variant *pair)
+{
+    for (size_t i = 0; i < item->pair_count; i++)
+        if (memcmp(&item->pair[i], pair, sizeof *pair) == 0)
+            return true;
+    return false;
+}
+
+static bool is_listed(const explain_call *call, const nn_variant *pair)
+{
+    for (size_t k = call->singles; k < call->variants; k++)
+        if (memcmp(&call->variant[k], pair, sizeof *pair) == 0)
+            return true;
+    return false;
+}
+
+/* The pair that most items have, of those that are not listed; NULL: none. */
+static const nn_variant *commonest_pair(const explain_call *call)
+{
+    const nn_variant *best = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < call->count; i++)
+        for (size_t j = 0; j < call->item[i].pair_count; j++) {
+            const nn_variant *pair = &call->item[i].pair[j];
+            size_t count = 0;
+            for (size_t l = i; l < call->count; l++)
+                count += has_pair(&call->item[l], pair);
+            if (count > most && !is_listed(call, pair)) {
+                best = pair;
+                most = count;
+            }
+        }
+    return best;
+}
+
+/* Where one of the two has no say it is the other's work. One that moves nothing by itself may do
+ * so beside the other. */
+static ddome_status try_both(ddome_error *error, explain_call *call, explain_item *item, size_t k)
+{
+    const size_t a = call->part[k][0], b = call->part[k][1];
+    const nn_value *outputs;
+    size_t count = 0;
+    item->moves[k] = item->moves[a] || item->moves[b];
+    if (!item->able || !nn_variant_concerns(item->work->op, &call->variant[k])) {
+        item->by[k] = item->by[a] || item->by[b];
+        return DDOME_OK;
+    }
+    const nn_arena_mark mark = nn_arena_get_mark(&call->t->arena);
+    ddome_status status = run(error, call, &outputs, &count, item->work, &call->variant[k]);
+    item->by[k] = status == DDOME_OK && outputs != NULL &&
+                  gap(outputs, count, item->got, item->got_count) == 0;
+    nn_arena_rewind(&call->t->arena, mark);
+    return status;
+}
+
+static ddome_status list_pairs(ddome_error *error, explain_call *call)
+{
+    ddome_status status = DDOME_OK;
+    while (status == DDOME_OK && call->variants < call->singles + EXPLAIN_PAIRS) {
+        const nn_variant *pair = commonest_pair(call);
+        if (pair == NULL)
+            return DDOME_OK;
+        status = add_variant(error, call, pair, false);
+        for (size_t i = 0; status == DDOME_OK && i < call->count; i++)
+            status = try_both(error, call, &call->item[i], call->variants - 1);
+    }
+    return status;
+}
+
+/* ---- all of it ---- */
+
 ddome_status explain_try(ddome_error *error, explain_call *call)
 {
     nn_arena *arena = &call->t->arena;
@@ -247,5 +341,5 @@ ddome_status explain_try(ddome_error *error, explain_call *call)
         if (status == DDOME_OK)
             status = spread_pairs(error, call, &call->item[i]);
     }
-    return status;
+    return status == DDOME_OK ? list_pairs(error, call) : status;
 }

@@ -6,7 +6,7 @@
 #include "../nn/variant.h"
 #include "compare.h"
 
-enum { EXPLAIN_PAIRS = 8 };
+enum { EXPLAIN_PAIRS = 8 }; /* kept of an item; tried on all items */
 
 /* A computation that differs. */
 typedef struct explain_item {
@@ -17,7 +17,7 @@ typedef struct explain_item {
     /* what was found */
     bool able;                      /* it could be done again */
     bool as_specified;              /* B has what the rules give: A deviates */
-    bool *by, *moves;               /* [singles]: gives B's bits; gives others than the rules */
+    bool *by, *moves;               /* [variants]: gives B's bits; gives others than the rules */
     size_t rules_gap;               /* elements of the rules' that differ from B's */
     size_t nearest;                 /* single with the fewest elements that differ from B's, */
     size_t nearest_gap;             /* so many; SIZE_MAX: not known */
@@ -41,13 +41,15 @@ typedef struct explain_call {
     const explain_agreeing *agreeing;
     size_t agreeing_count;
     bool singles_only;
-    /* all variants with one deviation */
-    nn_variant *single;
+    /* all variants with one deviation, then the pairs that explain most of what these leave */
+    nn_variant *variant;
     const char **name;
-    size_t singles;
+    size_t (*part)[2]; /* the singles of a variant, twice the same of a single */
+    size_t singles, variants;
 } explain_call;
 
-/* Tries the singles on each item, and pairs on the first of each operation that they leave. */
+/* Tries the singles on each item, pairs on the first of each operation that they leave, and those
+ * that do most of these on every item. */
 DDOME_MUST_CHECK ddome_status explain_try(ddome_error *error, explain_call *call);
 
 /* Do the rules, a single or a pair give B's bits? */
