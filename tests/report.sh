@@ -33,6 +33,25 @@ for preset in tools/presets/paper_*.toml; do
     verdict "a small sibling of $(basename "$preset")" "$([ -f "$small" ] || echo "no $small")"
     grep -q '^#   run bytes down: [1-9]' "$preset" || bad "$(basename "$preset")" "no figures of plan"
 done
+
+# Each row of the tables of tools/presets/README.md as it is typed: words that a preset of a table takes,
+# with the partition of its other rows (D1).
+anchors_of() {
+    "$program" config "$@" 2> "$work/err" | sed -n 's/^anchor_clients = //p'
+}
+sed -n '/^Rows of a table/,$s/^| .* | \(`.*`\) |$/\1/p' tools/presets/README.md | tr '`' '\n' | grep '=' |
+    sed 's/=R$/=5/' > "$work/words"
+for preset in tools/presets/paper_*.toml tools/presets/small_*.toml; do
+    why=
+    own=$(anchors_of "$preset")
+    while read -r words; do
+        # shellcheck disable=SC2086 # words are split
+        found=$(anchors_of "$preset" $words)
+        [ -n "$found" ] && [ "$found" = "$own" ] || why="$why; $words: $found of $own anchors $(cat "$work/err")"
+    done < "$work/words"
+    [ "$(wc -l < "$work/words")" -ge 20 ] || why="$why; not all rows were found"
+    verdict "rows of the table of $(basename "$preset" .toml)" "$why"
+done
 cd "$work" || exit 1
 
 need_folders
