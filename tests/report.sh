@@ -178,6 +178,18 @@ call train $tiny hidden=9 lr=0.05 batch=17 gate_lr=0.2 gate_hidden=9 momentum=0 
 call report base far --markdown
 is "a method that many keys tell apart is told below" "$(sed -n 4p out | cut -d '|' -f 2)$(tail -n 1 out | cut -c 1-20)" \
     " ddome #2 ddome #2: ddome hidd"
+grep -q '^Accuracies are means over the clients' out || bad "Markdown has a legend" "$(cat out)"
+call train $tiny gate=oracle --out oracle --quiet
+call report base fedavg common whole oracle far --markdown
+is "a long method is told by what few rows have" "$(sed -n '3,$s/^|\([^|]*\)|.*/\1/p' out | tr '\n' '_')" \
+    " ddome #1 _ ddome #1 _ fedavg #2 _ common #3 _ ddome #5 gate=oracle (uses labels) _ ddome #6 _"
+for form in csv text; do
+    call report oracle --$form
+    verdict "an oracle is marked in $form" "$(grep -q '^ddome (uses labels)' out || cat out)"
+done
+call train $tiny algo=ifca init=common ifca_test=oracle --out ifca --quiet
+call report ifca --csv
+verdict "IFCA by labels is marked" "$(grep -q '^ifca (uses labels),' out || cat out)"
 call report base fedavg
 cp out plain
 call report base fedavg --text

@@ -106,6 +106,7 @@ typedef struct report_row {
     report_run *run; /* [group->runs]; the scopes of the merged ones are added */
     bool merged;     /* into an earlier row */
     const char *method;
+    const char *shown; /* what stands for it in text and Markdown: itself or, of a long one, less */
 } report_row;
 
 DDOME_MUST_CHECK ddome_status report_rows(ddome_error *error, tool *t, report_row **rows,

@@ -252,20 +252,61 @@ static bool known_before(const report_row *rows, size_t row, const char *key)
     return false;
 }
 
-/* Keys in the order of the configuration of the first row that has them. */
-static ddome_status name_method(ddome_error *error, tool *t, report_row *row,
-                                const report_row *rows, size_t count)
+/* Do no more than half of the rows have this row's value? */
+static bool is_rare(const report_row *rows, size_t count, const report_row *row, const char *key)
 {
-    fl_text text = {.arena = &t->arena};
-    fl_text_add(&text, "%s", row->run->algo);
+    size_t all = 0, same = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!rows[i].merged) {
+            all++;
+            same += strcmp(value_of(rows[i].run, key), value_of(row->run, key)) == 0;
+        }
+    return 2 * same <= all;
+}
+
+/* Keys in the order of the configuration of the first row that has them. */
+static void add_keys(fl_text *full, fl_text *rare, const report_row *row, const report_row *rows,
+                     size_t count)
+{
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; !rows[i].merged && k < rows[i].run->setting_count; k++) {
             const char *key = rows[i].run->settings[k].key;
-            if (!known_before(rows, i, key) && tells_apart(rows, count, key))
-                add_key(&text, row, key);
+            if (known_before(rows, i, key) || !tells_apart(rows, count, key))
+                continue;
+            add_key(full, row, key);
+            if (is_rare(rows, count, row, key))
+                add_key(rare, row, key);
         }
-    row->method = text.data;
-    return fl_text_status(error, &text);
+}
+
+/* A result that labels of test clients helped to is marked wherever it stands (SPEC 10.3.3). */
+static const char *mark_of(const report_run *run)
+{
+    const bool gate = strcmp(value_of(run, "gate"), "oracle") == 0;
+    const bool ifca =
+        strcmp(run->algo, "ifca") == 0 && strcmp(value_of(run, "ifca_test"), "oracle") == 0;
+    return gate || ifca ? " (uses labels)" : "";
+}
+
+/* A method that many keys tell apart would push the numbers off the page: SPEC 18.3.6. */
+static ddome_status name_method(ddome_error *error, tool *t, report_row *row, size_t number,
+                                const report_row *rows, size_t count)
+{
+    enum { LONGEST = 60 };
+    const char *algo = row->run->algo, *mark = mark_of(row->run);
+    fl_text full = {.arena = &t->arena}, rare = {.arena = &t->arena}, bare = {.arena = &t->arena};
+    fl_text_add(&full, "%s", algo);
+    fl_text_add(&rare, "%s #%lu", algo, (unsigned long)number);
+    fl_text_add(&bare, "%s #%lu%s", algo, (unsigned long)number, mark);
+    add_keys(&full, &rare, row, rows, count);
+    fl_text_add(&full, "%s", mark);
+    fl_text_add(&rare, "%s", mark);
+    row->method = full.data;
+    row->shown = full.length <= LONGEST   ? full.data
+                 : rare.length <= LONGEST ? rare.data
+                                          : bare.data;
+    full.failed = full.failed || rare.failed || bare.failed;
+    return fl_text_status(error, &full);
 }
 
 ddome_status report_rows(ddome_error *error, tool *t, report_row **rows, const report_group *groups,
@@ -280,7 +321,7 @@ ddome_status report_rows(ddome_error *error, tool *t, report_row **rows, const r
     if (status == DDOME_OK)
         status = merge_rows(error, t, made, count);
     for (size_t i = 0; i < count && status == DDOME_OK; i++)
-        status = name_method(error, t, &made[i], made, count);
+        status = name_method(error, t, &made[i], i + 1, made, count);
     *rows = made;
     return status;
 }
