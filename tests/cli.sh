@@ -215,6 +215,10 @@ cmp -s other/SHA256SUMS seeds/seed-2/SHA256SUMS || why="$why; seed 2 differs"
 grep -q '^2 seeds    mean 0\.[0-9]*, standard deviation 0\.[0-9]*$' out ||
     why="$why; $(tail -n 1 out)"
 verdict "--seeds runs all and gives mean and deviation" "$why"
+call train $tiny --seeds 3,2 --out seeds --quiet
+verdict "the seed that fails is named" "$(
+    [ "$status" -eq 2 ] && grep -q '^ddome: seed 2: seeds/seed-2 holds a run already' err || echo "status $status: $(cat err)"
+)"
 for algo in fedavg common; do
     call train $tiny --algo $algo --out $algo --quiet
     why=

@@ -71,7 +71,7 @@ import signal, subprocess, sys, time
 run = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 for line in run.stderr:
-    if line.startswith("round 3/"):
+    if "round 3/" in line:
         break
 run.send_signal(signal.SIGINT)
 out, err = run.communicate()
@@ -81,6 +81,12 @@ P
     why=
     grep -q '^130 {"success": false, "status": 130, "error": "stopped after round ' int.out || why="$(cat int.out)"
     verdict "an interrupt ends with 130, and so it says with --json" "$why"
+    python3 interrupt.py "$program" train $long --seeds 1,2 --json --out int-seeds > int.out
+    why=
+    grep -q '"error": "seed 1: stopped after round .*; with all seeds: this call again with --resume"}$' int.out || why="$(cat int.out)"
+    call train $long --seeds 1,2 --resume --quiet --out int-seeds
+    grep -q '^2 seeds    mean' out || why="$why; status $status: $(cat err)"
+    verdict "an interrupt of several seeds names the seed and how all go on" "$why"
     # A round of 60,000 epochs, so that nothing but the second signal can end it.
     cat > twice.py <<'P'
 import os, shutil, signal, subprocess, sys, time
@@ -111,6 +117,7 @@ P
     verdict "a second signal ends it at once, of either kind" "$why"
 else
     skip "an interrupt ends with 130, and so it says with --json" "no python3"
+    skip "an interrupt of several seeds names the seed and how all go on" "no python3"
     skip "a second signal ends it at once, of either kind" "no python3"
 fi
 

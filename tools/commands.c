@@ -180,6 +180,18 @@ static ddome_status check_config(ddome_error *error, const ddome_config *config,
     return status;
 }
 
+/* Which seed it was; what goes on with a stopped one alone leaves the others (SPEC 18.3.3). */
+static ddome_status name_seed(ddome_error *error, const char *seed)
+{
+    const ddome_error own = *error;
+    nn_error_clear(error); /* the first line would stay */
+    if (own.status == DDOME_STOPPED)
+        return nn_fail(error, own.status,
+                       "seed %s: %.380s; with all seeds: this call again with --resume", seed,
+                       own.text);
+    return nn_fail(error, own.status, "seed %s: %.480s", seed, own.text);
+}
+
 /* The first run that fails ends the call (SPEC 18.3.3). */
 static ddome_status train_seeds(ddome_error *error, tool *t, ddome_config *config)
 {
@@ -196,8 +208,11 @@ static ddome_status train_seeds(ddome_error *error, tool *t, ddome_config *confi
     if (status == DDOME_OK)
         status = nn_os_make_dir(error, t->out);
     fl_text_add(&t->json, ", \"runs\": [");
-    for (const char *seed = list; status == DDOME_OK && *seed != '\0'; seed = next_seed(seed))
+    for (const char *seed = list; status == DDOME_OK && *seed != '\0'; seed = next_seed(seed)) {
         status = train_seed(error, t, config, seed, &all);
+        if (status != DDOME_OK)
+            status = name_seed(error, seed);
+    }
     if (status == DDOME_OK)
         add_spread(t, &all);
     return status;
