@@ -255,6 +255,17 @@ damaged "a table that is not there" "hurt/comm.csv" rm comm.csv
 damaged "changed settings" "hurt/config.toml is not the file" sh -c 'sed "s/batch = 16/batch = 17/" ../base/config.toml > config.toml'
 damaged "changed rounds" "hurt/rounds.jsonl is not the file" sh -c 'sed s/:1,/:2,/ ../base/rounds.jsonl > rounds.jsonl'
 damaged "no SHA256SUMS" "SHA256SUMS" rm SHA256SUMS
+rm -rf broken
+mkdir broken
+cp -R seeds/seed-1 broken/seed-1
+cp -R seeds/seed-2 broken/seed-2
+rm broken/seed-2/SHA256SUMS broken/seed-2/manifest.json
+for form in --text ""; do
+    # shellcheck disable=SC2086 # no form is no word
+    fails "a run that is not finished $form" 3 "go on with it by ddome resume broken/seed-2" report base broken/seed-2 $form
+    # shellcheck disable=SC2086
+    fails "a seed that is not finished $form" 3 "go on with it by ddome resume broken/seed-2" report broken $form
+done
 damaged "signatures cut" "hurt/signatures.csv, line 2: expected" sh -c 'printf "round,signature,experts,value\n1,drift" > signatures.csv'
 damaged "signatures without a round" "expected whole numbers" sh -c 'printf "round,signature,experts,value\nx,drift,1,2\n" > signatures.csv'
 damaged "signatures with a NUL" "found a NUL byte" sh -c 'printf "a\000b" > signatures.csv'

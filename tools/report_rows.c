@@ -19,6 +19,19 @@ static ddome_status join(ddome_error *error, tool *t, const char **out, const ch
     return fl_text_status(error, &text);
 }
 
+/* SHA256SUMS is written last (SPEC 17.3.1). */
+static ddome_status check_finished(ddome_error *error, tool *t, const char *path)
+{
+    const char *sums;
+    ddome_status status = join(error, t, &sums, path, "SHA256SUMS");
+    if (status == DDOME_OK && !nn_os_exists(sums))
+        status = nn_fail(error, DDOME_ERR_DATA,
+                         "%.200s: expected SHA256SUMS of a finished run, found none; go on with it "
+                         "by ddome resume %.200s, or leave it out",
+                         path, path);
+    return status;
+}
+
 static const char SEED[] = "seed-";
 enum { SEED_PREFIX = sizeof SEED - 1, SEED_DIGITS = 20 };
 
@@ -57,24 +70,39 @@ static ddome_status list_seeds(ddome_error *error, tool *t, report_group *group)
                        "%.300s: expected manifest.json of a run, or the folders seed-N of --seeds",
                        group->path);
     qsort(names, seeds, sizeof *names, by_seed);
-    for (size_t i = 0; i < seeds && status == DDOME_OK; i++)
+    for (size_t i = 0; i < seeds && status == DDOME_OK; i++) {
         status = join(error, t, &names[i], group->path, names[i]);
+        if (status == DDOME_OK)
+            status = check_finished(error, t, names[i]);
+    }
     group->run = names;
     group->runs = seeds;
     return status;
 }
 
+/* A run is known by the first file of a round, or by those that end it. */
+static ddome_status is_run(ddome_error *error, tool *t, bool *is, const char *path)
+{
+    static const char *const signs[] = {"manifest.json", "SHA256SUMS", "rounds.jsonl"};
+    ddome_status status = DDOME_OK;
+    *is = false;
+    for (size_t i = 0; i < sizeof signs / sizeof *signs && status == DDOME_OK && !*is; i++) {
+        const char *file;
+        status = join(error, t, &file, path, signs[i]);
+        *is = status == DDOME_OK && nn_os_exists(file);
+    }
+    return status;
+}
+
 static ddome_status expand_word(ddome_error *error, tool *t, report_group *group)
 {
-    const char *manifest, *sums;
-    ddome_status status = join(error, t, &manifest, group->path, "manifest.json");
-    if (status == DDOME_OK)
-        status = join(error, t, &sums, group->path, "SHA256SUMS");
+    bool is;
+    ddome_status status = is_run(error, t, &is, group->path);
     if (status != DDOME_OK)
         return status;
     group->run = &group->path;
     group->runs = 1;
-    return nn_os_exists(manifest) || nn_os_exists(sums) ? DDOME_OK : list_seeds(error, t, group);
+    return is ? check_finished(error, t, group->path) : list_seeds(error, t, group);
 }
 
 ddome_status report_expand(ddome_error *error, tool *t, report_group **groups)
