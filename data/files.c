@@ -68,13 +68,17 @@ static const char *folder_of(nn_arena *arena, const char *dir, const char *name)
 ddome_status data_folder_find(ddome_error *error, nn_arena *arena, const char **folder,
                               const char *dir, const char *name, const data_file *probed)
 {
-    data_place place;
+    data_place place = {NULL, false, 0};
     const char *inner = folder_of(arena, dir, name), *outer = folder_of(arena, dir, "");
     if (inner == NULL || outer == NULL)
         return nn_arena_fail(error, arena, "the folder of the data");
     ddome_status status = data_file_find(error, arena, &place, inner, probed);
+    const bool is_inner = place.there;
+    if (status == DDOME_OK && !is_inner)
+        status = data_file_find(error, arena, &place, outer, probed);
+    /* In neither: what is missing is told of the set's own folder, should there be one. */
     if (status == DDOME_OK)
-        *folder = place.there ? inner : outer;
+        *folder = is_inner || (!place.there && nn_os_exists(inner)) ? inner : outer;
     return status;
 }
 

@@ -22,7 +22,8 @@ typedef struct data_place {
 DDOME_MUST_CHECK ddome_status data_file_find(ddome_error *error, nn_arena *arena, data_place *place,
                                              const char *folder, const data_file *file);
 
-/* dir/name/ when `probe` is in it under one of its names, else dir/. */
+/* dir/name/ when `probe` is in it under one of its names, or is in neither and dir/name/ is there;
+ * else dir/. */
 DDOME_MUST_CHECK ddome_status data_folder_find(ddome_error *error, nn_arena *arena,
                                                const char **folder, const char *dir,
                                                const char *name, const data_file *probe);

@@ -44,13 +44,25 @@ ok emnist-letters" ] || why="$why; $(cat out)"
 verdict "data check finds MNIST and one way of EMNIST" "$why"
 call data info sets/emnist
 why=
-[ "$status" -eq 0 ] && grep -q '^emnist: 28 x 28 x 1, 26 classes$' out &&
+[ "$status" -eq 0 ] && grep -q '^emnist-letters: 28 x 28 x 1, 26 classes$' out &&
     grep -q '^train: 60 records' out || why="status $status: $(cat out err)"
 verdict "data info of EMNIST" "$why"
 fails "another way of EMNIST" 3 "emnist-byclass-train-images-idx3-ubyte is missing" \
     partition describe data=emnist data_dir=sets
 mv sets/mnist/train-images-idx3-ubyte sets/mnist/train-images-idx3-ubyte.gz
 fails "a compressed file" 3 "gunzip" data check sets
+mkdir packed packed/mnist
+for name in t10k-labels-idx1 t10k-images-idx3 train-labels-idx1 train-images-idx3; do
+    printf '\037\213\010' > "packed/mnist/$name-ubyte.gz"
+done
+fails "all files compressed" 3 "packed/mnist/train-images-idx3-ubyte.gz is compressed" \
+    partition describe data=mnist data_dir=packed
+fails "data check of compressed files" 3 "packed/mnist/train-images-idx3-ubyte.gz is compressed" data check packed
+idx part/mnist train 60 0
+fails "no test file" 3 "part/mnist/t10k-images-idx3-ubyte is missing" partition describe data=mnist data_dir=part
+mkdir part/cifar-10-batches-bin
+fails "an empty folder of CIFAR-10" 3 "part/cifar-10-batches-bin/data_batch_1.bin is missing" \
+    partition describe data=cifar10 data_dir=part
 idx sets/mnist train 60 1
 fails "a label beyond the classes" 3 "offset 17: expected a label 0..9, found 10" data check sets
 idx sets/mnist train 60 0
