@@ -28,6 +28,19 @@ for preset in tools/presets/*.toml; do
     [ "$status" -eq 0 ] && grep -q '^run bytes down: [1-9]' "$work/out" || why="status $status: $(cat "$work/err")"
     verdict "plan of preset $name" "$why"
 done
+# the rows of a table, as tools/presets/README.md words them: the same clients in each (SPEC 12.6.1)
+awk '/^Rows of a table/{on=1} /^Controls that/{on=0} on' tools/presets/README.md |
+    sed -n 's/^| [^|]* | `\(.*\)` |$/\1/p' > "$work/rows"
+verdict "rows of a table" "$(grep -c '^algo=' "$work/rows" | grep -qx 9 || cat "$work/rows")"
+for preset in tools/presets/small_*.toml; do
+    why=
+    "$program" partition write "$preset" > "$work/clients.csv" 2> "$work/err" || why=$(cat "$work/err")
+    while read -r words; do
+        "$program" partition write "$preset" $words > "$work/same.csv" 2> "$work/err" &&
+            cmp "$work/clients.csv" "$work/same.csv" 2>> "$work/err" || why="$why; $words: $(cat "$work/err")"
+    done < "$work/rows"
+    verdict "clients of every row with preset $(basename "$preset" .toml)" "$why"
+done
 for preset in tools/presets/paper_*.toml; do
     small=tools/presets/small_${preset#tools/presets/paper_}
     verdict "a small sibling of $(basename "$preset")" "$([ -f "$small" ] || echo "no $small")"
