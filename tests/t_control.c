@@ -95,7 +95,7 @@ static void random_choice(void)
     fl_run run;
     ddome_error error;
     size_t chosen[4] = {0};
-    test_case("control: gate = random chooses by its stream, every round anew");
+    test_case("control: gate = random chooses by its stream, every round anew, at test once");
     if (test_federation(&run, &error,
                         "gate=random experts=4 top_k=1 anchor_clients=0 active_anchors=0 "
                         "active_normal=5")) {
@@ -110,6 +110,9 @@ static void random_choice(void)
         }
         CHECK(chosen[0] > 0 && chosen[1] > 0 && chosen[2] > 0 && chosen[3] > 0);
         CHECK(run.server.gate.model == NULL && run.common.values == NULL);
+        const fl_evaluation e = evaluate(&run); /* behind round 6, by the draw of round 0 */
+        for (size_t i = 0; i < e.clients; i++)
+            test_same_u64("at test", e.client[i].chosen[0], drawn(&run, e.client[i].client, 0));
     }
     fl_run_free(&run);
 }

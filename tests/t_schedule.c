@@ -204,7 +204,9 @@ static void active_groups(const char *keys, bool grow)
                 if (grow ? run.control.group[i] <= step : run.control.group[i] == step % 4)
                     there[i < run.task.partition.anchors ? 0 : 1]++;
             test_status("a round", test_round(&run, round), DDOME_OK, &error, NULL);
-            test_same_u64("participants", run.active, nn_min(1, there[0]) + nn_min(2, there[1]));
+            test_same_u64("participants", run.active,
+                          nn_min(run.config.active_anchors, there[0]) +
+                              nn_min(run.config.active_normal, there[1]));
             for (size_t i = 0; i < run.active; i++) {
                 const uint32_t group = run.control.group[run.participants[i]];
                 CHECK(grow ? group <= step : group == step % 4);
@@ -387,6 +389,9 @@ void t_schedule(void)
                   true);
     active_groups("schedule=switch schedule_rounds=2 schedule_groups=4 clients=12 partition=iid",
                   false);
+    active_groups("schedule=grow schedule_rounds=2 schedule_groups=4 clients=12 partition=iid "
+                  "active_anchors=2 active_normal=10",
+                  true); /* whoever is there takes part */
     empty_round();
     trained_on();
     plans("rounds=8 dropout=0.5 straggler=0.5 straggler_share=0.4");
