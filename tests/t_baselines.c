@@ -11,6 +11,7 @@
 void t_baselines(void);
 
 #define RESNET "arch=resnet34 width=2 active_normal=2 "
+#define UNEVEN "partition=dirichlet min_size=2 "
 #define SEEN "eval_scope=seen seen_samples=6 "
 
 /* ---- identities ---- */
@@ -67,10 +68,14 @@ static void identities(void)
     both("an ensemble's first member is FedAvg with ResNet-34",
          RESNET "algo=ensemble augment=true epochs=2", RESNET "algo=fedavg augment=true epochs=2",
          same_member);
+    /* clients of many sizes */
     both("IFCA of one cluster is FedAvg that counts clients",
-         "algo=ifca experts=1 top_k=1 anchor_clients=0 active_anchors=0",
-         "algo=fedavg aggregate=uniform experts=1 top_k=1 anchor_clients=0 active_anchors=0",
+         UNEVEN "algo=ifca experts=1 top_k=1 anchor_clients=0 active_anchors=0",
+         UNEVEN "algo=fedavg aggregate=uniform experts=1 top_k=1 anchor_clients=0 active_anchors=0",
          same_expert);
+    both("IFCA of one cluster is not FedAvg that counts samples",
+         UNEVEN "algo=ifca experts=1 top_k=1 anchor_clients=0 active_anchors=0",
+         UNEVEN "algo=fedavg experts=1 top_k=1 anchor_clients=0 active_anchors=0", other_expert);
     both("one local client is FedAvg of one client",
          SEEN "algo=local clients=1 anchor_clients=0 active_anchors=0 active_normal=1",
          "algo=fedavg clients=1 anchor_clients=0 active_anchors=0 active_normal=1", own_model);
