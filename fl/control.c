@@ -122,12 +122,26 @@ ddome_status fl_control_labels(ddome_error *error, nn_arena *arena, fl_control *
 
 /* ---- parts of a run ---- */
 
+/* Rounds of the first part of an order (SPEC 11.8.1). */
+static size_t first_part(const fl_config *config)
+{
+    return config->order_rounds == 0 ? config->rounds / 2 : config->order_rounds;
+}
+
+uint32_t fl_control_expert_rounds(const fl_control *control, uint32_t round)
+{
+    const fl_config *config = control->config;
+    const uint32_t first = (uint32_t)nn_min(round, first_part(config));
+    if (!control->routes || config->order == FL_ORDER_JOINT)
+        return round;
+    return config->order == FL_ORDER_EXPERTS_FIRST ? first : round - first;
+}
+
 /* SPEC 10.3.1, 11.8.1. */
 void fl_control_held(const fl_control *control, uint32_t round, bool *gate, bool *experts)
 {
     const fl_config *config = control->config;
-    const size_t asked = config->order_rounds, first = asked == 0 ? config->rounds / 2 : asked;
-    const bool second = round > first;
+    const bool second = round > first_part(config);
     const bool gate_alone = (config->order == FL_ORDER_GATE_FIRST && !second) ||
                             (config->order == FL_ORDER_EXPERTS_FIRST && second);
     const bool in_order = control->routes && config->order != FL_ORDER_JOINT;

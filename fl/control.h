@@ -50,6 +50,9 @@ uint32_t fl_control_expert_of(const fl_control *control, uint32_t client, uint32
 /* Which of gate and experts a round leaves as they are (SPEC 11.8). */
 void fl_control_held(const fl_control *control, uint32_t round, bool *gate, bool *experts);
 
+/* How many of the rounds up to this one train experts. */
+uint32_t fl_control_expert_rounds(const fl_control *control, uint32_t round);
+
 /* Who asks for the logits that a gate gives to samples of one split, and what he has for it. */
 typedef struct fl_query {
     const nn_engine *engine;

@@ -72,6 +72,7 @@ ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena, fl_watch *watch
     watch->model = world->expert;
     watch->common = common;
     watch->server = server;
+    watch->control = world->control;
     fl_table_init(&watch->signatures, arena, "signatures.csv", false);
     fl_table_init(&watch->drift, arena, "drift.csv", false);
     fl_table_init(&watch->gate, arena, "gate.csv", false);

@@ -46,6 +46,7 @@ typedef struct fl_watch {
     const fl_model *model;
     const fl_common *common; /* values NULL: none */
     const fl_server *server;
+    const fl_control *control;
     size_t values;      /* followed parameters of an expert ... */
     uint32_t *place;    /* [values] ... and their places in the flat vector */
     fl_watched *expert; /* [server->experts] */

@@ -160,7 +160,9 @@ static void judge_common(const judgement *j, uint32_t expert)
 
 static void judge_training(const judgement *j, uint32_t expert)
 {
-    const uint32_t idle = j->round - j->watch->expert[expert].last;
+    const fl_control *control = j->watch->control;
+    const uint32_t idle = fl_control_expert_rounds(control, j->round) -
+                          fl_control_expert_rounds(control, j->watch->expert[expert].last);
     if (idle < FL_WATCH_ROUNDS)
         return;
     fl_text *text = open_line(j, FL_SIGN_UNTRAINED, &expert, 1);

@@ -136,6 +136,33 @@ static void experts(void)
     fl_run_free(&s.run);
 }
 
+/* Rounds that hold the experts (SPEC 11.8) train none, and count for none. */
+static void held(void)
+{
+    scene s;
+    test_case("watch: rounds that hold the experts leave none untrained (D53)");
+    open_scene(&s, "order=gate-first order_rounds=30 rounds=60");
+    if (s.ready) {
+        calm(&s);
+        s.run.watch.expert[0].last = s.run.watch.expert[1].last = 0;
+        test_same_text("30 rounds of the gate alone", judge(&s, 30), "");
+        test_same_text("19 rounds more", judge(&s, 49), "");
+        s.run.watch.expert[1].last = 31;
+        test_same_text("20 rounds more", judge(&s, 50), "50,untrained,0,20\n");
+    }
+    fl_run_free(&s.run);
+    open_scene(&s, "order=experts-first order_rounds=30 rounds=100");
+    if (s.ready) {
+        calm(&s);
+        s.run.watch.expert[0].last = 11;
+        s.run.watch.expert[1].last = 30;
+        test_same_text("19 rounds, then 70 of the gate alone", judge(&s, 100), "");
+        s.run.watch.expert[0].last = 10;
+        test_same_text("20 rounds before them", judge(&s, 100), "100,untrained,0,20\n");
+    }
+    fl_run_free(&s.run);
+}
+
 /* What is told a second time, of several experts, or without memory for its words. */
 static void again(void)
 {
@@ -439,6 +466,7 @@ void t_watch(void)
 {
     choices();
     experts();
+    held();
     again();
     no_table();
     clients();
