@@ -120,8 +120,8 @@ static void judge_routes(const judgement *j)
             used = (uint32_t)i;
             count++;
         }
-    if (e->experts < 2 || count != 1)
-        return;
+    if (e->experts < 2 || count != 1 || (e->clients == 1 && e->client[0].k == 1))
+        return; /* one choice of one client leaves nothing to route */
     fl_text *text = open_line(j, FL_SIGN_ONE_EXPERT, &used, 1);
     fl_text_add(text, "%llu\n", (unsigned long long)j->metrics->total);
     if (!is_news(j, FL_SIGN_ONE_EXPERT, 0))

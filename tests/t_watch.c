@@ -103,6 +103,23 @@ static void choices(void)
     fl_run_free(&s.run);
 }
 
+/* As IFCA's whole test split has one (SPEC 12.6.7). */
+static void one_client(void)
+{
+    scene s;
+    test_case("watch: one expert of one client is none of one choice (D50)");
+    open_scene(&s, "");
+    if (s.ready) {
+        calm(&s);
+        s.evaluation.clients = 1;
+        s.routed[3] = 0;
+        test_same_text("one choice", judge(&s, 1), "");
+        s.client[0].k = 2;
+        test_same_text("one of two", judge(&s, 1), "1,one-expert,0,10\n");
+    }
+    fl_run_free(&s.run);
+}
+
 static void experts(void)
 {
     scene s;
@@ -465,6 +482,7 @@ static void no_memory(void)
 void t_watch(void)
 {
     choices();
+    one_client();
     experts();
     held();
     again();
