@@ -245,7 +245,7 @@ ddome_status fl_run_close_round(fl_run *run, uint32_t round)
     if (status != DDOME_OK)
         return status;
     fl_record_round(&run->record, round, run->visits, run->active, &run->traffic, &run->server);
-    fl_watch_round(&run->watch, round);
+    fl_watch_round(&run->watch, round, run->visits, run->active);
     fl_text_add(&run->record.timing.text, "%u,%lu\n", (unsigned)round,
                 (unsigned long)(1000 * (nn_os_seconds() - run->started)));
     fl_report(run->progress, DDOME_PHASE_ROUND, round, run->config.rounds, mean_loss(run));

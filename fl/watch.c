@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "baselines.h"
+
 /* ---- set-up ---- */
 
 /* Every s-th trained parameter, s the least that gives at most FL_WATCH_VALUES (D54). */
@@ -116,8 +118,24 @@ static void follow(fl_watched *w, const fl_watch *watch, const float *values)
     }
 }
 
-void fl_watch_round(fl_watch *watch, uint32_t round)
+void fl_watch_choice(fl_watched_choice *to, const uint32_t *chosen, size_t k)
 {
+    if (to->clients++ == 0) {
+        to->k = k;
+        to->alike = true;
+        memcpy(to->chosen, chosen, k * sizeof *chosen);
+    } else if (to->k != k || memcmp(to->chosen, chosen, k * sizeof *chosen) != 0) {
+        to->alike = false;
+    }
+}
+
+void fl_watch_round(fl_watch *watch, uint32_t round, const fl_visit *visits, size_t count)
+{
+    const bool chooses = fl_algorithm_of(watch->server->config)->choice != FL_CHOICE_ALL;
+    watch->choice = (fl_watched_choice){.clients = 0};
+    for (size_t i = 0; i < count && chooses; i++)
+        if (!visits[i].anchor && !visits[i].lost)
+            fl_watch_choice(&watch->choice, visits[i].chosen, visits[i].k);
     for (size_t i = 0; i < watch->server->experts; i++) {
         const fl_slot *slot = &watch->server->expert[i];
         if (slot->returned == 0)

@@ -39,6 +39,13 @@ typedef struct fl_watched {
     uint64_t correct, best, common; /* of them: now; at most so far; of the common expert */
 } fl_watched;
 
+/* The choices of several clients. */
+typedef struct fl_watched_choice {
+    size_t clients, k; /* the first one's k */
+    bool alike;        /* all have the set of the first */
+    uint32_t chosen[FL_MAX_EXPERTS];
+} fl_watched_choice;
+
 enum { FL_WATCH_TABLES = 3 };
 
 typedef struct fl_watch {
@@ -47,10 +54,11 @@ typedef struct fl_watch {
     const fl_common *common; /* values NULL: none */
     const fl_server *server;
     const fl_control *control;
-    size_t values;      /* followed parameters of an expert ... */
-    uint32_t *place;    /* [values] ... and their places in the flat vector */
-    fl_watched *expert; /* [server->experts] */
-    bool begun;         /* the common expert, as it is now, was evaluated */
+    size_t values;            /* followed parameters of an expert ... */
+    uint32_t *place;          /* [values] ... and their places in the flat vector */
+    fl_watched *expert;       /* [server->experts] */
+    bool begun;               /* the common expert, as it is now, was evaluated */
+    fl_watched_choice choice; /* of the last round's participants that chose and answered */
     bool seen[FL_SIGNS][FL_MAX_EXPERTS];
     fl_table signatures, drift, gate; /* all outside the hashes */
 } fl_watch;
@@ -61,8 +69,11 @@ DDOME_MUST_CHECK ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena
                                              const fl_client_world *world, const fl_common *common,
                                              const fl_server *server);
 
+/* One client's more; `to` starts with all members 0. */
+void fl_watch_choice(fl_watched_choice *to, const uint32_t *chosen, size_t k);
+
 /* After the averages of a round. */
-void fl_watch_round(fl_watch *watch, uint32_t round);
+void fl_watch_round(fl_watch *watch, uint32_t round, const fl_visit *visits, size_t count);
 
 /* After an evaluation: judges, and tells `progress` what is seen for the first time. */
 DDOME_MUST_CHECK ddome_status fl_watch_evaluation(ddome_error *error, nn_arena *scratch,

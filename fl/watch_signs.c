@@ -77,28 +77,32 @@ static void tell(const judgement *j, const fl_text *text)
 
 /* ---- choices (D50) ---- */
 
-static bool same_set(const fl_client_result *a, const fl_client_result *b)
+/* Where one client alone is under evaluation, those that the last round's participants made. */
+static fl_watched_choice choices_of(const judgement *j)
 {
-    return a->k == b->k && memcmp(a->chosen, b->chosen, a->k * sizeof *a->chosen) == 0;
+    const fl_evaluation *e = j->evaluation;
+    fl_watched_choice choice = {.clients = 0};
+    if (e->clients < 2)
+        return j->watch->choice;
+    for (size_t i = 0; i < e->clients; i++)
+        fl_watch_choice(&choice, e->client[i].chosen, e->client[i].k);
+    return choice;
 }
 
 static void judge_choice(const judgement *j)
 {
-    const fl_evaluation *e = j->evaluation;
-    if (e->clients < 2 || e->client[0].k >= e->experts)
+    const fl_watched_choice c = choices_of(j);
+    if (c.clients < 2 || c.k >= j->evaluation->experts || !c.alike)
         return;
-    for (size_t i = 1; i < e->clients; i++)
-        if (!same_set(&e->client[0], &e->client[i]))
-            return;
-    const fl_client_result *first = &e->client[0];
-    fl_text *text = open_line(j, FL_SIGN_ONE_CHOICE, first->chosen, first->k);
-    fl_text_add(text, "%lu\n", (unsigned long)e->clients);
+    fl_text *text = open_line(j, FL_SIGN_ONE_CHOICE, c.chosen, c.k);
+    fl_text_add(text, "%lu\n", (unsigned long)c.clients);
     if (!is_news(j, FL_SIGN_ONE_CHOICE, 0))
         return;
     fl_text news = open_news(j, FL_SIGN_ONE_CHOICE);
-    fl_text_add(&news, "all %lu clients chose expert%s ", (unsigned long)e->clients,
-                first->k == 1 ? "" : "s");
-    add_list(&news, first->chosen, first->k);
+    fl_text_add(&news, "all %lu %s chose expert%s ", (unsigned long)c.clients,
+                j->evaluation->clients < 2 ? "participants with a choice" : "clients",
+                c.k == 1 ? "" : "s");
+    add_list(&news, c.chosen, c.k);
     tell(j, &news);
 }
 

@@ -103,6 +103,41 @@ static void choices(void)
     fl_run_free(&s.run);
 }
 
+/* With one client under evaluation the last round's participants are looked at. */
+static void participants(void)
+{
+    scene s;
+    fl_visit visits[4] = {{.k = 1}, {.k = 1}, {.k = 1, .anchor = true}, {.k = 1, .lost = true}};
+    test_case("watch: all participants choose alike (D50)");
+    open_scene(&s, "top_k=1 eval_scope=global");
+    if (s.ready) {
+        calm(&s);
+        s.evaluation.clients = 1;
+        s.client[0].k = 2;
+        visits[0].chosen[0] = visits[1].chosen[0] = 1;
+        fl_watch_round(&s.run.watch, 1, visits, 4);
+        test_same_text("anchors and lost ones have no say", judge(&s, 1), "1,one-choice,1,2\n");
+        fl_watch_round(&s.run.watch, 2, visits + 1, 3);
+        test_same_text("one is none", judge(&s, 2), "1,one-choice,1,2\n");
+        visits[0].chosen[0] = 0;
+        fl_watch_round(&s.run.watch, 3, visits, 4);
+        test_same_text("two choices", judge(&s, 3), "1,one-choice,1,2\n");
+        test_same_text("told", s.told.text,
+                       "failure signature one-choice, round 1: all 2 participants with a choice "
+                       "chose expert 1\n");
+    }
+    fl_run_free(&s.run);
+    open_scene(&s, "algo=fedmix");
+    if (s.ready) {
+        calm(&s);
+        s.evaluation.clients = 1;
+        s.client[0].k = 2;
+        fl_watch_round(&s.run.watch, 1, visits + 1, 1);
+        test_same_u64("FedMix's have none", s.run.watch.choice.clients, 0);
+    }
+    fl_run_free(&s.run);
+}
+
 /* As IFCA's whole test split has one (SPEC 12.6.7). */
 static void one_client(void)
 {
@@ -257,7 +292,7 @@ static void move(scene *s, float step, bool split, uint32_t round)
         slot->values[i] = slot->values[i] + (split && i % 2 == 0 ? -step : step);
     slot->returned = 1;
     s->run.server.expert[1].returned = 0;
-    fl_watch_round(&s->run.watch, round);
+    fl_watch_round(&s->run.watch, round, NULL, 0);
 }
 
 static void cosines(void)
@@ -482,6 +517,7 @@ static void no_memory(void)
 void t_watch(void)
 {
     choices();
+    participants();
     one_client();
     experts();
     held();
