@@ -65,19 +65,32 @@ static ddome_status check_algorithm(ddome_error *error, const fl_config *c)
     return DDOME_OK;
 }
 
-/* SPEC 16.4.11. */
-static ddome_status check_anchors(ddome_error *error, const fl_config *c)
+/* Another expert than its own for an anchor at work. SPEC 16.4.11. */
+static ddome_status check_wrong(ddome_error *error, const fl_config *c)
 {
+    const bool strata = c->sampling == FL_SAMPLING_STRATA;
     if (c->anchors == FL_ANCHORS_WRONG && c->anchor_clients == 0)
         return refuse(error, "anchors", "wrong", "anchor_clients = experts, found 0",
                       "raise anchor_clients or leave anchors out");
+    if (c->anchors == FL_ANCHORS_WRONG && strata && c->active_anchors == 0)
+        return refuse(error, "anchors", "wrong", "active_anchors of at least 1, found 0",
+                      "raise active_anchors or leave anchors out");
+    if (c->anchors == FL_ANCHORS_WRONG && c->experts == 1)
+        return refuse(error, "anchors", "wrong", "at least 2 experts, found experts = 1",
+                      "raise experts or leave anchors out");
+    return DDOME_OK;
+}
+
+/* SPEC 16.4.11. */
+static ddome_status check_anchors(ddome_error *error, const fl_config *c)
+{
     if (c->anchors == FL_ANCHORS_CLUSTER && c->experts > c->clients)
         return nn_fail(
             error, DDOME_ERR_USAGE,
             "experts = %lu: expected at most clients = %lu with anchors = cluster; raise "
             "clients or lower experts",
             (unsigned long)c->experts, (unsigned long)c->clients);
-    return DDOME_OK;
+    return check_wrong(error, c);
 }
 
 /* SPEC 16.4.12. */
@@ -105,10 +118,34 @@ static ddome_status check_others(ddome_error *error, const fl_config *c)
         return refuse(error, "gate", word_of("gate", c->gate),
                       "learned or frozen with common_every, as nothing else uses embeddings",
                       "leave common_every out");
-    if (c->schedule != FL_SCHEDULE_ALL && c->schedule_groups > c->clients)
+    if (c->common_every >= c->rounds)
         return nn_fail(error, DDOME_ERR_USAGE,
-                       "schedule_groups = %lu: expected at most clients = %lu; lower it",
-                       (unsigned long)c->schedule_groups, (unsigned long)c->clients);
+                       "common_every = %lu: expected less than rounds = %lu, or the common expert "
+                       "is never trained on; lower common_every or leave it out",
+                       (unsigned long)c->common_every, (unsigned long)c->rounds);
+    return DDOME_OK;
+}
+
+/* SPEC 16.4.13. */
+static ddome_status check_schedule(ddome_error *error, const fl_config *c)
+{
+    const unsigned long groups = (unsigned long)c->schedule_groups;
+    if (c->schedule == FL_SCHEDULE_ALL)
+        return DDOME_OK;
+    if (c->schedule_groups > c->clients)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "schedule_groups = %lu: expected at most clients = %lu; lower it", groups,
+                       (unsigned long)c->clients);
+    if (c->schedule_groups < 2)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "schedule_groups = %lu: expected at least 2 with schedule = %s; raise it or "
+                       "leave schedule out",
+                       groups, word_of("schedule", c->schedule));
+    if (c->schedule_rounds >= c->rounds)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "schedule_rounds = %lu: expected less than rounds = %lu, or no group but "
+                       "the first takes part; lower schedule_rounds or leave schedule out",
+                       (unsigned long)c->schedule_rounds, (unsigned long)c->rounds);
     return DDOME_OK;
 }
 
@@ -119,5 +156,7 @@ ddome_status fl_config_check_controls(ddome_error *error, const fl_config *confi
         status = check_anchors(error, config);
     if (status == DDOME_OK)
         status = check_order(error, config);
-    return status == DDOME_OK ? check_others(error, config) : status;
+    if (status == DDOME_OK)
+        status = check_others(error, config);
+    return status == DDOME_OK ? check_schedule(error, config) : status;
 }

@@ -31,7 +31,7 @@ static const struct {
                 {"common_every=2", WITH_GATE},
                 {"dropout=0.5", ANSWERING},
                 {"straggler=0.5", ALL},
-                {"schedule=grow schedule_groups=2", ALL}};
+                {"schedule=grow schedule_groups=2 schedule_rounds=2", ALL}};
 
 static const struct {
     const char *name, *keys;
@@ -254,7 +254,7 @@ static void no_rounds(void)
     ddome_error error;
     test_case("controls of baselines: common has no rounds in which anything could happen");
     if (test_federation(&run, &error,
-                        "algo=common dropout=1 straggler=1 schedule=grow "
+                        "algo=common dropout=1 straggler=1 schedule=grow schedule_rounds=1 "
                         "schedule_groups=2"))
         test_same_u64("rounds", fl_run_rounds(&run), 0);
     fl_run_free(&run);

@@ -230,7 +230,8 @@ void t_fl_poor(void)
 {
     loads("", 2);
     loads("eval_scope=seen gate=oracle", 7);
-    loads("eval_scope=global schedule=switch schedule_groups=2 partition=shards", 1);
+    loads("eval_scope=global schedule=switch schedule_groups=2 schedule_rounds=1 partition=shards",
+          1);
     crews();
     models("arch=mlp", 5);
     models("arch=resnet34 width=1", 100);

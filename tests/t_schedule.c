@@ -162,7 +162,7 @@ static void groups_by_id(void)
     ddome_error error;
     test_case("schedule: groups by id are even shares of anchors and of others");
     if (test_federation_init(&run, &error,
-                             "clients=10 experts=3 anchor_labels=1 schedule=grow "
+                             "clients=10 experts=3 anchor_labels=1 schedule=grow schedule_rounds=1 "
                              "schedule_groups=3"))
         test_same_bytes("groups", run.control.group, want, sizeof want);
     fl_run_free(&run);
@@ -176,7 +176,7 @@ static void groups_by_label(void)
     if (test_federation_init(&run, &error,
                              "clients=12 partition=dirichlet min_size=1 anchor_clients=0 "
                              "active_anchors=0 schedule=switch schedule_groups=2 "
-                             "schedule_by=label"))
+                             "schedule_by=label schedule_rounds=1"))
         for (size_t i = 0; i < 12; i++) {
             const data_client *client = &run.task.partition.clients[i];
             size_t count[4] = {0}, best = 0;
@@ -359,7 +359,18 @@ static void refusals(void)
     refused("schedule=grow schedule_groups=8", "schedule_groups = 8: expected at most clients = 7");
     refused("anchors=none anchor_clients=1", NULL);
     refused("anchors=cluster anchor_clients=0 active_anchors=2", NULL);
-    refused("algo=fedavg dropout=0.5 straggler=1 schedule=switch schedule_groups=2", NULL);
+    refused("schedule=grow schedule_groups=1", "schedule_groups = 1: expected at least 2");
+    refused("schedule=grow schedule_groups=2", "schedule_rounds = 200: expected less than rounds");
+    refused("schedule=switch schedule_groups=2 schedule_rounds=3",
+            "schedule_rounds = 3: expected less than rounds = 3");
+    refused("common_every=3", "common_every = 3: expected less than rounds = 3");
+    refused("anchors=wrong active_anchors=0", "active_anchors of at least 1, found 0");
+    refused("anchors=wrong experts=1 top_k=1 active_anchors=1", "at least 2 experts, found");
+    refused("anchors=wrong active_anchors=0 sampling=uniform", NULL);
+    refused("schedule=grow schedule_groups=2 schedule_rounds=2 common_every=2", NULL);
+    refused("algo=fedavg dropout=0.5 straggler=1 schedule=switch schedule_groups=2 "
+            "schedule_rounds=1",
+            NULL);
 }
 
 static void empty_group(void)
@@ -370,7 +381,8 @@ static void empty_group(void)
     test_case("schedule: a group without a client is refused");
     memset(&run, 0, sizeof run);
     /* 4 classes reach 4 of the 7 groups */
-    if (test_federation_keys(&config, "schedule=grow schedule_groups=7 schedule_by=label"))
+    if (test_federation_keys(&config,
+                             "schedule=grow schedule_groups=7 schedule_by=label schedule_rounds=1"))
         test_status("set-up", fl_run_init(&error, &run, &config, 1, NULL), DDOME_ERR_USAGE, &error,
                     "has no client");
     fl_run_free(&run);

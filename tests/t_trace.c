@@ -119,7 +119,8 @@ static void runs(void)
     one_run("trace_oracle", "gate=oracle top_k=1 rounds=1 anchors=cluster straggler=0.5");
     one_run("trace_frozen", "gate=frozen rounds=2 mix=probs test=mixture common_every=1");
     one_run("trace_gate", RESNET "order=gate-first rounds=2 active_normal=1 anchors=wrong");
-    one_run("trace_experts", "order=experts-first rounds=2 schedule=grow schedule_groups=2");
+    one_run("trace_experts",
+            "order=experts-first rounds=2 schedule=grow schedule_groups=2 schedule_rounds=1");
     one_run("trace_mix_random", "algo=fedmix gate=random rounds=1 dropout=0.5");
     one_run("trace_mix_gate", "algo=fedmix order=gate-first rounds=2 common_every=1 mix=probs");
     one_run("trace_slow", "algo=ensemble straggler=1 epochs=2 rounds=1");
