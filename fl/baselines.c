@@ -130,6 +130,12 @@ ddome_status fl_algorithm_check(ddome_error *error, fl_config *config)
                        "algo = %s: expected eval_scope = seen, found eval_scope = %s: only clients "
                        "that train have a model; set eval_scope=seen",
                        a->name, fl_config_find("eval_scope", NULL)->choice[config->eval_scope]);
+    if (a->own && config->eval_also != 0)
+        return nn_fail(
+            error, DDOME_ERR_USAGE,
+            "algo = %s: expected eval_also = none: only clients that train have a model; "
+            "leave eval_also out",
+            a->name);
     if (a->head && config->augment != 0)
         return nn_fail(error, DDOME_ERR_USAGE,
                        "augment = true: expected false with algo = %s, which trains on stored "

@@ -318,20 +318,39 @@ static bool groups_divide(const fl_config *c)
     return true;
 }
 
+bool fl_config_evaluates(const fl_config *config, int scope)
+{
+    return config->eval_scope == scope || (config->eval_also >> scope & 1) != 0;
+}
+
+/* The same clients twice would be a mistake, too (SPEC 16.4.6). */
+static ddome_status check_scopes(ddome_error *error, const fl_config *c)
+{
+    const char *scope = fl_config_find("eval_scope", NULL)->choice[c->eval_scope];
+    if ((c->eval_also >> c->eval_scope & 1) == 0)
+        return DDOME_OK;
+    return nn_fail(
+        error, DDOME_ERR_USAGE,
+        "eval_also names %s: expected clients other than those of eval_scope = %s; leave "
+        "them out",
+        scope, scope);
+}
+
 static ddome_status check_model(ddome_error *error, const fl_config *c)
 {
     size_t classes = c->synth_domains * c->synth_shapes;
     bool grouped = c->arch == FL_ARCH_RESNET34 && c->norm == FL_NORM_GROUP;
-    bool unseen = c->eval_scope == FL_SCOPE_UNSEEN, holdout = c->eval_scope == FL_SCOPE_HOLDOUT;
+    bool unseen = fl_config_evaluates(c, FL_SCOPE_UNSEEN);
+    bool holdout = fl_config_evaluates(c, FL_SCOPE_HOLDOUT);
     const rule rules[] = {
         {c->data == FL_DATA_SYNTH && classes > 255, "synth_domains * synth_shapes", classes,
          "at most", 255, "lower one of them"},
         {grouped && !groups_divide(c), "gn_channels", c->gn_channels,
          "groups of equal size at width", c->width, "choose a gn_channels that divides width"},
         {unseen && c->unseen_clients == 0, "unseen_clients", 0, "at least", 1,
-         "or choose another eval_scope"},
+         "or choose another eval_scope or eval_also"},
         {holdout && c->holdout_clients == 0, "holdout_clients", 0, "at least", 1,
-         "or choose another eval_scope"}};
+         "or choose another eval_scope or eval_also"}};
     return apply(error, rules, sizeof rules / sizeof *rules);
 }
 
@@ -366,6 +385,8 @@ ddome_status fl_config_check(ddome_error *error, fl_config *config)
         status = check_participants(error, &resolved);
     if (status == DDOME_OK)
         status = check_model(error, &resolved);
+    if (status == DDOME_OK)
+        status = check_scopes(error, &resolved);
     if (status == DDOME_OK)
         status = check_paths(error, &resolved);
     if (status == DDOME_OK)

@@ -54,7 +54,8 @@ typedef enum fl_scope {
     FL_SCOPE_UNSEEN,
     FL_SCOPE_HOLDOUT,
     FL_SCOPE_GLOBAL,
-    FL_SCOPE_SEEN
+    FL_SCOPE_SEEN,
+    FL_SCOPES /* how many */
 } fl_scope;
 typedef enum fl_budget { FL_BUDGET_PARTICIPATION, FL_BUDGET_FULL } fl_budget;
 typedef enum fl_ifca_test { FL_IFCA_ENTROPY, FL_IFCA_ORACLE } fl_ifca_test;
@@ -128,7 +129,8 @@ typedef struct fl_config {
     int aggregate, bn_stats; /* fl_aggregate, fl_bn_stats */
 
     size_t eval_every;
-    int eval_scope; /* fl_scope */
+    int eval_scope;     /* fl_scope */
+    unsigned eval_also; /* a bit an fl_scope */
 
     fl_decimal mu, server_lr;
     int local_budget; /* fl_budget */
@@ -162,6 +164,9 @@ DDOME_MUST_CHECK ddome_status fl_config_set(ddome_error *error, fl_config *confi
 
 /* Resolves `auto` values and checks all keys against one another. Call it once, before use. */
 DDOME_MUST_CHECK ddome_status fl_config_check(ddome_error *error, fl_config *config);
+
+/* Are these clients (fl_scope) evaluated: by eval_scope or eval_also? */
+bool fl_config_evaluates(const fl_config *config, int scope);
 
 /* Its part for the controls of SPEC 16.4.10 to 16.4.13; anchor_clients is resolved.
  * config_controls.c

@@ -36,6 +36,10 @@
     {                                                                                              \
 #name, section, FL_KEY_CHOICE, FIELD(name), NULL, 0, 0, FL_RANGE_CLOSED, words, true, 0    \
     }
+#define CHOICES(section, name, words)                                                              \
+    {                                                                                              \
+#name, section, FL_KEY_CHOICES, FIELD(name), "none", 0, 0, FL_RANGE_CLOSED, words, true, 0 \
+    }
 #define SWITCH(section, name, otherwise)                                                           \
     {                                                                                              \
 #name, section, FL_KEY_BOOL, FIELD(name), otherwise, 0, 0, FL_RANGE_CLOSED, NO_CHOICE,     \
@@ -182,6 +186,7 @@ static const fl_key keys[] = {
 
     SIZE("evaluation", eval_every, "10", 1, MOST_ROUNDS),
     CHOICE("evaluation", eval_scope, eval_scope),
+    CHOICES("evaluation", eval_also, eval_scope),
 
     DECIMAL("baselines", mu, "0.01", 0, MOST_FACTOR, FL_RANGE_CLOSED),
     DECIMAL("baselines", server_lr, "1", 0, MOST_FACTOR, FL_RANGE_ABOVE),
@@ -211,7 +216,8 @@ static const fl_key keys[] = {
 
 /* Keys younger than the first published hashes: config.toml leaves them out at their defaults, so
  * that a new key moves no root hash (SPEC 16.1.6). */
-static const char *const implied[] = {"cifar100_labels",
+static const char *const implied[] = {"eval_also",
+                                      "cifar100_labels",
                                       "emnist_split",
                                       "shards_per_client",
                                       "beta",
@@ -251,7 +257,7 @@ NN_ASSUME(bn_words, sizeof bn_stats / sizeof *bn_stats == FL_BN_FIRST + 2);
 NN_ASSUME(last_batch_words, sizeof last_batch / sizeof *last_batch == FL_LAST_BATCH_DROP + 2);
 NN_ASSUME(budget_words, sizeof local_budget / sizeof *local_budget == FL_BUDGET_FULL + 2);
 NN_ASSUME(ifca_words, sizeof ifca_test / sizeof *ifca_test == FL_IFCA_ORACLE + 2);
-NN_ASSUME(scope_words, sizeof eval_scope / sizeof *eval_scope == FL_SCOPE_SEEN + 2);
+NN_ASSUME(scope_words, sizeof eval_scope / sizeof *eval_scope == FL_SCOPES + 1);
 NN_ASSUME(gate_words, sizeof gate / sizeof *gate == FL_GATE_ORACLE + 2);
 NN_ASSUME(anchors_words, sizeof anchors / sizeof *anchors == FL_ANCHORS_NONE + 2);
 NN_ASSUME(order_words, sizeof order / sizeof *order == FL_ORDER_GATE_FIRST + 2);

@@ -17,7 +17,8 @@ typedef enum fl_key_type {
     FL_KEY_CHOICE,       /* int, an index into choices */
     FL_KEY_BOOL,         /* int */
     FL_KEY_PATH,         /* char[FL_PATH] */
-    FL_KEY_BATCHES       /* unsigned, a bit a batch */
+    FL_KEY_BATCHES,      /* unsigned, a bit a batch */
+    FL_KEY_CHOICES       /* unsigned, a bit a word of choices */
 } fl_key_type;
 
 typedef enum fl_key_range {
@@ -33,7 +34,7 @@ typedef struct fl_key {
     const char *otherwise;     /* the default, as on the command line */
     uint64_t low, high;        /* numbers only */
     fl_key_range range;        /* DECIMAL only; the others are closed */
-    const char *const *choice; /* CHOICE: the words in the order of the enum, then NULL */
+    const char *const *choice; /* CHOICE, CHOICES: the words in the order of the enum, then NULL */
     bool bits;                 /* false: where things are, how often a state is saved */
     size_t hash;               /* PATH with bits: offset in fl_config_hashes */
 } fl_key;

@@ -150,6 +150,25 @@ static bool parse_word(int *out, const char *text, const char *const *words)
     return false;
 }
 
+/* "none", or words with commas in the order of the list, so that one set has one text. */
+static bool parse_words(unsigned *out, const char *text, const char *const *words)
+{
+    unsigned set = 0;
+    bool more = strcmp(text, "none") != 0;
+    for (unsigned i = 0; more && words[i] != NULL; i++) {
+        const size_t length = strlen(words[i]);
+        if (strncmp(text, words[i], length) != 0 || (text[length] != ',' && text[length] != '\0'))
+            continue;
+        set |= 1u << i;
+        more = text[length] == ',';
+        text += length + 1;
+    }
+    if (more)
+        return false;
+    *out = set;
+    return true;
+}
+
 static bool parse_path(char *out, const char *text)
 {
     size_t length = strlen(text);
@@ -207,6 +226,7 @@ static bool parse_auto_decimal(fl_decimal *out, const char *text, const fl_key *
 static bool is_string(const fl_key *key, const char *text)
 {
     return key->type == FL_KEY_CHOICE || key->type == FL_KEY_PATH || key->type == FL_KEY_BATCHES ||
+           key->type == FL_KEY_CHOICES ||
            ((key->type == FL_KEY_AUTO || key->type == FL_KEY_AUTO_DECIMAL) &&
             strcmp(text, "auto") == 0);
 }
@@ -237,15 +257,17 @@ bool fl_key_parse(fl_config *config, const fl_key *key, const char *text, fl_quo
         return parse_path(field, text);
     case FL_KEY_BATCHES:
         return parse_batches(field, text, key->high);
+    case FL_KEY_CHOICES:
+        return parse_words(field, text, key->choice);
     }
     return false;
 }
 
-static void expected_words(char out[FL_EXPECTED], const char *const *words)
+static void expected_words(char *out, size_t room, const char *const *words)
 {
-    size_t length = (size_t)snprintf(out, FL_EXPECTED, "%s", words[0]);
-    for (size_t i = 1; words[i] != NULL && length < FL_EXPECTED; i++)
-        length += (size_t)snprintf(out + length, FL_EXPECTED - length, "%s%s",
+    size_t length = (size_t)snprintf(out, room, "%s", words[0]);
+    for (size_t i = 1; words[i] != NULL && length < room; i++)
+        length += (size_t)snprintf(out + length, room - length, "%s%s",
                                    words[i + 1] == NULL ? " or " : ", ", words[i]);
 }
 
@@ -271,16 +293,20 @@ void fl_key_expected(char out[FL_EXPECTED], const fl_key *key)
         expected_decimal(out, key);
         break;
     case FL_KEY_CHOICE:
-        expected_words(out, key->choice);
+        expected_words(out, FL_EXPECTED, key->choice);
         break;
     case FL_KEY_BOOL:
-        expected_words(out, switch_words);
+        expected_words(out, FL_EXPECTED, switch_words);
         break;
     case FL_KEY_PATH:
         snprintf(out, FL_EXPECTED, "a path of less than %d bytes", FL_PATH);
         break;
     case FL_KEY_BATCHES:
         snprintf(out, FL_EXPECTED, "batches 1..%" PRIu64 ", ascending, such as 1,2,3", key->high);
+        break;
+    case FL_KEY_CHOICES:
+        snprintf(out, FL_EXPECTED, "none or some, in this order and with commas, of ");
+        expected_words(out + strlen(out), FL_EXPECTED - strlen(out), key->choice);
         break;
     }
 }
@@ -314,6 +340,17 @@ static void write_batches(fl_text *text, unsigned batches)
         before = ",";
     }
     fl_text_add(text, "\"");
+}
+
+static void write_words(fl_text *text, unsigned set, const char *const *words)
+{
+    const char *before = "\"";
+    for (unsigned i = 0; words[i] != NULL; i++)
+        if ((set >> i & 1) != 0) {
+            fl_text_add(text, "%s%s", before, words[i]);
+            before = ",";
+        }
+    fl_text_add(text, set == 0 ? "\"none\"" : "\"");
 }
 
 static void write_decimal_key(fl_text *text, const fl_decimal *value)
@@ -357,6 +394,9 @@ void fl_key_write(fl_text *text, const fl_key *key, const fl_config *config,
         break;
     case FL_KEY_BATCHES:
         write_batches(text, *(const unsigned *)field);
+        break;
+    case FL_KEY_CHOICES:
+        write_words(text, *(const unsigned *)field, key->choice);
         break;
     }
 }

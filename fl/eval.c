@@ -27,7 +27,7 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
                                 const fl_evaluator *e, size_t experts)
 {
     const size_t count = s->client->count;
-    s->split = fl_task_scope_split(e->task, e->config->eval_scope);
+    s->split = fl_task_scope_split(e->task, e->scope);
     s->gate_logits = nn_arena_alloc(scratch, count, experts * sizeof(float));
     s->logits = nn_arena_alloc(scratch, count, e->expert->outputs * sizeof(float));
     s->route = nn_arena_zero(scratch, count, sizeof(uint32_t));
@@ -40,6 +40,11 @@ static ddome_status new_subject(ddome_error *error, nn_arena *scratch, subject *
         !s->loss || !s->right)
         return nn_arena_fail(error, scratch, "the evaluation of a client");
     return DDOME_OK;
+}
+
+const fl_embeddings *fl_evaluator_embeddings(const fl_evaluator *evaluator)
+{
+    return evaluator->scope == FL_SCOPE_HOLDOUT ? evaluator->train : evaluator->test;
 }
 
 /* ---- routing ---- */
@@ -67,16 +72,11 @@ static ddome_status route(ddome_error *error, nn_arena *scratch, fl_client_resul
 {
     const size_t experts = server->experts;
     const data_client *client = s->client;
-    const fl_query query = {e->engine,
-                            e->gate,
-                            server->gate.values,
-                            e->config->eval_scope == FL_SCOPE_HOLDOUT ? e->train : e->test,
-                            s->split,
-                            client->samples,
-                            client->count,
-                            e->trace};
+    const fl_query query = {
+        e->engine, e->gate,         server->gate.values, fl_evaluator_embeddings(e),
+        s->split,  client->samples, client->count,       e->trace};
     float score[NN_MAX_EXPERTS];
-    result->k = e->config->eval_scope == FL_SCOPE_GLOBAL ? experts : e->config->top_k; /* D22 */
+    result->k = e->scope == FL_SCOPE_GLOBAL ? experts : e->config->top_k; /* D22 */
     ddome_status status = fl_control_logits(e->control, error, scratch, s->gate_logits, &query);
     if (status == DDOME_OK)
         status = fl_control_choose(e->control, error, scratch, score, result->chosen, result->k,

@@ -39,10 +39,14 @@ typedef struct fl_evaluator {
                                           0 predicts all */
     const fl_embeddings *train, *test; /* NULL without gate */
     const fl_control *control;
+    int scope;                  /* fl_scope */
     const data_client *clients; /* those of the scope */
     size_t client_count;
     fl_trace *trace; /* NULL: none; its place has round and pass */
 } fl_evaluator;
+
+/* The embeddings of the samples of its clients. */
+const fl_embeddings *fl_evaluator_embeddings(const fl_evaluator *evaluator);
 
 /* Results in the arena, which may be that of the crew. */
 DDOME_MUST_CHECK ddome_status fl_evaluate(ddome_error *error, nn_arena *arena, const fl_crew *crew,

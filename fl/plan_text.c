@@ -85,13 +85,23 @@ static void add_work(fl_text *text, const fl_plan *p)
 
 /* ---- memory ---- */
 
-/* Table and rows (SPEC 9.3), were all samples of the clients different. */
-static uint64_t split_embeddings(const fl_run *run, const data_split *split,
-                                 const data_client *clients, size_t count)
+static uint64_t held(const data_client *clients, size_t count)
 {
-    uint64_t held = 0;
+    uint64_t samples = 0;
     for (size_t i = 0; i < count; i++)
-        held += clients[i].count;
+        samples += clients[i].count;
+    return samples;
+}
+
+/* Samples of the test split. */
+static uint64_t evaluated(const fl_evaluator *e)
+{
+    return e->scope == FL_SCOPE_HOLDOUT ? 0 : held(e->clients, e->client_count);
+}
+
+/* Table and rows (SPEC 9.3), were all samples of the clients different. */
+static uint64_t split_embeddings(const fl_run *run, const data_split *split, uint64_t held)
+{
     held = held < split->count ? held : split->count;
     return sizeof(uint32_t) * split->count + sizeof(float) * held * run->common_model.features;
 }
@@ -99,13 +109,15 @@ static uint64_t split_embeddings(const fl_run *run, const data_split *split,
 static uint64_t embeddings(const fl_run *run)
 {
     const data_partition *p = &run->task.partition;
-    const fl_evaluator *e = &run->evaluator;
     if (!fl_control_embeds(&run->config))
         return 0;
-    if (run->config.eval_scope == FL_SCOPE_HOLDOUT)
-        return split_embeddings(run, &run->task.set.train, p->clients, p->training + p->holdout);
-    return split_embeddings(run, &run->task.set.train, p->clients, p->training) +
-           split_embeddings(run, &run->task.set.test, e->clients, e->client_count);
+    const bool holdout = fl_config_evaluates(&run->config, FL_SCOPE_HOLDOUT);
+    uint64_t tested = evaluated(&run->evaluator);
+    for (size_t i = 0; i < run->also_count; i++)
+        tested += evaluated(&run->also[i]);
+    return split_embeddings(run, &run->task.set.train,
+                            held(p->clients, p->training + (holdout ? p->holdout : 0))) +
+           (tested == 0 ? 0 : split_embeddings(run, &run->task.set.test, tested));
 }
 
 /* Values of the models and the sums of their averages; the common expert. */

@@ -10,8 +10,7 @@ static ddome_status from_embeddings(ddome_error *error, nn_arena *scratch, float
                                     const fl_evaluator *e, const float *values,
                                     const uint32_t *samples, size_t count)
 {
-    const fl_embeddings *embeddings =
-        e->config->eval_scope == FL_SCOPE_HOLDOUT ? e->train : e->test;
+    const fl_embeddings *embeddings = fl_evaluator_embeddings(e);
     nn_arena_mark mark = nn_arena_get_mark(scratch);
     nn_tensor x = {NULL, count, 1, 1, embeddings->features};
     x.data = nn_arena_alloc(scratch, count, embeddings->features * sizeof *x.data);
@@ -31,8 +30,7 @@ ddome_status fl_predict_logits(ddome_error *error, nn_arena *scratch, float *log
     if (fl_algorithm_of(e->config)->head)
         return from_embeddings(error, scratch, logits, e, values, samples, count);
     return fl_model_predict(e->engine, error, scratch, logits, NULL, e->expert, values,
-                            &e->task->set, fl_task_scope_split(e->task, e->config->eval_scope),
-                            samples, count);
+                            &e->task->set, fl_task_scope_split(e->task, e->scope), samples, count);
 }
 
 /* ---- several models at once ---- */
@@ -139,10 +137,9 @@ ddome_status fl_predict_cluster(ddome_error *error, nn_arena *scratch, uint32_t 
     float figures[NN_MAX_EXPERTS];
     ddome_status status = DDOME_OK;
     for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
-        status = fl_ifca_figure(e->engine, error, scratch, &figures[i], labels, e->expert,
-                                server->expert[i].values, &e->task->set,
-                                fl_task_scope_split(e->task, e->config->eval_scope),
-                                client->samples, client->count);
+        status = fl_ifca_figure(
+            e->engine, error, scratch, &figures[i], labels, e->expert, server->expert[i].values,
+            &e->task->set, fl_task_scope_split(e->task, e->scope), client->samples, client->count);
         status = fl_nonfinite_in(error, status, NULL, "expert %lu", (unsigned long)i);
     }
     if (status != DDOME_OK)

@@ -161,13 +161,13 @@ static const char *scope_name(const fl_evaluator *evaluator)
                                         [FL_SCOPE_HOLDOUT] = "holdout",
                                         [FL_SCOPE_GLOBAL] = "global",
                                         [FL_SCOPE_SEEN] = "seen"};
-    return names[evaluator->config->eval_scope];
+    return names[evaluator->scope];
 }
 
 /* Labels the client holds, ascending, separated by spaces (SPEC 17.2.2). */
 static void add_labels(fl_text *text, const data_client *client, const fl_evaluator *evaluator)
 {
-    const data_split *split = fl_task_scope_split(evaluator->task, evaluator->config->eval_scope);
+    const data_split *split = fl_task_scope_split(evaluator->task, evaluator->scope);
     const data_label_set held = data_client_labels(client, split);
     bool first = true;
     for (unsigned label = 0; label < DATA_LABELS; label++)
@@ -224,10 +224,9 @@ static void add_usage(fl_text *text, const fl_evaluation *e)
     }
 }
 
-static void add_metrics(fl_record *record, uint32_t round, const fl_evaluation *e,
-                        const fl_evaluator *evaluator)
+static void add_metrics(fl_record *record, uint32_t round, const fl_metrics *m,
+                        const fl_evaluation *e, const fl_evaluator *evaluator)
 {
-    const fl_metrics *m = &record->last;
     const double values[] = {m->accuracy, m->mean,          m->weighted_std, m->std, m->min,
                              m->p10,      m->p50,           m->p90,          m->max, m->worst10,
                              m->loss,     m->score_entropy, m->mean_entropy};
@@ -254,10 +253,21 @@ ddome_status fl_record_evaluation(ddome_error *error, nn_arena *scratch, fl_reco
     if (status != DDOME_OK)
         return status;
     record->means[record->evaluations++] = record->last.mean;
-    add_metrics(record, round, evaluation, evaluator);
+    add_metrics(record, round, &record->last, evaluation, evaluator);
     fl_record_clients(&record->clients.text, round, evaluation, evaluator);
     add_experts(&record->experts.text, round, evaluation);
     return DDOME_OK;
+}
+
+ddome_status fl_record_also(ddome_error *error, nn_arena *scratch, fl_record *record,
+                            uint32_t round, const fl_evaluation *evaluation,
+                            const fl_evaluator *evaluator)
+{
+    fl_metrics metrics;
+    ddome_status status = fl_metrics_of(error, scratch, &metrics, evaluation);
+    if (status == DDOME_OK)
+        add_metrics(record, round, &metrics, evaluation, evaluator);
+    return status;
 }
 
 /* SPEC 14.5. */

@@ -36,6 +36,12 @@ DDOME_MUST_CHECK ddome_status fl_record_evaluation(ddome_error *error, nn_arena 
                                                    const fl_evaluation *evaluation,
                                                    const fl_evaluator *evaluator);
 
+/* The same clients' models on others (SPEC 13.8): a line of metrics.csv alone. */
+DDOME_MUST_CHECK ddome_status fl_record_also(ddome_error *error, nn_arena *scratch,
+                                             fl_record *record, uint32_t round,
+                                             const fl_evaluation *evaluation,
+                                             const fl_evaluator *evaluator);
+
 /* The lines of clients.csv for one evaluation, header excluded. */
 void fl_record_clients(fl_text *text, uint32_t round, const fl_evaluation *evaluation,
                        const fl_evaluator *evaluator);

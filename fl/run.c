@@ -64,13 +64,29 @@ static ddome_status init_engine(fl_run *run)
     return status;
 }
 
+static ddome_status take_scope(fl_run *run, fl_evaluator *evaluator, int scope)
+{
+    evaluator->scope = scope;
+    return fl_task_scope(run->error, &run->arena, &evaluator->clients, &evaluator->client_count,
+                         &run->whole, &run->task, &run->config, scope);
+}
+
+/* The clients that are evaluated (SPEC 13.1, 13.8). */
+static ddome_status take_scopes(fl_run *run)
+{
+    ddome_status status = take_scope(run, &run->evaluator, run->config.eval_scope);
+    for (int scope = 0; scope < FL_SCOPES && status == DDOME_OK; scope++)
+        if ((run->config.eval_also >> scope & 1) != 0)
+            status = take_scope(run, &run->also[run->also_count++], scope);
+    return status;
+}
+
 ddome_status fl_run_load(fl_run *run)
 {
     run->algorithm = fl_algorithm_of(&run->config);
     ddome_status status = fl_task_load(run->error, &run->arena, &run->task, &run->config);
     if (status == DDOME_OK)
-        status = fl_task_scope(run->error, &run->arena, &run->evaluator.clients,
-                               &run->evaluator.client_count, &run->whole, &run->task, &run->config);
+        status = take_scopes(run);
     if (status == DDOME_OK)
         status = fl_control_init(run->error, &run->arena, &run->control, &run->config, &run->task);
     if (status == DDOME_OK)
@@ -185,6 +201,40 @@ static void send_common(fl_run *run)
     fl_record_setup_traffic(&run->record, &traffic);
 }
 
+/* All clients that are evaluated on samples of the test split, in the scratch memory. */
+static ddome_status tested_clients(fl_run *run, data_client **clients, size_t *count)
+{
+    const fl_evaluator *all[FL_SCOPES];
+    size_t evaluators = 0, sum = 0;
+    all[evaluators++] = &run->evaluator;
+    for (size_t i = 0; i < run->also_count; i++)
+        all[evaluators++] = &run->also[i];
+    for (size_t i = 0; i < evaluators; i++)
+        sum += all[i]->scope == FL_SCOPE_HOLDOUT ? 0 : all[i]->client_count;
+    *count = 0;
+    *clients = nn_arena_alloc(&run->scratch, sum, sizeof **clients);
+    if (*clients == NULL)
+        return nn_arena_fail(run->error, &run->scratch, "the clients that are evaluated");
+    for (size_t i = 0; i < evaluators; i++)
+        for (size_t c = 0; all[i]->scope != FL_SCOPE_HOLDOUT && c < all[i]->client_count; c++)
+            (*clients)[(*count)++] = all[i]->clients[c];
+    return DDOME_OK;
+}
+
+static ddome_status embed_tested(fl_run *run)
+{
+    data_client *clients;
+    size_t count;
+    const nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    ddome_status status = tested_clients(run, &clients, &count);
+    if (status == DDOME_OK && count != 0)
+        status = fl_common_embed(&run->engine, run->error, &run->arena, &run->scratch, &run->test,
+                                 &run->common, &run->common_model, &run->task, &run->task.set.test,
+                                 clients, count);
+    nn_arena_rewind(&run->scratch, mark);
+    return status;
+}
+
 ddome_status fl_run_embed(fl_run *run)
 {
     const data_partition *p = &run->task.partition;
@@ -193,15 +243,13 @@ ddome_status fl_run_embed(fl_run *run)
     if (!fl_control_embeds(&run->config))
         return DDOME_OK;
     /* held-out clients are embedded only when they are evaluated */
-    const size_t count =
-        run->config.eval_scope == FL_SCOPE_HOLDOUT ? p->training + p->holdout : p->training;
+    const bool holdout = fl_config_evaluates(&run->config, FL_SCOPE_HOLDOUT);
+    const size_t count = p->training + (holdout ? p->holdout : 0);
     ddome_status status = fl_common_embed(&run->engine, run->error, &run->arena, &run->scratch,
                                           &run->train, &run->common, &run->common_model, &run->task,
                                           &run->task.set.train, p->clients, count);
-    if (status == DDOME_OK && run->config.eval_scope != FL_SCOPE_HOLDOUT)
-        status = fl_common_embed(&run->engine, run->error, &run->arena, &run->scratch, &run->test,
-                                 &run->common, &run->common_model, &run->task, &run->task.set.test,
-                                 run->evaluator.clients, run->evaluator.client_count);
+    if (status == DDOME_OK)
+        status = embed_tested(run);
     if (status == DDOME_OK)
         fl_report(run->progress, DDOME_PHASE_EMBED, count, count, 0);
     return status;
@@ -218,6 +266,21 @@ bool fl_run_from_common(const fl_run *run)
     return run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
 }
 
+/* Its clients and their scope are there. */
+static void complete_evaluator(fl_run *run, fl_evaluator *evaluator, fl_trace *trace)
+{
+    const bool embeds = fl_control_embeds(&run->config);
+    evaluator->engine = engine_for(run, evaluator->client_count);
+    evaluator->config = &run->config;
+    evaluator->task = &run->task;
+    evaluator->expert = &run->expert;
+    evaluator->gate = fl_control_has_gate(&run->config) ? &run->gate : NULL;
+    evaluator->train = embeds ? &run->train : NULL;
+    evaluator->test = embeds ? &run->test : NULL;
+    evaluator->control = &run->control;
+    evaluator->trace = trace;
+}
+
 ddome_status fl_run_server(fl_run *run)
 {
     const fl_model *gate = fl_control_has_gate(&run->config) ? &run->gate : NULL;
@@ -230,15 +293,9 @@ ddome_status fl_run_server(fl_run *run)
                                    .embeddings = embeds ? &run->train : NULL,
                                    .control = &run->control,
                                    .trace = run->trace};
-    run->evaluator.engine = engine_for(run, run->evaluator.client_count);
-    run->evaluator.config = &run->config;
-    run->evaluator.task = &run->task;
-    run->evaluator.expert = &run->expert;
-    run->evaluator.gate = gate;
-    run->evaluator.train = embeds ? &run->train : NULL;
-    run->evaluator.test = embeds ? &run->test : NULL;
-    run->evaluator.control = &run->control;
-    run->evaluator.trace = run->trace;
+    complete_evaluator(run, &run->evaluator, run->trace);
+    for (size_t i = 0; i < run->also_count; i++)
+        complete_evaluator(run, &run->also[i], NULL);
     return fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert, gate,
                           fl_run_from_common(run) ? &run->common : NULL,
                           fl_algorithm_experts(&run->config));
@@ -280,6 +337,20 @@ bool fl_run_evaluates(const fl_run *run, uint32_t round)
     return round % run->config.eval_every == 0 || round == run->config.rounds;
 }
 
+/* SPEC 13.8. */
+static ddome_status evaluate_also(fl_run *run, const fl_evaluator *evaluator, uint32_t round)
+{
+    fl_evaluation evaluation;
+    nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    ddome_status status =
+        fl_evaluate(run->error, &run->scratch, &run->crew, &evaluation, evaluator, &run->server);
+    if (status == DDOME_OK)
+        status =
+            fl_record_also(run->error, &run->scratch, &run->record, round, &evaluation, evaluator);
+    nn_arena_rewind(&run->scratch, mark);
+    return status;
+}
+
 ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
 {
     fl_evaluation evaluation;
@@ -297,5 +368,7 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
         status = fl_watch_evaluation(run->error, &run->scratch, &run->watch, &run->engine, round,
                                      &evaluation, &run->record.last, run->progress);
     nn_arena_rewind(&run->scratch, mark);
+    for (size_t i = 0; i < run->also_count && status == DDOME_OK; i++)
+        status = evaluate_also(run, &run->also[i], round);
     return status;
 }

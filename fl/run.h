@@ -26,8 +26,10 @@ typedef struct fl_run {
     fl_server server;
     fl_control control;
     fl_client_world world;
-    fl_evaluator evaluator;
-    data_client whole; /* the client of eval_scope = global */
+    fl_evaluator evaluator;           /* of eval_scope */
+    fl_evaluator also[FL_SCOPES - 1]; /* of eval_also (SPEC 13.8) */
+    size_t also_count;
+    data_client whole; /* the client of the scope global */
     fl_rundir dir;
     fl_saved saved; /* its checkpoints, and the one it goes on from */
     fl_record record;

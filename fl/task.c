@@ -196,10 +196,9 @@ static ddome_status see_all(ddome_error *error, nn_arena *arena, const data_clie
 /* SPEC 13.1. */
 ddome_status fl_task_scope(ddome_error *error, nn_arena *arena, const data_client **clients,
                            size_t *count, data_client *whole, const fl_task *task,
-                           const fl_config *config)
+                           const fl_config *config, int scope)
 {
     const data_partition *p = &task->partition;
-    const int scope = config->eval_scope;
     if (scope == FL_SCOPE_SEEN) {
         *count = p->training;
         return see_all(error, arena, clients, task, config->seen_samples);
@@ -212,7 +211,8 @@ ddome_status fl_task_scope(ddome_error *error, nn_arena *arena, const data_clien
     *clients = p->clients + p->training + (scope == FL_SCOPE_UNSEEN ? p->holdout : 0);
     *count = scope == FL_SCOPE_UNSEEN ? p->unseen : p->holdout;
     if (*count == 0)
-        return nn_fail(error, DDOME_ERR_USAGE, "eval_scope has no client: set %s to at least 1",
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "eval_scope or eval_also has no client: set %s to at least 1",
                        scope == FL_SCOPE_UNSEEN ? "unseen_clients" : "holdout_clients");
     return DDOME_OK;
 }

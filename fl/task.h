@@ -29,6 +29,6 @@ const data_split *fl_task_scope_split(const fl_task *task, int scope);
 DDOME_MUST_CHECK ddome_status fl_task_scope(ddome_error *error, nn_arena *arena,
                                             const data_client **clients, size_t *count,
                                             data_client *whole, const fl_task *task,
-                                            const fl_config *config);
+                                            const fl_config *config, int scope);
 
 #endif

@@ -98,6 +98,26 @@ is() {
     verdict "$1" "$([ "$2" = "$3" ] || echo "found $2, expected $3")"
 }
 
+# One run that looks at all kinds of clients has the lines of runs that look at one each (SPEC 13.8).
+call train $tiny eval_also=holdout,global,seen --threads 2 --out several --quiet
+verdict "a run on several kinds of clients" "$([ "$status" -eq 0 ] || echo "status $status: $(cat err)")"
+call train $tiny eval_scope=seen --out seen --quiet
+call report base whole seen --csv
+grep -v ',holdout,' out > merged.csv
+call report several --csv
+grep -v ',holdout,' out | cmp - merged.csv 2> err
+verdict "is the merged line of runs on one kind each" "$(cat err)"
+is "and has one more" "$(grep -c ',holdout,' out)" 1
+why=
+for file in partition.csv clients.csv experts.csv comm.csv rounds.jsonl manifest.json final/expert_0.safetensors; do
+    cmp base/$file several/$file > err 2>&1 || why="$why; $(cat err)"
+done
+verdict "and moves nothing else" "$why"
+is "report names the clients of eval_scope" "$("$program" report several | sed -n '2s/ *[0-9].*//p' | tr -s ' ')" \
+    "ddome unseen"
+call verify several --rounds all --quiet
+verdict "and is done again alike" "$([ "$status" -eq 0 ] || cat err)"
+
 # ---- the table ----
 
 call report base fedavg common seeds whole --csv

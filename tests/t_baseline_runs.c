@@ -99,9 +99,10 @@ void t_baseline_runs(void)
         "algo=local eval_scope=seen local_budget=full init=common arch=resnet34 width=1 rounds=2");
     whole("algo=ifca");
     whole("algo=ifca init=common ifca_test=oracle eval_scope=global");
-    whole("algo=head init=common");
+    whole("algo=head init=common eval_scope=holdout eval_also=unseen");
     whole("algo=head eval_scope=holdout arch=resnet34 width=1 rounds=2");
     whole("algo=ddome eval_scope=seen");
+    whole("algo=ddome eval_also=global,seen");
     whole("algo=ddome gate=random anchors=cluster test=mixture");
     whole("algo=ddome gate=oracle eval_scope=seen straggler=0.5");
     whole("algo=ddome order=gate-first anchors=wrong dropout=0.5");

@@ -51,6 +51,10 @@ static void values(void)
     set_gives("cifar10_batches", "2,5", "\ncifar10_batches = \"2,5\"\n");
     set_gives("data_dir", "a \"b\" \\c", "\ndata_dir = \"a \\\"b\\\" \\\\c\"\n");
     set_gives("data_dir", "", "\ndata_dir = \"\"\n");
+    set_gives("eval_also", "none", "\neval_also = \"none\"\n");
+    set_gives("eval_also", "seen", "\neval_also = \"seen\"\n");
+    set_gives("eval_also", "unseen,holdout,global,seen",
+              "\neval_also = \"unseen,holdout,global,seen\"\n");
     set_gives("stem", "7x7", "\nstem = \"7x7\"\n");
 }
 
@@ -86,6 +90,15 @@ static void refused_values(void)
     set_fails("cifar10_batches", "1,1", "ascending");
     set_fails("cifar10_batches", "1,", "ascending");
     set_fails("cifar10_batches", "1, 2", "ascending");
+    set_fails("eval_also", "",
+              "eval_also: expected none or some, in this order and with commas, of unseen,");
+    set_fails("eval_also", "seen,unseen", "in this order");
+    set_fails("eval_also", "seen,seen", "in this order");
+    set_fails("eval_also", "seen,", "in this order");
+    set_fails("eval_also", "none,seen", "in this order");
+    set_fails("eval_also", "unseen,none", "in this order");
+    set_fails("eval_also", "glob", "in this order");
+    set_fails("eval_also", "globally", "in this order");
 }
 
 /* SPEC 16.1.3. */
@@ -204,6 +217,11 @@ static void checks(void)
     check("algo=fedmix", "top_k = 2: expected experts = 5 with algo = fedmix");
     check("algo=local", "algo = local: expected eval_scope = seen");
     check("algo=local eval_scope=global", "algo = local: expected eval_scope = seen");
+    check("algo=local eval_scope=seen eval_also=global", "algo = local: expected eval_also = none");
+    check("eval_also=unseen", "eval_also names unseen: expected clients other than those of");
+    check("eval_scope=global eval_also=unseen,global", "eval_also names global");
+    check("eval_scope=global unseen_clients=0 eval_also=unseen", "unseen_clients = 0");
+    check("eval_also=holdout holdout_clients=0", "holdout_clients = 0");
     check("algo=head augment=true", "augment = true: expected false with algo = head");
 }
 
@@ -215,6 +233,7 @@ static void accepted_checks(void)
     check("algo=fedavg anchor_clients=4 active_anchors=4", NULL);
     check("sampling=uniform active_anchors=7 active_normal=93", NULL);
     check("eval_scope=global unseen_clients=0 holdout_clients=0", NULL);
+    check("eval_also=holdout,global,seen", NULL);
     check("norm=group width=4", NULL);
     check("norm=group width=28 arch=mlp", NULL);
     check("partition=file partition_file=x", NULL);

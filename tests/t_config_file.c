@@ -145,6 +145,8 @@ static const char *other_value(const fl_key *key)
         return "C:\\data\\\"x\" # y = \xc3\xa4";
     case FL_KEY_BATCHES:
         return "1,3,4";
+    case FL_KEY_CHOICES:
+        return "holdout,seen";
     }
     return "";
 }

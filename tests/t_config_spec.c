@@ -51,6 +51,10 @@ static void add_values(fl_text *row, const fl_key *key)
     case FL_KEY_PATH:
         fl_text_add(row, "path");
         break;
+    case FL_KEY_CHOICES:
+        fl_text_add(row, "none or some, in this order and with commas, of ");
+        add_words(row, key->choice);
+        break;
     case FL_KEY_BATCHES:
         fl_text_add(row, "batches 1..%" PRIu64 ", ascending", key->high);
         break;

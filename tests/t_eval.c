@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Routing, ties, scopes, entropies and counts with a gate and experts whose every answer is known.
  * SPEC 13, 14.3, 14.4. */
+#include <stdio.h>
 #include <string.h>
 
 #include "../nn/fmath.h"
@@ -253,6 +254,40 @@ static void without_gate(void)
     fl_run_free(&run);
 }
 
+/* What a run of its own has as its only line is a line of a run that looks at all of them.
+ * SPEC 13.8. */
+static void other_scopes(const char *keys)
+{
+    static const char *const scopes[] = {"unseen", "holdout", "global", "seen"};
+    char words[256];
+    fl_run whole, run;
+    ddome_error error;
+    test_case("eval: %s: other clients at the same time", keys);
+    snprintf(words, sizeof words, "%s eval_also=holdout,global,seen", keys);
+    const bool made = test_federation_rounds(&whole, &error, words, 1) &&
+                      CHECK(fl_run_evaluate(&whole, 1) == DDOME_OK);
+    const char *line = !made ? NULL : strchr(whole.record.metrics.text.data, '\n') + 1;
+    for (size_t i = 0; made && i < 4; i++) {
+        snprintf(words, sizeof words, "%s eval_scope=%s", keys, scopes[i]);
+        if (test_federation_rounds(&run, &error, words, 1) &&
+            CHECK(fl_run_evaluate(&run, 1) == DDOME_OK)) {
+            const char *alone = strchr(run.record.metrics.text.data, '\n') + 1;
+            test_check(strncmp(line, alone, strlen(alone)) == 0, __FILE__, __LINE__,
+                       "%s: found %.*s, expected %s", scopes[i], (int)strcspn(line, "\n"), line,
+                       alone);
+            CHECK(i != 0 ||
+                  (strcmp(run.record.clients.text.data, whole.record.clients.text.data) == 0 &&
+                   strcmp(run.record.experts.text.data, whole.record.experts.text.data) == 0));
+        }
+        fl_run_free(&run);
+        line += strcspn(line, "\n") + 1;
+    }
+    CHECK(!made || *line == '\0');
+    if (made)
+        CHECK(whole.record.evaluations == 1 && whole.record.last.total > 0);
+    fl_run_free(&whole);
+}
+
 void t_eval(void)
 {
     sure_halves();
@@ -260,5 +295,11 @@ void t_eval(void)
     tie_inside();
     global_scope();
     holdout_scope();
+    other_scopes("algo=ddome");
+    other_scopes("algo=ddome test=mixture gate=random");
+    other_scopes("algo=fedmix top_k=2");
+    other_scopes("algo=ifca init=common");
+    other_scopes("algo=ensemble");
+    other_scopes("algo=head");
     without_gate();
 }

@@ -189,7 +189,8 @@ static void unseen_labels(void)
         memset(labels, (int)other, task.set.test.count);
         task.set.test.labels = labels;
         test_status("scope",
-                    fl_task_scope(&error, &arena, &clients, &count, &whole, &task, &config),
+                    fl_task_scope(&error, &arena, &clients, &count, &whole, &task, &config,
+                                  config.eval_scope),
                     DDOME_ERR_USAGE, &error, "client 0 has no sample of its labels");
     }
     nn_arena_free(&arena);
@@ -215,8 +216,8 @@ static void seen_samples(void)
         static const size_t want[] = {40, 40, 39, 40, 6}; /* 2 labels with 20 each */
         for (size_t i = 0; i < 5; i++) {
             config.seen_samples = asked[i];
-            CHECK(fl_task_scope(&error, &arena, &clients, &count, &whole, &task, &config) ==
-                  DDOME_OK);
+            CHECK(fl_task_scope(&error, &arena, &clients, &count, &whole, &task, &config,
+                                config.eval_scope) == DDOME_OK);
             for (size_t k = 0; k < count; k++)
                 test_same_u64("samples", clients[k].count, want[i]);
         }
@@ -245,7 +246,9 @@ static void refused_tasks(void)
     for (int i = 0; i < 2; i++) {
         ddome_error error = {DDOME_OK, ""};
         config.eval_scope = i == 0 ? FL_SCOPE_UNSEEN : FL_SCOPE_HOLDOUT;
-        test_status("none", fl_task_scope(&error, &arena, &clients, &count, &whole, &task, &config),
+        test_status("none",
+                    fl_task_scope(&error, &arena, &clients, &count, &whole, &task, &config,
+                                  config.eval_scope),
                     DDOME_ERR_USAGE, &error,
                     i == 0 ? "set unseen_clients to at least 1" : "set holdout_clients to");
     }

@@ -39,8 +39,8 @@ static ddome_status load(ddome_error *error, nn_arena *arena, void *context)
     loading *l = context;
     ddome_status status = fl_task_load(error, arena, &l->task, &l->config);
     if (status == DDOME_OK)
-        status =
-            fl_task_scope(error, arena, &l->clients, &l->count, &l->whole, &l->task, &l->config);
+        status = fl_task_scope(error, arena, &l->clients, &l->count, &l->whole, &l->task,
+                               &l->config, l->config.eval_scope);
     if (status == DDOME_OK)
         status = fl_control_init(error, arena, &l->control, &l->config, &l->task);
     return status == DDOME_OK ? fl_control_labels(error, arena, &l->control, &l->task) : status;

@@ -83,7 +83,8 @@ static const tool_command commands[] = {
      "accuracy, bytes beside FedAvg's and beside those of sending all experts, round trips, "
      "trained samples, failure signatures.\n"
      "A folder of --seeds is one row with mean and population standard deviation; runs that "
-     "differ in eval_scope alone are one, too.\n"},
+     "differ in eval_scope alone are one, too (eval_also looks at several kinds of clients in one "
+     "run).\n"},
     {"compare", NULL, TOOL_COMPARE, 2, 2, tool_compare,
      "ddome compare A B [--explain] [--ulp N] [--relative X] [--tolerances FILE]",
      "Where do two runs, models (safetensors), traces, or vectors and answers to them differ "

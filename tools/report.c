@@ -86,7 +86,7 @@ static ddome_status read_hash(ddome_error *error, tool *t, run_files *run)
     return DDOME_OK;
 }
 
-/* The second field of the last line of metrics.csv: the clients that were evaluated. */
+/* The second field of the first line of metrics.csv: the clients of eval_scope (SPEC 13.8). */
 static ddome_status read_scope(ddome_error *error, tool *t, run_files *run)
 {
     unsigned char *bytes;
@@ -94,13 +94,10 @@ static ddome_status read_scope(ddome_error *error, tool *t, run_files *run)
     ddome_status status = read_member(error, t, &bytes, &size, run->path, "metrics.csv");
     if (status != DDOME_OK)
         return status;
-    char *text = (char *)bytes, *line = text;
-    for (char *at = text; *at != '\0'; at++)
-        if (*at == '\n' && at[1] != '\0')
-            line = at + 1;
-    char *scope = strchr(line, ',');
+    char *line = strchr((char *)bytes, '\n');
+    char *scope = line == NULL ? NULL : strchr(line, ',');
     if (scope == NULL || strchr(scope + 1, ',') == NULL)
-        return nn_fail(error, DDOME_ERR_DATA, "%.200s/metrics.csv: the last line is cut",
+        return nn_fail(error, DDOME_ERR_DATA, "%.200s/metrics.csv: the first line is cut",
                        run->path);
     *strchr(scope + 1, ',') = '\0';
     run->scope = scope + 1;

@@ -183,7 +183,7 @@ static bool has_scope(const report_run *run, const report_scope *scope)
  * the byte. */
 static bool same_training(const report_run *a, const report_run *b)
 {
-    static const char *const scope[] = {"eval_scope", NULL};
+    static const char *const scope[] = {"eval_scope", "eval_also", NULL};
     return differing_key(a, b, scope) == NULL &&
            memcmp(&a->rounds, &b->rounds, sizeof a->rounds) == 0;
 }
@@ -245,7 +245,7 @@ static ddome_status merge_rows(ddome_error *error, tool *t, report_row *rows, si
 /* Do the rows that stay differ in this key? A row of several seeds has no seed of its own. */
 static bool tells_apart(const report_row *rows, size_t count, const char *key)
 {
-    if (strcmp(key, "algo") == 0 || strcmp(key, "eval_scope") == 0)
+    if (strcmp(key, "algo") == 0 || strcmp(key, "eval_scope") == 0 || strcmp(key, "eval_also") == 0)
         return false;
     const char *first = NULL;
     for (size_t i = 0; i < count; i++) {

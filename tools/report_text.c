@@ -16,7 +16,8 @@ static const char *const HEADING[REPORT_CELLS] = {
 static const char LEGEND[] =
     "\nAccuracies are means over the clients, each counting once; +- is the population standard "
     "deviation over the seeds.\nmean of ten: of the last ten evaluations, or of all if fewer; max "
-    "selects on test data; worst tenth: the mean of these clients.\nMB once: before the first round; "
+    "selects on test data; worst tenth: the mean of these clients.\nMB once: before the first "
+    "round; "
     "MB moved: all rounds, down and up, 10^6 bytes each; x FedAvg, x all experts: these over what "
     "FedAvg, or sending all experts, moves.\ntrained: samples; x experts: each for every expert "
     "that it trains; over seeds, traffic and samples are means.\n";
