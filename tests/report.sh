@@ -98,6 +98,12 @@ is() {
     verdict "$1" "$([ "$2" = "$3" ] || echo "found $2, expected $3")"
 }
 
+call report base whole --text
+verdict "sets of merged runs are told by their clients" \
+    "$(grep -q '^base: chosen experts (clients) in the last evaluation: unseen .*; global 0 1 (1)$' out || cat out)"
+call report base --text
+verdict "those of one run are of its clients" "$(! grep 'last evaluation: [a-z]' out)"
+
 # One run that looks at all kinds of clients has the lines of runs that look at one each (SPEC 13.8).
 call train $tiny eval_also=holdout,global,seen --threads 2 --out several --quiet
 verdict "a run on several kinds of clients" "$([ "$status" -eq 0 ] || echo "status $status: $(cat err)")"

@@ -149,13 +149,21 @@ static void add_markdown(fl_text *text, const report_line *lines, size_t count)
             fl_text_add(text, "| %s %s", lines[i].cell[c].data, c + 1 == REPORT_CELLS ? "|\n" : "");
 }
 
-/* How often each set was chosen in the last evaluation, in the order of the clients. */
+/* How often each set was chosen in the last evaluation, in the order of the clients; runs that were
+ * merged have sets of several kinds of clients. */
 static void add_sets(fl_text *text, const report_run *run)
 {
+    const char *scope = run->sets == 0 ? "" : run->set[0].scope; /* told where there are others */
+    const bool several = run->sets != 0 && strcmp(scope, run->set[run->sets - 1].scope) != 0;
     fl_text_add(text, "\n%s: chosen experts (clients) in the last evaluation:", run->path);
-    for (size_t i = 0; i < run->sets; i++)
-        fl_text_add(text, "%s %s (%" PRIu64 ")", i == 0 ? "" : ",", run->set[i].experts,
-                    run->set[i].clients);
+    for (size_t i = 0; i < run->sets; i++) {
+        const report_set *set = &run->set[i];
+        const bool first = i == 0 || strcmp(set->scope, set[-1].scope) != 0;
+        fl_text_add(text, "%s", i == 0 ? "" : first ? ";" : ",");
+        if (several && first)
+            fl_text_add(text, " %s", set->scope);
+        fl_text_add(text, " %s (%" PRIu64 ")", set->experts, set->clients);
+    }
     fl_text_add(text, "\n");
 }
 
