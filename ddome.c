@@ -108,6 +108,8 @@ static ddome_status with_run(ddome_error *error, ddome_summary *summary, const d
     if (status == DDOME_OK)
         status = fl_run_take_common(&run);
     if (status == DDOME_OK)
+        status = fl_run_take_start(&run);
+    if (status == DDOME_OK)
         status = open(&run, out_dir);
     if (status == DDOME_OK)
         status = work(&run, &made);

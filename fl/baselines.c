@@ -82,7 +82,7 @@ bool fl_algorithm_needs_common(const fl_config *config)
 bool fl_algorithm_sends_common(const fl_config *config)
 {
     const fl_algorithm *algorithm = fl_algorithm_of(config);
-    return fl_control_embeds(config) || (algorithm->own && config->init == FL_INIT_COMMON);
+    return fl_control_embeds(config) || (algorithm->own && config->init != FL_INIT_RANDOM);
 }
 
 bool fl_algorithm_takes_all(const fl_config *config)
@@ -125,6 +125,11 @@ ddome_status fl_algorithm_check(ddome_error *error, fl_config *config)
                        "top_k = %lu: expected experts = %lu with algo = %s, which sends all "
                        "experts; set top_k to it",
                        (unsigned long)config->top_k, (unsigned long)config->experts, a->name);
+    if (!a->rounds && config->init == FL_INIT_FILE)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "init = file: expected random or common with algo = %s, which trains "
+                       "nothing; leave init and init_file out",
+                       a->name);
     if (a->own && config->eval_scope != FL_SCOPE_SEEN)
         return nn_fail(error, DDOME_ERR_USAGE,
                        "algo = %s: expected eval_scope = seen, found eval_scope = %s: only clients "

@@ -58,7 +58,8 @@ size_t fl_algorithm_trained(const fl_config *config);
 /* Is the common expert needed at all (SPEC 9.0)? */
 bool fl_algorithm_needs_common(const fl_config *config);
 
-/* Is it sent to every training client, once (SPEC 15.2)? */
+/* Is it, or another model that clients start from and keep, sent to every training client, once
+ * (SPEC 15.2)? */
 bool fl_algorithm_sends_common(const fl_config *config);
 
 /* Every training client takes part in every round, whatever is drawn (SPEC 12.6.6). */

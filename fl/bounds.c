@@ -18,9 +18,9 @@ uint64_t fl_bounds_common(const fl_run *run)
 /* Experts start before the first renewal. */
 uint64_t fl_bounds_start(const fl_run *run)
 {
-    return fl_run_from_common(run)
-               ? run->common.given + run->common.epochs * fl_common_steps(&run->config, &run->task)
-               : 0;
+    const fl_common *start = fl_run_start(run);
+    return start == NULL ? 0
+                         : start->given + start->epochs * fl_common_steps(&run->config, &run->task);
 }
 
 /* A model has the highest counter of its copies, so that a round adds the batches of one visit.

@@ -367,6 +367,13 @@ static ddome_status check_paths(ddome_error *error, const fl_config *c)
             error, DDOME_ERR_USAGE,
             "partition_file = \"%.100s\": expected partition = file; set it or drop the path",
             c->partition_file);
+    if (c->init == FL_INIT_FILE && c->init_file[0] == '\0')
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "init = file: expected init_file, found none; name a safetensors file");
+    if (c->init != FL_INIT_FILE && c->init_file[0] != '\0')
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "init_file = \"%.100s\": expected init = file; set it or drop the path",
+                       c->init_file);
     if (c->data == FL_DATA_SYNTH && c->exclude[0] != '\0')
         return nn_fail(error, DDOME_ERR_USAGE,
                        "exclude = \"%.100s\": expected data = cifar10, cifar100, mnist or emnist; "

@@ -44,7 +44,7 @@ typedef enum fl_arch {
 } fl_arch;
 typedef enum fl_stem { FL_STEM_3X3, FL_STEM_7X7 } fl_stem;
 typedef enum fl_norm { FL_NORM_BATCH, FL_NORM_GROUP } fl_norm;
-typedef enum fl_init { FL_INIT_RANDOM, FL_INIT_COMMON } fl_init;
+typedef enum fl_init { FL_INIT_RANDOM, FL_INIT_COMMON, FL_INIT_FILE } fl_init;
 typedef enum fl_mix { FL_MIX_LOGITS, FL_MIX_PROBS } fl_mix;
 typedef enum fl_aggregate { FL_AGGREGATE_SAMPLES, FL_AGGREGATE_UNIFORM } fl_aggregate;
 typedef enum fl_last_batch { FL_LAST_BATCH_KEEP, FL_LAST_BATCH_DROP } fl_last_batch;
@@ -115,7 +115,8 @@ typedef struct fl_config {
     size_t pretrain_epochs, pretrain_batch;
 
     size_t experts, top_k;
-    int init; /* fl_init: where experts and FedAvg's model start */
+    int init;                /* fl_init: where experts and FedAvg's model start */
+    char init_file[FL_PATH]; /* init = file: a model of what rounds train */
     size_t gate_hidden;
     fl_decimal gate_lr, gate_momentum, anchor_gate_weight;
     int mix; /* fl_mix */
@@ -176,7 +177,7 @@ DDOME_MUST_CHECK ddome_status fl_config_check_controls(ddome_error *error, const
 /* What stands in place of each path in the text: content hashes, or "" where unused. */
 typedef struct fl_config_hashes {
     char data[NN_HEX_BYTES], exclude[NN_HEX_BYTES], partition_file[NN_HEX_BYTES],
-        common[NN_HEX_BYTES];
+        common[NN_HEX_BYTES], init_file[NN_HEX_BYTES];
 } fl_config_hashes;
 
 /* config.toml: one `key = value` line a key in table order; only keys that affect bits. hashes

@@ -81,7 +81,7 @@ static const char *const dialect[] = {"plain", "balanced", NULL};
 static const char *const arch[] = {"resnet34", "mlp", NULL};
 static const char *const stem[] = {"3x3", "7x7", NULL};
 static const char *const norm[] = {"batch", "group", NULL};
-static const char *const init[] = {"random", "common", NULL};
+static const char *const init[] = {"random", "common", "file", NULL};
 static const char *const mix[] = {"logits", "probs", NULL};
 static const char *const sampling[] = {"strata", "uniform", NULL};
 static const char *const aggregate[] = {"samples", "uniform", NULL};
@@ -164,6 +164,7 @@ static const fl_key keys[] = {
     SIZE("experts", experts, "5", 1, FL_MAX_EXPERTS),
     SIZE("experts", top_k, "2", 1, FL_MAX_EXPERTS),
     CHOICE("experts", init, init),
+    PATH_HASHED("experts", init_file),
     SIZE("experts", gate_hidden, "256", 1, MOST_HIDDEN),
     DECIMAL("experts", gate_lr, "0.001", 0, MOST_FACTOR, FL_RANGE_ABOVE),
     DECIMAL("experts", gate_momentum, "0", 0, 1, FL_RANGE_BELOW),
@@ -217,6 +218,7 @@ static const fl_key keys[] = {
 /* Keys younger than the first published hashes: config.toml leaves them out at their defaults, so
  * that a new key moves no root hash (SPEC 16.1.6). */
 static const char *const implied[] = {"eval_also",
+                                      "init_file",
                                       "cifar100_labels",
                                       "emnist_split",
                                       "shards_per_client",
@@ -253,6 +255,7 @@ NN_ASSUME(data_words, sizeof data / sizeof *data == FL_DATA_EMNIST + 2);
 NN_ASSUME(emnist_words, sizeof emnist_split / sizeof *emnist_split == DATA_EMNIST_COUNT + 1);
 NN_ASSUME(partition_words, sizeof partition / sizeof *partition == DATA_PARTITION_QUANTITY + 2);
 NN_ASSUME(dialect_words, sizeof dialect / sizeof *dialect == DATA_DIRICHLET_BALANCED + 2);
+NN_ASSUME(init_words, sizeof init / sizeof *init == FL_INIT_FILE + 2);
 NN_ASSUME(bn_words, sizeof bn_stats / sizeof *bn_stats == FL_BN_FIRST + 2);
 NN_ASSUME(last_batch_words, sizeof last_batch / sizeof *last_batch == FL_LAST_BATCH_DROP + 2);
 NN_ASSUME(budget_words, sizeof local_budget / sizeof *local_budget == FL_BUDGET_FULL + 2);

@@ -258,12 +258,17 @@ static ddome_status set_path(ddome_error *error, char out[FL_PATH], const char *
     return DDOME_OK;
 }
 
-/* The run's own partition and common expert; a folder without SHA256SUMS holds no finished run
+/* The run's own partition and common expert, its models instead of a start from a file (a client's
+ * model may still be the start, SPEC 12.6.6); a folder without SHA256SUMS holds no finished run
  * (SPEC 18.3.2). */
 static ddome_status point_into(ddome_error *error, fl_config *keys, const char *run_dir)
 {
     char sums[FL_PATH];
     keys->partition = DATA_PARTITION_FILE;
+    if (keys->init == FL_INIT_FILE && !fl_algorithm_of(keys)->own) {
+        keys->init = FL_INIT_RANDOM;
+        keys->init_file[0] = '\0';
+    }
     ddome_status status = set_path(error, sums, run_dir, "SHA256SUMS");
     if (status == DDOME_OK && !nn_os_exists(sums))
         status = nn_fail(error, DDOME_ERR_DATA, "%.300s is missing: expected a finished run there",
@@ -302,6 +307,29 @@ static ddome_status load_own_models(fl_run *run, const char *run_dir)
         status = fl_checkpoint_load(run->error, &run->scratch, own->values, &own->batches,
                                     &run->expert, path);
     }
+    return status;
+}
+
+/* The file that clients without a model still start from must be that of the run: its hash stands
+ * in the resolved configuration (SPEC 16.1.6). */
+static ddome_status check_start(fl_run *run, const char *run_dir)
+{
+    char path[FL_PATH + FL_FILE_NAME], line[NN_HEX_BYTES + 32];
+    unsigned char *text;
+    size_t size;
+    if (run->config.init != FL_INIT_FILE)
+        return DDOME_OK;
+    const nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    snprintf(path, sizeof path, "%s/" FL_FILE_CONFIG, run_dir);
+    snprintf(line, sizeof line, "\ninit_file = \"sha256:%s\"\n", run->hashes.init_file);
+    ddome_status status =
+        nn_os_read_file(run->error, &run->scratch, &text, &size, path, DDOME_ERR_DATA);
+    if (status == DDOME_OK && strstr((const char *)text, line) == NULL)
+        status = nn_fail(run->error, DDOME_ERR_VERIFY,
+                         "init_file=%.200s is not the file that %.200s names by its hash; give the "
+                         "one the run started from",
+                         run->config.init_file, path);
+    nn_arena_rewind(&run->scratch, mark);
     return status;
 }
 
@@ -357,6 +385,8 @@ ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **repor
         status = fl_run_init(error, &run, &keys, config->threads, progress);
     if (status == DDOME_OK)
         status = fl_origin_check_run(error, &run.scratch, run_dir, &run.config, &run.task);
+    if (status == DDOME_OK)
+        status = check_start(&run, run_dir);
     if (status == DDOME_OK)
         status = fl_run_set_up(&run);
     if (status == DDOME_OK)

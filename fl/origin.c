@@ -36,6 +36,8 @@ ddome_status fl_origin_hashes(ddome_error *error, nn_arena *scratch, fl_config_h
         status = hash_file(error, scratch, hashes->partition_file, config->partition_file);
     if (status == DDOME_OK)
         status = hash_file(error, scratch, hashes->common, config->common);
+    if (status == DDOME_OK)
+        status = hash_file(error, scratch, hashes->init_file, config->init_file);
     return status;
 }
 
@@ -84,12 +86,13 @@ static const char *manifest_of(nn_arena *scratch, const char *path)
     return text.failed ? NULL : text.data;
 }
 
-static ddome_status compare_common(ddome_error *error, const data_json_value *manifest,
-                                   const char *path, const char *file, const nn_digest *common,
-                                   const fl_task *task)
+/* common NULL: of any model of a run. */
+static ddome_status compare_model(ddome_error *error, const data_json_value *manifest,
+                                  const char *path, const char *file, const nn_digest *common,
+                                  const fl_task *task)
 {
     const nn_digest pool = data_partition_pool_hash(&task->partition);
-    if (!names(manifest, "common_sha256", common))
+    if (common != NULL && !names(manifest, "common_sha256", common))
         return nn_fail(error, DDOME_ERR_USAGE,
                        "common=%.200s is not the common expert that %.200s names; keep a model "
                        "with its own manifest",
@@ -98,15 +101,16 @@ static ddome_status compare_common(ddome_error *error, const data_json_value *ma
         !names(manifest, "pool_sha256", &pool))
         return nn_fail(
             error, DDOME_ERR_USAGE,
-            "common=%.160s was pretrained on other samples than this run may train on, "
+            "%s=%.160s was %strained on other samples than this run may train on, "
             "says %.160s: held-out samples would leak; use its data, seed and partition, "
-            "or pretrain again",
-            path, file);
+            "or %s",
+            common != NULL ? "common" : "init_file", path, common != NULL ? "pre" : "", file,
+            common != NULL ? "pretrain again" : "another file");
     return DDOME_OK;
 }
 
-ddome_status fl_origin_check_common(ddome_error *error, nn_arena *scratch, const char *path,
-                                    const nn_digest *common, const fl_task *task)
+ddome_status fl_origin_check_model(ddome_error *error, nn_arena *scratch, const char *path,
+                                   const nn_digest *common, const fl_task *task)
 {
     const data_json_value *manifest;
     nn_arena_mark mark = nn_arena_get_mark(scratch);
@@ -117,7 +121,7 @@ ddome_status fl_origin_check_common(ddome_error *error, nn_arena *scratch, const
     if (nn_os_exists(file)) {
         status = fl_manifest_read(error, scratch, &manifest, file);
         if (status == DDOME_OK)
-            status = compare_common(error, manifest, path, file, common, task);
+            status = compare_model(error, manifest, path, file, common, task);
     }
     nn_arena_rewind(scratch, mark);
     return status;

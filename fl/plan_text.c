@@ -127,7 +127,9 @@ static uint64_t server(const fl_run *run)
                             (fl_control_has_gate(&run->config) ? run->gate.layout.total : 0);
     const uint64_t common =
         fl_algorithm_needs_common(&run->config) ? run->common_model.layout.total : 0;
-    return (sizeof(float) + sizeof(double)) * floats + sizeof(float) * common;
+    const uint64_t start =
+        run->config.init == FL_INIT_FILE ? run->expert.layout.total : 0; /* SPEC 12.4 */
+    return (sizeof(float) + sizeof(double)) * floats + sizeof(float) * (common + start);
 }
 
 /* Statistics that stay with clients (SPEC 11.5), were every client to have every expert. */

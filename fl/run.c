@@ -143,7 +143,24 @@ ddome_status fl_run_take_common(fl_run *run)
         return status;
     common->given = common->batches;
     const nn_digest hash = nn_layout_hash(&run->common_model.layout, common->values);
-    return fl_origin_check_common(run->error, &run->scratch, run->config.common, &hash, &run->task);
+    return fl_origin_check_model(run->error, &run->scratch, run->config.common, &hash, &run->task);
+}
+
+ddome_status fl_run_take_start(fl_run *run)
+{
+    fl_common *start = &run->start;
+    if (run->config.init != FL_INIT_FILE || start->values != NULL)
+        return DDOME_OK;
+    start->floats = run->expert.layout.total;
+    start->values = nn_arena_alloc(&run->arena, start->floats, sizeof *start->values);
+    if (start->values == NULL)
+        return nn_arena_fail(run->error, &run->arena, "the model that rounds start from");
+    ddome_status status = fl_checkpoint_load(run->error, &run->scratch, start->values,
+                                             &start->batches, &run->expert, run->config.init_file);
+    start->given = start->batches;
+    return status == DDOME_OK ? fl_origin_check_model(run->error, &run->scratch,
+                                                      run->config.init_file, NULL, &run->task)
+                              : status;
 }
 
 /* It may have been trained on since it was given or made (SPEC 11.12). */
@@ -183,11 +200,12 @@ ddome_status fl_run_pretrain(fl_run *run)
 void fl_run_count_common(fl_traffic *traffic, const fl_run *run)
 {
     const bool sends = fl_algorithm_sends_common(&run->config);
+    const bool start = run->algorithm->own && run->config.init == FL_INIT_FILE;
     for (size_t i = 0; sends && i < run->task.partition.training; i++) {
         const fl_message message = {.client = (uint32_t)i,
-                                    .expert_model = &run->common_model,
+                                    .expert_model = start ? &run->expert : &run->common_model,
                                     .expert_count = 1,
-                                    .experts = &run->common.values};
+                                    .experts = start ? &run->start.values : &run->common.values};
         fl_traffic_down(traffic, &message);
     }
 }
@@ -261,9 +279,11 @@ static const nn_engine *engine_for(const fl_run *run, size_t clients)
     return clients > 1 ? &run->solo : &run->engine;
 }
 
-bool fl_run_from_common(const fl_run *run)
+const fl_common *fl_run_start(const fl_run *run)
 {
-    return run->algorithm->from_common || run->config.init == FL_INIT_COMMON;
+    if (run->algorithm->from_common || run->config.init == FL_INIT_COMMON)
+        return &run->common;
+    return run->config.init == FL_INIT_FILE ? &run->start : NULL;
 }
 
 /* Its clients and their scope are there. */
@@ -296,9 +316,11 @@ ddome_status fl_run_server(fl_run *run)
     complete_evaluator(run, &run->evaluator, run->trace);
     for (size_t i = 0; i < run->also_count; i++)
         complete_evaluator(run, &run->also[i], NULL);
+    const ddome_status status = fl_run_take_start(run);
+    if (status != DDOME_OK)
+        return status;
     return fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert, gate,
-                          fl_run_from_common(run) ? &run->common : NULL,
-                          fl_algorithm_experts(&run->config));
+                          fl_run_start(run), fl_algorithm_experts(&run->config));
 }
 
 ddome_status fl_run_set_up(fl_run *run)

@@ -22,6 +22,7 @@ typedef struct fl_run {
     fl_model expert, gate; /* what rounds train: a head instead of whole experts (SPEC 12.6.8) */
     fl_model common_model; /* the architecture of the common expert */
     fl_common common;
+    fl_common start; /* init = file: what experts start from; else without values */
     fl_embeddings train, test;
     fl_server server;
     fl_control control;
@@ -77,6 +78,9 @@ void fl_run_free(fl_run *run);
  * when the key is empty. */
 DDOME_MUST_CHECK ddome_status fl_run_take_common(fl_run *run);
 
+/* The same for the model that the key `init_file` names, and its origin (SPEC 12.4). */
+DDOME_MUST_CHECK ddome_status fl_run_take_start(fl_run *run);
+
 /* The run directory; empty but for a proof that it can be written. The trace likewise. */
 DDOME_MUST_CHECK ddome_status fl_run_open(fl_run *run, const char *out_dir, bool force);
 
@@ -114,8 +118,8 @@ DDOME_MUST_CHECK ddome_status fl_run_embed(fl_run *run);
  */
 DDOME_MUST_CHECK ddome_status fl_run_anchors(fl_run *run);
 
-/* Do experts start from the common expert? */
-bool fl_run_from_common(const fl_run *run);
+/* What experts start from (SPEC 12.4): the common expert, the given file, or NULL: drawn values. */
+const fl_common *fl_run_start(const fl_run *run);
 
 /* Experts and gate at their start. */
 DDOME_MUST_CHECK ddome_status fl_run_server(fl_run *run);

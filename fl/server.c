@@ -24,18 +24,18 @@ static ddome_status init_slot(ddome_error *error, nn_arena *arena, fl_slot *slot
 }
 
 /* SPEC 12.4; a head is the end of the common expert's vector, its last layer (SPEC 12.6.8). */
-static void start_expert(fl_slot *slot, const fl_common *common, const fl_config *config,
+static void start_expert(fl_slot *slot, const fl_common *start, const fl_config *config,
                          uint32_t index)
 {
     const nn_layout *layout = &slot->model->layout;
-    if (common != NULL) {
-        const float *from = common->values + (common->floats - layout->total);
+    if (start != NULL) {
+        const float *from = start->values + (start->floats - layout->total);
         memcpy(slot->values, from, layout->total * sizeof *slot->values);
-        slot->batches = common->batches;
+        slot->batches = start->batches;
     } else {
         nn_layout_init(slot->values, layout, config->seed, NN_STREAM_INIT_EXPERT, index);
     }
-    if (common != NULL && fl_algorithm_of(config)->choice == FL_CHOICE_LOSS)
+    if (start != NULL && fl_algorithm_of(config)->choice == FL_CHOICE_LOSS)
         fl_ifca_perturb(slot->values, layout, config, index);
     slot->hash = nn_layout_hash(layout, slot->values);
 }
@@ -71,7 +71,7 @@ static ddome_status init_states(ddome_error *error, nn_arena *arena, fl_server *
 
 ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *server,
                             const fl_config *config, const fl_model *expert, const fl_model *gate,
-                            const fl_common *common, size_t experts)
+                            const fl_common *start, size_t experts)
 {
     memset(server, 0, sizeof *server);
     server->config = config;
@@ -87,7 +87,7 @@ ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *serv
     for (size_t i = 0; i < experts && status == DDOME_OK; i++) {
         status = init_slot(error, arena, &server->expert[i], expert);
         if (status == DDOME_OK)
-            start_expert(&server->expert[i], common, config, (uint32_t)i);
+            start_expert(&server->expert[i], start, config, (uint32_t)i);
     }
     return status;
 }

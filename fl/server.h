@@ -36,11 +36,10 @@ typedef struct fl_server {
     fl_variates variates; /* server NULL: none */
 } fl_server;
 
-/* Experts from the common expert or drawn (`init`), the gate drawn. gate NULL: none. common NULL
- * unless it is the start. */
+/* Experts from `start` or, where it is NULL, drawn (`init`); the gate drawn. gate NULL: none. */
 DDOME_MUST_CHECK ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *server,
                                              const fl_config *config, const fl_model *expert,
-                                             const fl_model *gate, const fl_common *common,
+                                             const fl_model *gate, const fl_common *start,
                                              size_t experts);
 
 void fl_server_open_round(fl_server *server);

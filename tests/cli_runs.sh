@@ -73,6 +73,53 @@ why=
 grep -q '"common_sha256"' fedavg_common/manifest.json || why="$why; not in the manifest"
 verdict "fedavg from the common expert has one" "$why"
 
+# init = file: with the common expert's file what init = common gives, for each algorithm with rounds. SPEC 12.4.
+model=pre/common.safetensors
+for words in fedavg fedprox scaffold ensemble "fedmix top_k=2" "local eval_scope=seen" ifca ddome; do
+    algo=${words%% *}
+    call train $tiny algo=$words init=common common=$model --out from_common --force --quiet
+    why=
+    [ "$status" -eq 0 ] || why="status $status: $(cat err)"
+    call train $tiny algo=$words common=$model init=file init_file=$model --out from_file_$algo --quiet
+    [ "$status" -eq 0 ] || why="$why; status $status: $(cat err)"
+    for file in rounds.jsonl metrics.csv clients.csv comm.csv; do
+        cmp from_common/$file from_file_$algo/$file > cmp.out 2>&1 || why="$why; $(cat cmp.out)"
+    done
+    grep -q '^init_file = "sha256:[0-9a-f]*"$' from_file_$algo/config.toml || why="$why; no hash in config.toml"
+    verdict "$algo from a file is $algo from the common expert" "$why"
+done
+call train $tiny algo=head common=$model --out head --quiet
+call train $tiny algo=head common=$model init=file init_file=head/final/expert_0.safetensors --out head_on --quiet
+why=
+[ "$status" -eq 0 ] || why="status $status: $(cat err)"
+grep -q ':null' head_on/rounds.jsonl && ! cmp -s head/rounds.jsonl head_on/rounds.jsonl || why="$why; it starts as before"
+verdict "a head from a head" "$why"
+call verify from_file_ifca --rounds all --quiet
+verdict "a run from a file is verified" "$([ "$status" -eq 0 ] || cat err)"
+rm -f from_file_fedavg/SHA256SUMS from_file_fedavg/manifest.json
+cp from_file_ddome/SHA256SUMS kept
+call resume from_file_ddome --quiet
+verdict "and gone on with" "$([ "$status" -eq 0 ] && cmp kept from_file_ddome/SHA256SUMS 2>&1 || cat err)"
+call eval from_file_ddome --quiet
+why=
+[ "$status" -eq 0 ] || why="status $status: $(cat err)"
+tail -n 2 from_file_ddome/clients.csv | while read -r line; do grep -q -x "$line" out || echo "no $line"; done > cmp.out
+verdict "eval needs no start" "$why$(cat cmp.out)"
+call eval from_file_local init_file=$model --quiet
+verdict "but where clients may still be there" "$([ "$status" -eq 0 ] || cat err)"
+cp head/final/common.safetensors same.safetensors
+call eval from_file_local init_file=same.safetensors --quiet
+verdict "by its bytes" "$([ "$status" -eq 0 ] || cat err)"
+fails "another file as the start of eval" 4 "is not the file that from_file_local/config.toml names by its hash" \
+    eval from_file_local init_file=whole/final/expert_0.safetensors
+fails "a start that is missing" 3 "cannot open nowhere" train $tiny algo=fedavg init=file init_file=nowhere --out run
+fails "a start of another shape" 3 "tensor fc1.weight: expected" \
+    train $tiny algo=fedavg hidden=9 init=file init_file=$model --out run
+fails "a start from held-out samples" 2 "init_file=$model was trained on other samples than this run may train on" \
+    train $tiny algo=fedavg seed=2 init=file init_file=$model --out run
+fails "a start of a run on other samples" 2 "or another file" \
+    train $tiny algo=fedavg seed=2 init=file init_file=whole/final/expert_0.safetensors --out run
+
 # SPEC 17.1.2, 17.2.4.
 why=
 [ "$(cut -c 67- pre/SHA256SUMS | tr '\n' ' ')" = "common.safetensors config.toml manifest.json " ] ||

@@ -212,6 +212,10 @@ static void checks(void)
     check("norm=group width=28", "gn_channels = 8");
     check("partition=file", "expected partition_file, found none");
     check("partition_file=x", "expected partition = file");
+    check("init=file", "init = file: expected init_file, found none");
+    check("init_file=x", "expected init = file");
+    check("algo=common init=file init_file=x",
+          "init = file: expected random or common with algo = common");
     check("exclude=x", "expected data = cifar10, cifar100, mnist or emnist");
     check("algo=scaffold momentum=0.9", "momentum = 0.9: expected 0 with algo = scaffold");
     check("algo=fedmix", "top_k = 2: expected experts = 5 with algo = fedmix");
@@ -238,6 +242,7 @@ static void accepted_checks(void)
     check("norm=group width=28 arch=mlp", NULL);
     check("partition=file partition_file=x", NULL);
     check("data=cifar10 exclude=x synth_domains=127", NULL);
+    check("init=file init_file=x", NULL);
     check("top_k=5", NULL);
     check("algo=scaffold", NULL);
     check("algo=scaffold momentum=0", NULL);

@@ -359,7 +359,7 @@ static void manifests(void)
         nn_arena arena = {0};
         ddome_error error = {DDOME_OK, ""};
         const nn_digest common = task.set.train.hash;
-        test_status(paths[i], fl_origin_check_common(&error, &arena, paths[i], &common, &task),
+        test_status(paths[i], fl_origin_check_model(&error, &arena, paths[i], &common, &task),
                     DDOME_OK, &error, NULL);
         nn_arena_free(&arena);
     }

@@ -161,7 +161,7 @@ static ddome_status check_origins(ddome_error *error, nn_arena *arena, void *con
     fl_config_hashes hashes;
     ddome_status status = fl_origin_hashes(error, arena, &hashes, &s->config);
     if (status == DDOME_OK)
-        status = fl_origin_check_common(error, arena, s->common_path, &s->common, &s->task);
+        status = fl_origin_check_model(error, arena, s->common_path, &s->common, &s->task);
     return status == DDOME_OK ? fl_origin_check_run(error, arena, s->folder, &s->config, &s->task)
                               : status;
 }

@@ -117,7 +117,7 @@ static void check_origin(const char *what, const char *path, const nn_digest *co
 {
     ddome_error error = {DDOME_OK, ""};
     const ddome_status want = part == NULL ? DDOME_OK : DDOME_ERR_USAGE;
-    test_status(what, fl_origin_check_common(&error, &arena, path, common, task), want, &error,
+    test_status(what, fl_origin_check_model(&error, &arena, path, common, task), want, &error,
                 part);
 }
 
@@ -142,7 +142,7 @@ static void damaged_manifests(const fl_run *run)
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         ddome_error error = {DDOME_OK, ""};
         CHECK(nn_os_write_file(&error, path, damaged[i], strlen(damaged[i])) == DDOME_OK);
-        test_status(damaged[i], fl_origin_check_common(&error, &arena, common, &digest, &run->task),
+        test_status(damaged[i], fl_origin_check_model(&error, &arena, common, &digest, &run->task),
                     DDOME_ERR_DATA, &error, "manifest.json: ");
     }
 }
@@ -178,11 +178,13 @@ static void origins(const fl_run *run)
     check_run("another profile", run, NN_ARITH_FMA, "arith = fma is not the profile of");
     write_manifest(dir, other, train, pool, test);
     check_origin("another model", beside, &digest, &run->task, "is not the common expert");
+    check_origin("a start has no hash there", beside, NULL, &run->task, NULL);
     write_manifest(dir, common, other, pool, test);
     check_origin("another train split", beside, &digest, &run->task, "other samples");
     check_run("a run on another train split", run, NN_ARITH_MA, "train_sha256");
     write_manifest(dir, common, train, other, other);
     check_origin("another pool", beside, &digest, &run->task, "other samples");
+    check_origin("a start of another pool", final, NULL, &run->task, "init_file=");
     check_origin("another pool, above final", final, &digest, &run->task, "other samples");
     check_origin("a manifest above another folder says nothing", elsewhere, &digest, &run->task,
                  NULL);

@@ -30,7 +30,7 @@ static void check_again(const fl_config *config, const fl_config_hashes *hashes)
 
 static ddome_status check_all(fuzz_call *call, fl_config *config)
 {
-    static const fl_config_hashes hashes = {"0123", "", "4567", "89ab"};
+    static const fl_config_hashes hashes = {"0123", "", "4567", "89ab", "cdef"};
     check_again(config, NULL);
     ddome_status status = fl_config_check(&call->error, config);
     if (status != DDOME_OK)

@@ -114,7 +114,7 @@ ddome_status fuzz_manifest(fuzz_call *call)
         status = fl_origin_check_run(&call->error, &arena, path, &config, &task);
     fuzz_path(path, "fuzz-run/common.safetensors");
     if (status == DDOME_OK)
-        status = fl_origin_check_common(&call->error, &arena, path, &task.set.train.hash, &task);
+        status = fl_origin_check_model(&call->error, &arena, path, &task.set.train.hash, &task);
     nn_arena_free(&arena);
     return status;
 }
