@@ -2,6 +2,7 @@
 /* partition.csv: its text, and a reader that takes back exactly that text. SPEC 8.7, 8.8. */
 #include "partition_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "../nn/os.h"
@@ -138,6 +139,15 @@ static bool follows(const row *now, const row *before)
     return now->client == before->client + 1 && now->role >= before->role;
 }
 
+static ddome_status outside(const reader *in, size_t i, size_t split)
+{
+    char expected[96];
+    snprintf(expected, sizeof expected,
+             "a sample index inside the split, below %lu, found %lu; is the data the file's?",
+             (unsigned long)split, (unsigned long)in->rows[i].sample);
+    return damaged(in, i, expected);
+}
+
 static ddome_status check_row(const reader *in, size_t i)
 {
     const row *now = &in->rows[i], *before = i == 0 ? NULL : now - 1;
@@ -146,7 +156,7 @@ static ddome_status check_row(const reader *in, size_t i)
     if (!follows(now, before))
         return damaged(in, i, "the same client, or the next one with the same or a later role");
     if (now->sample >= split)
-        return damaged(in, i, "a sample index inside the split");
+        return outside(in, i, split);
     bool tests = now->role >= DATA_HOLDOUT;
     if (tests && before != NULL && before->client == now->client && before->sample >= now->sample)
         return damaged(in, i, "ascending samples in a holdout or unseen client");
@@ -261,6 +271,12 @@ ddome_status data_file_read(data_division *division, uint8_t *mark)
     if (status != DDOME_OK)
         return status;
     reader in = {division, (const char *)bytes, (const char *)bytes + size, NULL, 0};
+    if (size > HEADER_BYTES && memcmp(bytes, header, HEADER_BYTES - 1) == 0 &&
+        bytes[HEADER_BYTES - 1] == '\r')
+        return nn_fail(division->error, DDOME_ERR_DATA,
+                       "%s line 1: expected lines that end in LF, found a carriage return; save it "
+                       "with the line ends of Unix",
+                       division->source->file);
     if (!take_text(&in, header))
         return nn_fail(division->error, DDOME_ERR_DATA,
                        "%s line 1: expected index,client,role; is this a partition.csv?",

@@ -119,6 +119,33 @@ static ddome_status read_counter(ddome_error *error, uint64_t *counter,
     return DDOME_OK;
 }
 
+enum { SHAPE_TEXT = 96, SHAPE_SIZES = 4 };
+
+/* "[10, 64]"; of more than four sizes the first ones, for a file may have any number. */
+static void write_shape(char text[SHAPE_TEXT], const uint64_t *shape, size_t rank)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < rank && i < SHAPE_SIZES; i++) /* 2 + 20 digits each: at stays inside */
+        at += (size_t)snprintf(text + at, SHAPE_TEXT - at, "%s%llu", i == 0 ? "[" : ", ",
+                               (unsigned long long)shape[i]);
+    snprintf(text + at, SHAPE_TEXT - at, "%s]", rank == 0 ? "[" : rank > SHAPE_SIZES ? ".." : "");
+}
+
+static ddome_status refuse_shape(ddome_error *error, const data_safetensor *tensor,
+                                 const nn_slice *slice, const char *path)
+{
+    uint64_t shape[SHAPE_SIZES];
+    char want[SHAPE_TEXT], found[SHAPE_TEXT];
+    for (size_t i = 0; i < slice->rank; i++)
+        shape[i] = slice->shape[i];
+    write_shape(want, shape, slice->rank);
+    write_shape(found, tensor->shape, tensor->rank);
+    return nn_fail(error, DDOME_ERR_DATA,
+                   "%s: tensor %s: expected F32 of shape %s, found %s of shape %s; are width, "
+                   "classes and stem the same?",
+                   path, slice->name, want, tensor->dtype, found);
+}
+
 static ddome_status check_slice(ddome_error *error, const data_safetensors *file,
                                 const nn_slice *slice, const char *path)
 {
@@ -128,13 +155,7 @@ static ddome_status check_slice(ddome_error *error, const data_safetensors *file
                        "%s: tensor %s is missing: the file is of another architecture", path,
                        slice->name);
     if (!same_shape(tensor, slice))
-        return nn_fail(error, DDOME_ERR_DATA,
-                       "%s: tensor %s: expected F32 of rank %lu with %lu values, found %s of rank "
-                       "%lu with %lu bytes; "
-                       "are width, classes and stem the same?",
-                       path, slice->name, (unsigned long)slice->rank, (unsigned long)slice->count,
-                       tensor->dtype, (unsigned long)tensor->rank,
-                       (unsigned long)tensor->byte_count);
+        return refuse_shape(error, tensor, slice, path);
     if (!all_finite(tensor, slice->count))
         return nn_fail(error, DDOME_ERR_DATA, "%s: tensor %s holds a value that is not finite",
                        path, slice->name);

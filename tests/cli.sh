@@ -596,6 +596,9 @@ if python3 -c 'import json' > /dev/null 2>&1; then
     json "partition write" 0 "d['partition_csv'].startswith('index,client,role')" \
         partition write $tiny --json
     json "partition describe" 0 "d['anchor']['clients'] == 2" partition describe $tiny --json
+    json "partition describe of a repaired draw" 0 \
+        "d['dirichlet_draws'] == 3 and d['dirichlet_repaired'] and d['normal']['most_labels'] >= 1 and d['held_out'] > 0" \
+        partition describe $tiny partition=dirichlet alpha=0.01 clients=100 min_size=1 max_draws=3 --json
     json "config" 0 "'seed = 1' in d['config']" config --json
     json "plan" 0 "d['algorithm'] == 'ddome' and d['round 1 bytes down'] > 0 and d['rounds'] == 2" \
         plan $tiny --json

@@ -187,10 +187,13 @@ void t_checkpoint(void)
     test_case("checkpoint: what is not this model is refused and changes nothing");
     refuses("a tensor less", drop_last, "tensors, found");
     refuses("another name", rename_one, "fc.bias is missing");
-    refuses("another shape", reshape_one, "fc.weight: expected F32");
+    refuses("another shape", reshape_one,
+            "fc.weight: expected F32 of shape [4, 8], found F32 of shape [8, 4]");
     refuses("counters that differ", other_counter, "expected 77 as before, found 78");
-    refuses("another dtype", weights_as_integers, "fc.bias: expected F32 of rank 1");
-    refuses("another rank", more_rank, "fc.bias: expected F32 of rank 1");
+    refuses("another dtype", weights_as_integers,
+            "fc.bias: expected F32 of shape [4], found I32 of shape [4]");
+    refuses("another rank", more_rank,
+            "fc.bias: expected F32 of shape [4], found F32 of shape [1, 4]");
     refuses("no counter", counter_renamed, "bn1.num_batches_tracked: expected one I64");
     refuses("another kind of counter", counter_unsigned, "of shape [], found U64");
     refuses("a list of counters", counter_as_list, "bn2.num_batches_tracked: expected one I64");

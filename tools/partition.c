@@ -95,9 +95,10 @@ static void add_role(tool *t, const role_count *count, data_role role)
     fl_text_add(&t->text, "\n");
     fl_text_add(&t->json,
                 ", \"%s\": {\"clients\": %lu, \"samples\": %lu, \"least\": %lu, \"most\": %lu, "
-                "\"label_sets\": %lu}",
+                "\"fewest_labels\": %lu, \"most_labels\": %lu, \"label_sets\": %lu}",
                 name, (unsigned long)count->clients, (unsigned long)count->samples,
                 (unsigned long)count->least, (unsigned long)count->most,
+                (unsigned long)count->fewest_labels, (unsigned long)count->most_labels,
                 (unsigned long)count->label_sets);
 }
 
@@ -110,6 +111,9 @@ static ddome_status describe(ddome_error *error, tool *t, const fl_task *task)
         return nn_arena_fail(error, &t->arena, "label sets");
     fl_text_add(&t->text, "%s: %lu samples may train, %lu are held out\n", task->set.name,
                 (unsigned long)p->pool_count, (unsigned long)p->held_count);
+    tool_json_string(t, "data", task->set.name);
+    tool_json_u64(t, "may_train", p->pool_count);
+    tool_json_u64(t, "held_out", p->held_count);
     for (int role = 0; role < ROLES; role++) {
         role_count count = count_role(sets, task, (data_role)role);
         add_role(t, &count, (data_role)role);
@@ -117,6 +121,8 @@ static ddome_status describe(ddome_error *error, tool *t, const fl_task *task)
     if (p->draws != 0)
         fl_text_add(&t->text, "Dirichlet draws %lu%s\n", (unsigned long)p->draws,
                     p->repaired ? ", repaired" : "");
+    tool_json_u64(t, "dirichlet_draws", p->draws);
+    fl_text_add(&t->json, ", \"dirichlet_repaired\": %s", p->repaired ? "true" : "false");
     return DDOME_OK;
 }
 
