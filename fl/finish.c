@@ -152,7 +152,9 @@ static void add_models(fl_text *text, const fl_run *run)
 static void add_controls(fl_text *text, const fl_run *run)
 {
     const fl_control *control = &run->control;
-    if (control->oracle != NULL)
+    const fl_config *config = &run->config;
+    const bool by_loss = config->algo == FL_ALGO_IFCA && config->ifca_test == FL_IFCA_ORACLE;
+    if (control->oracle != NULL || by_loss)
         fl_text_add(text, ",\n  \"uses_labels\": true");
     if (!control->cluster)
         return;

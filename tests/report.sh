@@ -229,6 +229,8 @@ done
 call train $tiny algo=ifca init=common ifca_test=oracle --out ifca --quiet
 call report ifca --csv
 verdict "IFCA by labels is marked" "$(grep -q '^ifca (uses labels),' out || cat out)"
+is "and in the manifests" "$(for run in oracle ifca fedavg base; do member "$run" uses_labels; done)" "true
+true"
 call report base fedavg
 cp out plain
 call report base fedavg --text
