@@ -278,6 +278,10 @@ verdict "a run of an earlier version is not watched" "$(grep -q 'not watched' ou
 call report fedavg --text
 verdict "a run without signatures has none" "$(grep -q '^fedavg .* none$' out || head -n 3 out)"
 
+call train $tiny algo=fedavg partition=dirichlet alpha=0.01 min_size=8 max_draws=1 --out repaired --quiet
+call report fedavg repaired --text
+is "a repaired partition is told" "$(grep -B 1 '^  the partition is repaired' out | grep -c '^repaired: chosen')" 1
+
 # ---- damaged runs ----
 
 # damaged NAME PART COMMAND...: a copy of run, changed by the command, is refused.

@@ -47,6 +47,7 @@ typedef struct report_run {
     uint64_t experts, clients;        /* M and S, as the configuration has them */
     nn_digest rounds;                 /* of rounds.jsonl */
     bool watched;                     /* it has signatures.csv */
+    bool repaired;                    /* the partition is that of no draw (SPEC 8.5.4) */
     report_sign *sign;
     size_t signs;
     report_set *set;

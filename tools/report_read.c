@@ -99,6 +99,8 @@ static ddome_status read_manifest(ddome_error *error, report_reader *r)
     if (status == DDOME_OK && !data_json_u64(&r->run->expert_bytes, bytes))
         status = nn_fail(error, DDOME_ERR_DATA, "%.200s/manifest.json: expected whole expert_bytes",
                          r->run->path);
+    const data_json_value *repaired = data_json_member(manifest, "dirichlet_repaired");
+    r->run->repaired = repaired != NULL && repaired->kind == DATA_JSON_BOOL && repaired->boolean;
     return status;
 }
 

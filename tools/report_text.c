@@ -165,6 +165,9 @@ static void add_sets(fl_text *text, const report_run *run)
         fl_text_add(text, " %s (%" PRIu64 ")", set->experts, set->clients);
     }
     fl_text_add(text, "\n");
+    if (run->repaired)
+        fl_text_add(text,
+                    "  the partition is repaired: no draw gave every client min_size samples\n");
 }
 
 static void add_run_signs(fl_text *text, const report_run *run)
