@@ -169,7 +169,7 @@ DDOME_MUST_CHECK ddome_status fl_config_check(ddome_error *error, fl_config *con
 /* Are these clients (fl_scope) evaluated: by eval_scope or eval_also? */
 bool fl_config_evaluates(const fl_config *config, int scope);
 
-/* Its part for the controls of SPEC 16.4.10 to 16.4.13; anchor_clients is resolved.
+/* Its part for the controls of SPEC 16.4.10 to 16.4.14; anchor_clients is resolved.
  * config_controls.c
  */
 DDOME_MUST_CHECK ddome_status fl_config_check_controls(ddome_error *error, const fl_config *config);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The controls' keys against the other keys. SPEC 16.4.10 to 16.4.13. */
+/* The controls' keys against the other keys. SPEC 16.4.10 to 16.4.14. */
 #include "baselines.h"
 #include "config_table.h"
 
@@ -126,6 +126,20 @@ static ddome_status check_others(ddome_error *error, const fl_config *c)
     return DDOME_OK;
 }
 
+/* A perceptron has no norms, and group-norm no running statistics. SPEC 16.4.14. */
+static ddome_status check_norms(ddome_error *error, const fl_config *c)
+{
+    const bool resnet = c->arch == FL_ARCH_RESNET34, group = c->norm == FL_NORM_GROUP;
+    if (!resnet && group)
+        return refuse(error, "norm", "group",
+                      "arch = resnet34, found arch = mlp, which has no norms", "set norm=batch");
+    if (c->bn_stats == FL_BN_AVERAGE || (resnet && !group))
+        return DDOME_OK;
+    return refuse(error, "bn_stats", word_of("bn_stats", c->bn_stats),
+                  "arch = resnet34 with norm = batch, as nothing else has running statistics",
+                  "set bn_stats=average");
+}
+
 /* SPEC 16.4.13. */
 static ddome_status check_schedule(ddome_error *error, const fl_config *c)
 {
@@ -158,5 +172,7 @@ ddome_status fl_config_check_controls(ddome_error *error, const fl_config *confi
         status = check_order(error, config);
     if (status == DDOME_OK)
         status = check_others(error, config);
+    if (status == DDOME_OK)
+        status = check_norms(error, config);
     return status == DDOME_OK ? check_schedule(error, config) : status;
 }

@@ -194,7 +194,7 @@ static void check(const char *settings, const char *part)
         CHECK(config.anchor_clients != FL_AUTO);
 }
 
-/* In the order of SPEC 16.4.2 to 16.4.7. */
+/* In the order of SPEC 16.4.2 to 16.4.9, 16.4.14 beside 16.4.5. */
 static void checks(void)
 {
     test_case("config keys that contradict one another");
@@ -210,6 +210,10 @@ static void checks(void)
     check("unseen_clients=0", "unseen_clients = 0");
     check("eval_scope=holdout holdout_clients=0", "holdout_clients = 0");
     check("norm=group width=28", "gn_channels = 8");
+    check("norm=group width=28 arch=mlp", "norm = group: expected arch = resnet34");
+    check("bn_stats=local arch=mlp",
+          "bn_stats = local: expected arch = resnet34 with norm = batch");
+    check("bn_stats=first norm=group", "bn_stats = first: expected arch = resnet34 with norm");
     check("partition=file", "expected partition_file, found none");
     check("partition_file=x", "expected partition = file");
     check("init=file", "init = file: expected init_file, found none");
@@ -239,7 +243,7 @@ static void accepted_checks(void)
     check("eval_scope=global unseen_clients=0 holdout_clients=0", NULL);
     check("eval_also=holdout,global,seen", NULL);
     check("norm=group width=4", NULL);
-    check("norm=group width=28 arch=mlp", NULL);
+    check("bn_stats=first norm=batch", NULL);
     check("partition=file partition_file=x", NULL);
     check("data=cifar10 exclude=x synth_domains=127", NULL);
     check("init=file init_file=x", NULL);
