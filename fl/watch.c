@@ -40,18 +40,29 @@ static ddome_status start_expert(ddome_error *error, nn_arena *arena, const fl_w
     return DDOME_OK;
 }
 
-/* The held samples that have a label of the anchor, ascending. */
+/* Do all participants train it, so that it is to know every label? A head takes no image. */
+static bool is_shared(const fl_server *server)
+{
+    const fl_algorithm *a = fl_algorithm_of(server->config);
+    const bool alone = server->experts == 1 || a->models == FL_MODELS_PAIR;
+    return alone && a->rounds && !a->own && !a->head;
+}
+
+/* The held samples that have a label of the anchor, ascending; all of them where that is NULL. */
 static ddome_status choose_held(ddome_error *error, nn_arena *arena, const fl_watch *watch,
                                 const data_client *anchor, fl_watched *w)
 {
     const data_partition *partition = &watch->task->partition;
     const data_split *train = &watch->task->set.train;
-    const data_label_set labels = data_client_labels(anchor, train);
+    data_label_set labels = {.word = {0}};
+    if (anchor != NULL)
+        labels = data_client_labels(anchor, train);
+    w->shared = anchor == NULL;
     w->held = nn_arena_alloc(arena, partition->held_count, sizeof *w->held);
     if (w->held == NULL)
         return nn_arena_fail(error, arena, "the held samples of an anchor's labels");
     for (size_t i = 0; i < partition->held_count; i++)
-        if (data_label_set_has(&labels, train->labels[partition->held[i]]))
+        if (w->shared || data_label_set_has(&labels, train->labels[partition->held[i]]))
             w->held[w->total++] = partition->held[i];
     return DDOME_OK;
 }
@@ -90,7 +101,7 @@ ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena, fl_watch *watch
     for (size_t i = 0; i < server->experts && status == DDOME_OK; i++) {
         status = start_expert(error, arena, watch, i);
         const data_client *anchor = anchor_of(world, i);
-        if (status == DDOME_OK && common->values != NULL && anchor != NULL)
+        if (status == DDOME_OK && common->values != NULL && (anchor != NULL || is_shared(server)))
             status = choose_held(error, arena, watch, anchor, &watch->expert[i]);
     }
     return status;

@@ -34,6 +34,7 @@ typedef struct fl_watched {
     uint32_t last;                  /* the last of them, 0 before the first */
     double cosines;                 /* sum of those of the updates since the last evaluation ... */
     size_t updates;                 /* ... and how many they are */
+    bool shared;                    /* all participants train it: all held samples are its own */
     size_t total;                   /* held samples of its anchor's labels; 0: it has no anchor */
     uint32_t *held;                 /* [total] */
     uint64_t correct, best, common; /* of them: now; at most so far; of the common expert */
@@ -64,7 +65,7 @@ typedef struct fl_watch {
 } fl_watch;
 
 /* The server stands at its start. An expert has an anchor when the client of its number trains as
- * one; with none, or without a common expert, its labels are not looked at. */
+ * one; with none, unless all train it, or without a common expert, no labels are looked at. */
 DDOME_MUST_CHECK ddome_status fl_watch_begin(ddome_error *error, nn_arena *arena, fl_watch *watch,
                                              const fl_client_world *world, const fl_common *common,
                                              const fl_server *server);

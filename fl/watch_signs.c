@@ -143,6 +143,11 @@ static double share(uint64_t count, size_t total)
     return (double)count / (double)total;
 }
 
+static const char *whose(const fl_watched *w)
+{
+    return w->shared ? "" : " of its anchor's labels";
+}
+
 static void judge_common(const judgement *j, uint32_t expert)
 {
     const fl_watched *w = &j->watch->expert[expert];
@@ -154,10 +159,8 @@ static void judge_common(const judgement *j, uint32_t expert)
     if (!is_news(j, FL_SIGN_BELOW_COMMON, expert))
         return;
     fl_text news = open_news(j, FL_SIGN_BELOW_COMMON);
-    fl_text_add(&news,
-                "of %lu held samples of its anchor's labels expert %u has %llu right, the common "
-                "expert %llu",
-                (unsigned long)w->total, (unsigned)expert, (unsigned long long)w->correct,
+    fl_text_add(&news, "of %lu held samples%s expert %u has %llu right, the common expert %llu",
+                (unsigned long)w->total, whose(w), (unsigned)expert, (unsigned long long)w->correct,
                 (unsigned long long)w->common);
     tell(j, &news);
 }
@@ -192,9 +195,8 @@ static void judge_drift(const judgement *j, uint32_t expert)
     if (!is_news(j, FL_SIGN_DRIFT, expert))
         return;
     fl_text news = open_news(j, FL_SIGN_DRIFT);
-    fl_text_add(&news,
-                "of %lu held samples of its anchor's labels expert %u has %llu right and had %llu",
-                (unsigned long)w->total, (unsigned)expert, (unsigned long long)w->correct,
+    fl_text_add(&news, "of %lu held samples%s expert %u has %llu right and had %llu",
+                (unsigned long)w->total, whose(w), (unsigned)expert, (unsigned long long)w->correct,
                 (unsigned long long)best);
     tell(j, &news);
 }

@@ -386,6 +386,79 @@ static void counted(void)
     fl_run_free(&run);
 }
 
+/* How many held samples each model has. */
+static void held_by(const char *keys, bool all)
+{
+    ddome_error error;
+    fl_run run;
+    test_case("watch: held samples of models without an anchor: %s", keys);
+    if (test_federation(&run, &error, keys))
+        for (size_t i = 0; i < run.server.experts; i++)
+            test_same_u64("samples", run.watch.expert[i].total,
+                          all ? run.task.partition.held_count : 0);
+    fl_run_free(&run);
+}
+
+/* FedAvg from the common expert: equal to it, then with a last layer that knows nothing. */
+static void below_its_start(void)
+{
+    ddome_error error;
+    fl_run run;
+    test_case("watch: FedAvg below the common expert that it started from");
+    if (test_federation(&run, &error, "algo=fedavg init=common pretrain_epochs=3")) {
+        const fl_watched *w = run.watch.expert;
+        watch_evaluation(&run, &error, 1);
+        test_same_u64("the common expert", w->common, run.common.correct);
+        test_same_u64("its copy", w->correct, run.common.correct);
+        CHECK(strstr(run.watch.signatures.text.data, "below-common") == NULL);
+        memset(run.server.expert[0].values, 0, run.expert.layout.total * sizeof(float));
+        watch_evaluation(&run, &error, 2);
+        CHECK(w->correct < w->common);
+        CHECK(strstr(run.watch.signatures.text.data, "\n2,below-common,0,0.") != NULL);
+    }
+    fl_run_free(&run);
+}
+
+/* No anchor is named. */
+static void words_of_shared(void)
+{
+    scene s;
+    test_case("watch: what is told of a model that all train");
+    open_scene(&s, "algo=fedavg init=common");
+    if (s.ready) {
+        fl_watched *w = s.run.watch.expert;
+        w->total = 20;
+        w->correct = 9;
+        w->best = w->common = 11;
+        test_same_text("both", judge(&s, 1), "1,below-common,0,0.100000\n1,drift,0,0.100000\n");
+        test_same_text("told", s.told.text,
+                       "failure signature below-common, round 1: of 20 held samples expert 0 has 9 "
+                       "right, the common expert 11\n"
+                       "failure signature drift, round 1: of 20 held samples expert 0 has 9 right "
+                       "and had 11\n");
+    }
+    fl_run_free(&s.run);
+}
+
+static void shared(void)
+{
+    held_by("algo=fedavg init=common", true);
+    held_by("algo=fedprox init=common", true);
+    held_by("algo=scaffold init=common", true);
+    held_by("algo=ensemble init=common", true);
+    held_by("algo=ddome experts=1 top_k=1 anchor_clients=0 active_anchors=0", true);
+    held_by("algo=fedavg", false); /* no common expert */
+    held_by("algo=ifca init=common", false);
+    held_by("algo=fedmix", false);
+    held_by("anchors=none", false);
+    held_by("anchors=wrong", false);
+    held_by("algo=head init=common", false);
+    held_by("algo=common", false);
+    held_by("algo=local init=common eval_scope=seen", false);
+    below_its_start();
+    words_of_shared();
+}
+
 /* Right among the held samples of an expert's anchor, by the common expert as it is. */
 static uint64_t right_of_common(const fl_run *run, const fl_watched *w)
 {
@@ -527,6 +600,7 @@ void t_watch(void)
     cosines();
     places();
     counted();
+    shared();
     renewed();
     gates();
     no_memory();
