@@ -97,6 +97,7 @@
     T(plan_text)                                                                                   \
     T(comm)                                                                                        \
     T(watch)                                                                                       \
+    T(watch_runs)                                                                                  \
     T(run)                                                                                         \
     T(idx_run)                                                                                     \
     T(trace)                                                                                       \
