@@ -211,21 +211,35 @@ static ddome_status to_the_end(fl_run *run)
     return status == DDOME_OK ? fl_run_evaluate(run, 1) : status;
 }
 
+static ddome_status open_forced(fl_run *run)
+{
+    return fl_run_open_kept(run, run_folder(), true);
+}
+
+/* Nothing that would be refused is left behind by it. */
+static ddome_status open_new(fl_run *run)
+{
+    char path[1000];
+    snprintf(path, sizeof path, "%s/poor_new", test_dir());
+    return fl_run_open(run, path, false);
+}
+
 /* Not all of them, for the folder is flushed each time. The last ones may fail unseen: what is left
  * over in the folder is not listed then. */
-static void openings(void)
+static void openings(const char *what, ddome_status (*start)(fl_run *run), size_t stride,
+                     size_t least)
 {
     size_t failures = 0;
     bool met = true;
-    test_case("no memory to open the folder of a run");
+    test_case("no memory to open %s", what);
     if (test_federation_init(&t.run, &t.error, "") && open_run(&t)) {
         nn_arena *arena = &t.run.arena;
         fl_rundir_leave(&t.run.dir);
-        for (size_t n = 1; met && CHECK(n < 1000); n += 4) {
+        for (size_t n = 1; met && CHECK(n < 1000); n += stride) {
             const nn_arena_mark mark = nn_arena_get_mark(arena);
             nn_error_clear(&t.error);
             arena->fail_after = arena->allocations + n;
-            const ddome_status status = fl_run_open_kept(&t.run, run_folder(), true);
+            const ddome_status status = start(&t.run);
             met = arena->allocations >= arena->fail_after;
             arena->fail_after = 0;
             fl_rundir_leave(&t.run.dir); /* before its path is given back */
@@ -233,29 +247,31 @@ static void openings(void)
             failures += status == DDOME_ERR_MEMORY;
             CHECK(status == DDOME_ERR_MEMORY || status == DDOME_OK);
         }
-        CHECK(failures >= 10);
+        test_check(failures >= least, __FILE__, __LINE__, "%lu failures, expected %lu",
+                   (unsigned long)failures, (unsigned long)least);
     }
     fl_run_free(&t.run);
 }
 
-/* The common expert comes from a file. */
-static void given(void)
+/* A model comes from a file, for the key at the end of `keys`. */
+static void given(const char *keys)
 {
-    char keys[1100];
+    char words[1100];
     unsigned char *bytes;
     size_t size;
-    test_case("no memory for a common expert that is given");
-    snprintf(keys, sizeof keys, "common=%s/poor_common.safetensors", test_dir());
+    test_case("no memory for a model that is given: %s", keys);
+    const size_t at = (size_t)snprintf(words, sizeof words, "%s=", keys);
+    snprintf(words + at, sizeof words - at, "%s/poor_common.safetensors", test_dir());
     if (test_federation(&t.run, &t.error, "") &&
         CHECK(fl_checkpoint_format(&t.error, &t.run.arena, &bytes, &size, &t.run.common_model,
                                    t.run.common.values, 0) == DDOME_OK) &&
-        CHECK(nn_os_write_file(&t.error, strchr(keys, '=') + 1, bytes, size) == DDOME_OK)) {
+        CHECK(nn_os_write_file(&t.error, words + at, bytes, size) == DDOME_OK)) {
         fl_run_free(&t.run);
-        if (test_federation_init(&t.run, &t.error, keys))
-            try_both(&t, "set-up", set_up, 1, 4, 10);
+        if (test_federation_init(&t.run, &t.error, words))
+            try_both(&t, "set-up", set_up, 1, 4, 4);
     }
     fl_run_free(&t.run);
-    nn_os_remove(strchr(keys, '=') + 1);
+    nn_os_remove(words + at);
 }
 
 /* A run with one checkpoint, then another that looks at it and goes on with it. */
@@ -277,6 +293,7 @@ static void returns(const char *keys)
 void t_run_poor(void)
 {
     loads("algo=head");
+    loads("eval_also=global,seen");
     set_ups("pretrain_epochs=2");
     set_ups("gate=oracle anchors=cluster eval_scope=global");
     set_ups("eval_scope=holdout init=common");
@@ -284,11 +301,14 @@ void t_run_poor(void)
     set_ups("algo=scaffold");
     set_ups("algo=common");
     evaluations("test=mixture eval_scope=global checkpoint_every=0");
+    evaluations("eval_also=global,seen checkpoint_every=0");
     ends("algo=common");
     viewed_ends("", to_the_end, finish_viewed);
     viewed_ends("algo=local eval_scope=seen init=common", to_the_end, finish_viewed);
     viewed_ends("algo=common", fl_run_pretrain, finish_common);
-    openings();
-    given();
+    openings("the folder of a run", open_forced, 4, 10);
+    openings("a new folder", open_new, 1, 10);
+    given("common");
+    given("algo=fedavg init=file init_file");
     returns("checkpoint_every=1 batch=100 gate=oracle anchors=cluster");
 }
