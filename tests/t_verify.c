@@ -197,6 +197,11 @@ static void misleading(void)
     says("no list", keys, "rounds.jsonl", "{\"participants\":{}}\n", "expected the participants");
     says("no number", keys, "rounds.jsonl", "{\"participants\":[null]}\n", "expected ids of");
     says("too large", keys, "rounds.jsonl", "{\"participants\":[4294967296]}\n", "expected ids of");
+    says("a damaged line before another", keys, "rounds.jsonl",
+         "{\"participants\":[null]}\n{\"participants\":[0]}\n", "expected ids of");
+    says("an algorithm whose start is the common expert", keys, "config.toml",
+         "algo = \"local\"\neval_scope = \"seen\"\ninit = \"common\"\n",
+         "does not list final/common");
     says("a client more", keys, "rounds.jsonl", "{\"participants\":[4294967295]}\n",
          "does not list final/client_4294967295.safetensors, which");
     verify("as it was", keys, 1, 0, DDOME_OK, NULL);
