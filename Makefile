@@ -79,7 +79,7 @@ PURE = compare compare_values compare_tolerances compare_report compare_run comp
        trace_read compare_explain compare_causes output signals probe_tree probe_text probe_name \
        report_csv report_read report_rounds
 TOOLS = main options settings commands resume partition data report report_rows \
-        report_count report_text report_export help progress probe_set probe_write probe_read $(PURE)
+        report_count report_text report_html report_export help progress probe_set probe_write probe_read $(PURE)
 # Sources with rules of nn/invariant.h, for the runner, which looks at them
 CHECKED = $(shell grep -l INVARIANT nn/*.c data/*.c fl/*.c)
 CHECKED_OBJECTS := $(CHECKED:%.c=$(BUILD)/checked/%.o)

@@ -231,6 +231,36 @@ call report ifca --csv
 verdict "IFCA by labels is marked" "$(grep -q '^ifca (uses labels),' out || cat out)"
 is "and in the manifests" "$(for run in oracle ifca fedavg base; do member "$run" uses_labels; done)" "true
 true"
+# A page that a reader of HTML takes, whatever a folder is called; the cells are those of Markdown.
+cp -R base 'a<b>&c'
+call report --html page.html 'a<b>&c' fedavg
+is "--html FILE writes the page" "$status $(cat out)$(head -n 1 page.html)$(tail -n 1 page.html)" "0 <!DOCTYPE html></html>"
+verdict "names are no tags" "$(grep -q '^a&lt;b&gt;&amp;c: chosen experts' page.html && ! grep 'a<b' page.html || echo "$?")"
+call report 'a<b>&c' fedavg --markdown
+sed -n '3,4s/^| \(.*\) |$/\1/p' out | sed 's/ *| */|/g' > cells
+sed -n 's/^<tr><td>\(.*\)<\/td><\/tr>$/\1/p' page.html | sed 's/<\/td><td>/|/g' > page.cells
+is "the page has the cells of Markdown" "$(cmp cells page.cells 2>&1; wc -l < cells)" "$(printf %s 2)"
+fails "a page and a file" 2 "expected no --out, found --out x" report base --html y.html --out x
+fails "a page and another form" 2 "expected one form of the table" report base --html y.html --csv
+fails "a page without a name" 2 "--html needs a value" report base --html
+fails "a page in no folder" 5 "nowhere/y.html" report base --html nowhere/y.html
+if [ -n "$(command -v python3)" ]; then
+    python3 - page.html > err 2>&1 << 'END'
+import html.parser
+import sys
+stack = []
+class Reader(html.parser.HTMLParser):
+    def handle_starttag(self, tag, attrs):
+        if tag != "meta":
+            stack.append(tag)
+    def handle_endtag(self, tag):
+        assert stack.pop() == tag, tag
+with open(sys.argv[1], encoding="utf-8") as page:
+    Reader().feed(page.read())
+assert not stack, stack
+END
+    verdict "every tag of the page is closed" "$(cat err)"
+fi
 call report base fedavg
 cp out plain
 call report base fedavg --text

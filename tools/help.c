@@ -75,10 +75,11 @@ static const tool_command commands[] = {
      "It loads the data and does one training step of each kind, and so needs the memory of one.\n"
      "Times and the memory of a whole run are rough; the rest is exact or says \"at most\".\n"},
     {"report", NULL, TOOL_REPORT | TOOL_OUT, 1, SIZE_MAX, tool_report,
-     "ddome report RUN... [--text | --csv | --markdown] [--out FILE]",
+     "ddome report RUN... [--text | --csv | --markdown] [--out FILE] | --html FILE",
      "Prints accuracy, traffic, which expert serves which labels, and the root hashes.\n"
      "The last hash is the SHA-256 over the lines of the root hashes in the order given.\n"
-     "--text, --csv or --markdown (--out alone: --text) compares the runs in one table instead: "
+     "--text, --csv, --markdown or --html (--out alone: --text) compares the runs in one table "
+     "instead: "
      "a line a method and kind of clients with\n"
      "accuracy, bytes beside FedAvg's and beside those of sending all experts, round trips, "
      "trained samples, failure signatures.\n"

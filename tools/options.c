@@ -34,6 +34,7 @@ static const option options[] = {
     {"text", TOOL_REPORT, false, NULL},
     {"csv", TOOL_REPORT, false, NULL},
     {"markdown", TOOL_REPORT, false, NULL},
+    {"html", TOOL_REPORT, true, NULL},
     {"help", 0, false, NULL},
 };
 
@@ -154,6 +155,17 @@ static void enter_compare(tool *t, const char *name, const char *value)
         t->explain = true;
 }
 
+/* value NULL: the form has no file of its own. */
+static ddome_status enter_report(ddome_error *error, tool *t, const char *name, const char *value)
+{
+    if (t->form != NULL && strcmp(t->form, name) != 0)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "expected one form of the table, found --%s and --%s", t->form, name);
+    t->form = name;
+    t->html = value != NULL ? value : t->html;
+    return DDOME_OK;
+}
+
 /* Enters an option whose value, if it takes one, stands in value. */
 static ddome_status enter(ddome_error *error, tool *t, const option *found, const char *value)
 {
@@ -177,11 +189,8 @@ static ddome_status enter(ddome_error *error, tool *t, const option *found, cons
         t->rounds = value;
     else if (found->bit == TOOL_COMPARE)
         enter_compare(t, found->name, value);
-    else if (found->bit == TOOL_REPORT && t->form != NULL && strcmp(t->form, found->name) != 0)
-        return nn_fail(error, DDOME_ERR_USAGE,
-                       "expected one form of the table, found --%s and --%s", t->form, found->name);
     else if (found->bit == TOOL_REPORT)
-        t->form = found->name;
+        return enter_report(error, t, found->name, value);
     t->force = t->force || found->bit == TOOL_FORCE;
     t->resume = t->resume || found->bit == TOOL_RESUME;
     t->quiet = t->quiet || found->bit == TOOL_QUIET;

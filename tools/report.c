@@ -354,6 +354,12 @@ static ddome_status compare_methods(ddome_error *error, tool *t, const report_gr
     report_row *rows = NULL;
     if (t->form == NULL)
         t->form = "text";
+    if (t->html != NULL && t->out != NULL)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "--html %.200s names the file of the table: expected no --out, found --out "
+                       "%.200s",
+                       t->html, t->out);
+    t->out = t->html != NULL ? t->html : t->out;
     ddome_status status = report_rows(error, t, &rows, groups, t->word_count);
     if (status == DDOME_OK)
         status = report_print(error, t, rows, t->word_count);

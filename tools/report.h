@@ -156,6 +156,10 @@ extern const char report_csv_header[];
 void report_add_csv(fl_text *text, const report_line *line);
 void report_add_json(tool *t, const report_line *line);
 
+/* report_html.c: a page of its own; `below` is text for people that stands below the table. */
+void report_add_html(fl_text *text, const char *const heading[REPORT_CELLS],
+                     const report_line *lines, size_t count, const char *below);
+
 /* report_text.c: the table in t->form, and all of it as members of t->json. */
 DDOME_MUST_CHECK ddome_status report_print(ddome_error *error, tool *t, const report_row *rows,
                                            size_t count);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of methods for people and as Markdown. SPEC 18.3.6, 18.3.10. */
+/* The table of methods for people, as text, Markdown and HTML. SPEC 18.3.6, 18.3.10. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -215,6 +215,14 @@ ddome_status report_print(ddome_error *error, tool *t, const report_row *rows, s
         add_markdown(&t->text, lines, made);
         fl_text_add(&t->text, "%s", LEGEND);
         add_methods(&t->text, rows, count);
+    } else if (strcmp(t->form, "html") == 0) {
+        fl_text below = {.arena = &t->arena};
+        fl_text_add(&below, "%s", LEGEND);
+        add_methods(&below, rows, count);
+        add_details(&below, rows, count);
+        if (below.failed)
+            return fl_text_status(error, &below);
+        report_add_html(&t->text, HEADING, lines, made, below.data);
     } else {
         add_text(&t->text, lines, made);
         fl_text_add(&t->text, "%s", LEGEND);

@@ -19,7 +19,8 @@ typedef struct tool {
     const char *trace, *trace_tensors, *trace_rounds;
     const char *ulp, *relative, *tolerances;
     const char *rounds, *round; /* verify */
-    const char *form; /* of the table of runs: "text", "csv" or "markdown"; NULL: no table */
+    const char *form; /* of the table of runs: "text", "csv", "markdown" or "html"; NULL: none */
+    const char *html; /* the file of the last */
     bool force, resume, quiet, as_json, help, explain;
     bool results_stand; /* text and json are printed although the status is a failure */
     nn_arena arena;
@@ -35,7 +36,7 @@ enum {
     TOOL_THREADS = 32,
     TOOL_TRACE = 64,    /* --trace, --trace-tensors, --trace-rounds */
     TOOL_COMPARE = 128, /* --explain, --ulp, --relative, --tolerances */
-    TOOL_REPORT = 256,  /* --text, --csv, --markdown */
+    TOOL_REPORT = 256,  /* --text, --csv, --markdown, --html */
     TOOL_RESUME = 512,  /* --resume */
     TOOL_VERIFY = 1024  /* --rounds, --round */
 };
