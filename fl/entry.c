@@ -265,6 +265,7 @@ static ddome_status point_into(ddome_error *error, fl_config *keys, const char *
 {
     char sums[FL_PATH];
     keys->partition = DATA_PARTITION_FILE;
+    keys->eval_also = 0;
     if (keys->init == FL_INIT_FILE && !fl_algorithm_of(keys)->own) {
         keys->init = FL_INIT_RANDOM;
         keys->init_file[0] = '\0';

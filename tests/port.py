@@ -17,17 +17,19 @@ import tempfile
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLACES = (os.path.join(HERE, "..", "tools", "presets"), HERE)
-# Whole runs: configuration, words. The baselines and controls are of SPEC 10.3 to 12.7 and 13.5.
+# Whole runs: configuration, words. The baselines and controls are of SPEC 10.3 to 12.7, 13.5, 13.8.
 RUNS = [("three_rounds.toml", words) for words in (
-    "", "arith=fma", "algo=fedavg", "algo=scaffold bn_stats=local", "algo=ensemble bn_stats=first",
-    "norm=group gate=frozen test=mixture")]
+    "", "arith=fma eval_also=holdout,global", "algo=fedavg", "algo=scaffold bn_stats=local",
+    "algo=ensemble bn_stats=first",
+    "norm=group gate=frozen test=mixture eval_also=global,seen")]
 RUNS += [("baselines.toml", "rounds=4 eval_every=2 algo=" + words) for words in (
     "fedprox last_batch=drop batch=7", "scaffold server_lr=0.5 dropout=0.3 straggler=0.5",
     "ensemble init=random augment=true epochs=2", "fedmix order=gate-first mix=probs",
     "fedmix gate=oracle", "ifca dropout=0.3 schedule=grow schedule_rounds=2",
     "ifca init=random ifca_test=oracle eval_scope=unseen",
     "local local_budget=full straggler=0.5 schedule=switch schedule_rounds=1",
-    "head eval_scope=holdout", "common", "ddome top_k=2 gate=random anchors=cluster",
+    "head eval_scope=holdout eval_also=unseen", "common",
+    "ddome top_k=2 gate=random anchors=cluster",
     "ddome top_k=2 gate=oracle anchors=wrong sampling=uniform",
     "ddome top_k=2 anchors=none dropout=1",
     "ddome top_k=2 common_every=2 order=experts-first eval_scope=global")]

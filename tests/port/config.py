@@ -20,10 +20,11 @@ init="random" gate_hidden=256 gate_lr=0.001 gate_momentum=0 anchor_gate_weight=1
 rounds=10 epochs=1 batch=256 last_batch="keep" sampling="strata" active_anchors=5
 active_normal=5 lr=0.01
 momentum=0.9 weight_decay=0 augment=false aggregate="samples" bn_stats="average"
-eval_every=10 eval_scope="unseen" mu=0.01 server_lr=1 local_budget="participation" ifca_noise=0.01
-ifca_test="entropy" seen_samples=0 gate="learned" anchors="label" cluster_iterations=100
-test="argmax" order="joint" order_rounds=0 dropout=0 straggler=0 straggler_share=0.5
-schedule="all" schedule_by="id" schedule_groups=5 schedule_rounds=200 common_every=0
+eval_every=10 eval_scope="unseen" eval_also="none" mu=0.01 server_lr=1
+local_budget="participation" ifca_noise=0.01 ifca_test="entropy" seen_samples=0 gate="learned"
+anchors="label" cluster_iterations=100 test="argmax" order="joint" order_rounds=0 dropout=0
+straggler=0 straggler_share=0.5 schedule="all" schedule_by="id" schedule_groups=5
+schedule_rounds=200 common_every=0
 """
 DECIMALS = set("""alpha beta pretrain_target pretrain_lr pretrain_momentum pretrain_weight_decay
 gate_lr gate_momentum anchor_gate_weight lr momentum weight_decay mu server_lr ifca_noise dropout
@@ -52,6 +53,11 @@ def value(key, text):
     if text in ("true", "false"):
         return text == "true"
     return int(text) if text.isdigit() else text
+
+
+def scopes(c):
+    """The kinds of clients that a run evaluates, that of `eval_scope` first (SPEC 13.1, 13.8)."""
+    return [c.eval_scope] + [one for one in c.eval_also.split(",") if one != "none"]
 
 
 def words(lines):

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from . import data, models, numbers, ops, partition, rng
+from . import config, data, models, numbers, ops, partition, rng
 
 F = np.float32
 
@@ -253,8 +253,8 @@ def entropy(p):
     return F(0) - numbers.plain_sum(np.moveaxis(terms, -1, 0))
 
 
-def evaluate_client(r, client, split):
-    """Routing and prediction of one client (SPEC 13, 14.1 to 14.3)."""
+def evaluate_client(r, client, split, k):
+    """Routing among the top k and prediction of one client (SPEC 13, 14.1 to 14.3)."""
     samples, labels = client.samples, split.labels[client.samples]
     n, count = len(samples), len(r.experts)
     chosen, route, entropies, scores = [0], np.zeros(n, int), (F(0), F(0)), None
@@ -262,7 +262,7 @@ def evaluate_client(r, client, split):
         logits = gate_logits(r, split, samples)
         p = ops.softmax(logits)[0]
         scores = ops.score(logits)
-        chosen = ops.top_k(scores, count if r.c.eval_scope == "global" else r.c.top_k)
+        chosen = ops.top_k(scores, k)
         route = np.array(chosen)[ops.largest(logits[:, chosen].T)]
         entropies = entropy(scores), numbers.divided(numbers.plain_sum(entropy(p)), F(n))
     z = np.zeros((n, r.classes), F)
@@ -277,28 +277,38 @@ def evaluate_client(r, client, split):
             "score": scores, "routed": route, "predictions": guess}
 
 
-def evaluate_clients(r):
-    """What is found of each client of the scope (SPEC 13.1)."""
-    scope = r.c.eval_scope
+def evaluate_clients(r, scope):
+    """What is found of each client of a kind (SPEC 13.1)."""
     split = r.train if scope == "holdout" else r.test
     clients = [k for k in r.partition.clients if k.role == scope]
     if scope == "global":
         clients = [partition.Client(0, "unseen", range(len(r.test.labels)))]
-    return [evaluate_client(r, k, split) for k in clients]
+    k = len(r.experts) if scope == "global" else r.c.top_k
+    return [evaluate_client(r, one, split, k) for one in clients]
 
 
 def evaluate(r, t):
-    """Lines of clients.csv and metrics.csv of round t (SPEC 14, 17.2)."""
-    scope = r.c.eval_scope
-    found = evaluate_clients(r)
+    """Lines of clients.csv and metrics.csv of round t (SPEC 13.8, 14, 17.2)."""
+    for scope in config.scopes(r.c):
+        found = evaluate_clients(r, scope)
+        if scope == r.c.eval_scope:
+            client_lines(r, t, found)
+        usage = [listed(sum(j in f["chosen"] for f in found) for j in range(len(r.experts))),
+                 listed(sum(f["usage"] for f in found))]
+        r.metrics.append(metrics_line(r, t, scope, found, anchors_routed(r), usage))
+
+
+def client_lines(r, t, found):
+    """Lines of clients.csv (SPEC 17.2)."""
     for f in found:
         r.clients.append([t, f["client"].number, f["client"].role, listed(f["labels"]),
                           listed(f["chosen"]), f["correct"], f["total"],
                           numbers.six(f["correct"] / f["total"]), numbers.six(f["loss"])])
-    r.metrics.append([t, scope] + measures(found) + anchors_routed(r)
-                     + [listed(sum(j in f["chosen"] for f in found)
-                               for j in range(len(r.experts))),
-                        listed(sum(f["usage"] for f in found)), r.down, r.up])
+
+
+def metrics_line(r, t, scope, found, anchors, usage):
+    """A line of metrics.csv (SPEC 14, 17.2)."""
+    return [t, scope] + measures(found) + anchors + usage + [r.down, r.up]
 
 
 def listed(integers):

@@ -212,8 +212,7 @@ def rounds(keys, a, _):
 def evaluation(keys, a, _):
     """SPEC 13, 14.3, 14.4."""
     r, result = History.of(keys).round(a["round"]), {}
-    r.c.eval_scope = configuration(keys).eval_scope
-    for found in federation.evaluate_clients(r):
+    for found in federation.evaluate_clients(r, configuration(keys).eval_scope):
         entropies = dict(zip(("score_entropy", "mean_entropy"), found["entropies"]))
         values = {**entropies, **{name: found[name] for name in (
             "score", "chosen", "routed", "predictions", "correct", "loss")}}

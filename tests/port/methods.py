@@ -10,7 +10,7 @@ import types
 
 import numpy as np
 
-from . import controls, data, federation, models, numbers, ops, rng, zero_shot
+from . import config, controls, data, federation, models, numbers, ops, rng, zero_shot
 
 F = np.float32
 UNIFORM = ("scaffold", "ifca")
@@ -22,7 +22,7 @@ def wanted(c):
     """Does a configuration ask for what `federation` does not do?"""
     controls = (c.gate != "learned" or c.anchors != "label" or c.test != "argmax"
                 or c.order != "joint" or c.dropout or c.straggler or c.schedule != "all"
-                or c.common_every or c.eval_scope == "seen")
+                or c.common_every or "seen" in config.scopes(c))
     return bool(controls) or c.algo not in ("ddome", "fedavg", "common")
 
 

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from . import controls, data, federation, models, numbers, ops, partition, rng
+from . import config, controls, data, federation, models, numbers, ops, partition, rng
 
 F = np.float32
 
@@ -40,9 +40,8 @@ def seen(r, client):
     return partition.Client(client.number, client.role, sorted(itertools.chain(*found)))
 
 
-def evaluated(r):
-    """The clients of the scope and their split (SPEC 13.1)."""
-    scope = r.c.eval_scope
+def evaluated(r, scope):
+    """The clients of a kind and their split (SPEC 13.1)."""
     if scope == "seen":
         return r.test, [seen(r, k) for k in r.train_clients()]
     if scope == "global":
@@ -73,12 +72,11 @@ def ensemble(r, split, samples):
     return guess, ops.mixture_probs(np.zeros((len(samples), 2), F), z)[0]
 
 
-def choose(r, client, split, samples):
+def choose(r, client, split, samples, k):
     """Models, the one of each sample, and the gate's logits where there are some (SPEC 13.2)."""
     c, route = r.c, np.zeros(len(samples), int)
     if c.algo in controls.GATED:
         logits = controls.stand_in(r, split, samples)
-        k = c.experts if c.eval_scope == "global" else c.top_k
         chosen = controls.pick(r, logits, client.number, 0, k)
         return chosen, controls.routed(r, client, chosen, logits), logits
     if c.algo == "ifca":
@@ -102,11 +100,11 @@ def predictions(r, client, split, samples, chosen, route, logits):
     return ops.largest(z.T), z
 
 
-def evaluate_client(r, client, split):
+def evaluate_client(r, client, split, k):
     """Choice, routing and prediction of one client (SPEC 13, 12.6, 14)."""
     samples = np.array(list(client.samples))
     labels, n = split.labels[samples], len(samples)
-    chosen, route, logits = choose(r, client, split, samples)
+    chosen, route, logits = choose(r, client, split, samples, k)
     guess, z = predictions(r, client, split, samples, chosen, route, logits)
     loss = numbers.divided(numbers.plain_sum(ops.row_losses(z, labels)), F(n))
     entropies = F(0), F(0)
@@ -135,21 +133,26 @@ def anchors_routed(r):
 
 
 def evaluate(r, t):
-    """Lines of clients.csv, experts.csv and metrics.csv (SPEC 14, 17.2)."""
-    split, clients = evaluated(r)
-    found = [evaluate_client(r, k, split) for k in clients]
-    listed, six = federation.listed, numbers.six
-    for f in found:
-        r.clients.append([t, f["client"].number, f["client"].role, listed(f["labels"]),
-                          listed(f["chosen"]), f["correct"], f["total"],
-                          six(f["correct"] / f["total"]), six(f["loss"])])
+    """Lines of clients.csv, experts.csv and metrics.csv (SPEC 13.8, 14, 17.2)."""
+    listed, count = federation.listed, len(r.experts)
+    for scope in config.scopes(r.c):
+        split, clients = evaluated(r, scope)
+        k = r.c.experts if scope == "global" else r.c.top_k
+        found = [evaluate_client(r, one, split, k) for one in clients]
+        if scope == r.c.eval_scope:
+            federation.client_lines(r, t, found)
+            expert_lines(r, t, found)
+        route = np.concatenate([f["route"] for f in found])
+        usage = [listed(sum(j in f["chosen"] for f in found) for j in range(count)),
+                 listed(np.bincount(route, minlength=count))]
+        r.metrics.append(federation.metrics_line(r, t, scope, found, anchors_routed(r), usage))
+
+
+def expert_lines(r, t, found):
+    """Lines of experts.csv (SPEC 17.2)."""
     route, truth, right = (np.concatenate([f[one] for f in found])
                            for one in ("route", "truth", "right"))
     for j in range(len(r.experts)):
         for label in range(r.classes):
             here = (route == j) & (truth == label)
             r.experts_csv.append([t, j, label, int(here.sum()), int((here & right).sum())])
-    usage = [listed(sum(j in f["chosen"] for f in found) for j in range(len(r.experts))),
-             listed(np.bincount(route, minlength=len(r.experts)))]
-    r.metrics.append([t, r.c.eval_scope] + federation.measures(found) + anchors_routed(r) + usage
-                     + [r.down, r.up])
