@@ -75,7 +75,7 @@ TEST_SOURCES = $(wildcard tests/*.c) $(FUZZ_SOURCES)
 TEST_OBJECTS = $(TEST_SOURCES:%.c=$(BUILD)/%.o)
 # What the test runner links, too
 PURE = compare compare_values compare_tolerances compare_report compare_run compare_run_models compare_run_report \
-       compare_table compare_model compare_levels compare_vectors compare_trace compare_trace_case \
+       compare_table compare_config compare_model compare_levels compare_vectors compare_trace compare_trace_case \
        trace_read compare_explain compare_causes output signals probe_tree probe_text probe_name \
        report_csv report_read report_rounds
 TOOLS = main options settings commands resume partition data report report_rows \

@@ -120,6 +120,7 @@ static ddome_status read_counter(ddome_error *error, uint64_t *counter,
 }
 
 enum { SHAPE_TEXT = 96, SHAPE_SIZES = 4 };
+NN_ASSUME(slice_shapes_fit, sizeof((nn_slice *)0)->shape / sizeof(size_t) == SHAPE_SIZES);
 
 /* "[10, 64]"; of more than four sizes the first ones, for a file may have any number. */
 static void write_shape(char text[SHAPE_TEXT], const uint64_t *shape, size_t rank)

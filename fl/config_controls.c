@@ -133,6 +133,10 @@ static ddome_status check_norms(ddome_error *error, const fl_config *c)
     if (!resnet && group)
         return refuse(error, "norm", "group",
                       "arch = resnet34, found arch = mlp, which has no norms", "set norm=batch");
+    if (c->bn_stats != FL_BN_AVERAGE && fl_algorithm_of(c)->head)
+        return refuse(error, "bn_stats", word_of("bn_stats", c->bn_stats),
+                      "average with algo = head, as a linear layer has no running statistics",
+                      "set bn_stats=average");
     if (c->bn_stats == FL_BN_AVERAGE || (resnet && !group))
         return DDOME_OK;
     return refuse(error, "bn_stats", word_of("bn_stats", c->bn_stats),

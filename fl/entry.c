@@ -258,19 +258,33 @@ static ddome_status set_path(ddome_error *error, char out[FL_PATH], const char *
     return DDOME_OK;
 }
 
-/* The run's own partition and common expert, its models instead of a start from a file (a client's
- * model may still be the start, SPEC 12.6.6); a folder without SHA256SUMS holds no finished run
+/* A start from a file is not needed where all models are there; a client's may still be that start
+ * (SPEC 12.6.6), and RUN/config.toml has its hash alone. */
+static ddome_status drop_start(ddome_error *error, fl_config *keys, const char *run_dir)
+{
+    if (keys->init != FL_INIT_FILE)
+        return DDOME_OK;
+    if (!fl_algorithm_of(keys)->own) {
+        keys->init = FL_INIT_RANDOM;
+        keys->init_file[0] = '\0';
+    } else if (strncmp(keys->init_file, "sha256:", 7) == 0)
+        return nn_fail(error, DDOME_ERR_USAGE,
+                       "clients of %.200s that took part in no round have the model of a file: "
+                       "expected init_file=FILE, the one that its config.toml names by its hash",
+                       run_dir);
+    return DDOME_OK;
+}
+
+/* The run's own partition and common expert; a folder without SHA256SUMS holds no finished run
  * (SPEC 18.3.2). */
 static ddome_status point_into(ddome_error *error, fl_config *keys, const char *run_dir)
 {
     char sums[FL_PATH];
     keys->partition = DATA_PARTITION_FILE;
     keys->eval_also = 0;
-    if (keys->init == FL_INIT_FILE && !fl_algorithm_of(keys)->own) {
-        keys->init = FL_INIT_RANDOM;
-        keys->init_file[0] = '\0';
-    }
-    ddome_status status = set_path(error, sums, run_dir, "SHA256SUMS");
+    ddome_status status = drop_start(error, keys, run_dir);
+    if (status == DDOME_OK)
+        status = set_path(error, sums, run_dir, "SHA256SUMS");
     if (status == DDOME_OK && !nn_os_exists(sums))
         status = nn_fail(error, DDOME_ERR_DATA, "%.300s is missing: expected a finished run there",
                          sums);

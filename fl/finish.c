@@ -291,10 +291,10 @@ ddome_status fl_run_trace(fl_run *run, const fl_trace_wish *wish)
         return DDOME_OK;
     if (wish->first > fl_run_rounds(run))
         return nn_fail(run->error, DDOME_ERR_USAGE,
-                       "trace: expected rounds from 0 (pretraining) to %lu (the last), found "
-                       "%llu to %llu",
-                       (unsigned long)fl_run_rounds(run), (unsigned long long)wish->first,
-                       (unsigned long long)wish->last);
+                       "a trace of rounds %llu to %llu: expected a first round of at most %lu, the "
+                       "last of the run; choose rounds that it has",
+                       (unsigned long long)wish->first, (unsigned long long)wish->last,
+                       (unsigned long)fl_run_rounds(run));
     assert(nn_team_size(run->crew.team) == 1);
     run->trace = nn_arena_alloc(&run->arena, 1, sizeof *run->trace);
     if (run->trace == NULL)

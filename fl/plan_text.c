@@ -85,7 +85,7 @@ static void add_work(fl_text *text, const fl_plan *p)
 
 /* ---- memory ---- */
 
-static uint64_t held(const data_client *clients, size_t count)
+static uint64_t held_samples(const data_client *clients, size_t count)
 {
     uint64_t samples = 0;
     for (size_t i = 0; i < count; i++)
@@ -96,7 +96,7 @@ static uint64_t held(const data_client *clients, size_t count)
 /* Samples of the test split. */
 static uint64_t evaluated(const fl_evaluator *e)
 {
-    return e->scope == FL_SCOPE_HOLDOUT ? 0 : held(e->clients, e->client_count);
+    return e->scope == FL_SCOPE_HOLDOUT ? 0 : held_samples(e->clients, e->client_count);
 }
 
 /* Table and rows (SPEC 9.3), were all samples of the clients different. */
@@ -116,7 +116,7 @@ static uint64_t embeddings(const fl_run *run)
     for (size_t i = 0; i < run->also_count; i++)
         tested += evaluated(&run->also[i]);
     return split_embeddings(run, &run->task.set.train,
-                            held(p->clients, p->training + (holdout ? p->holdout : 0))) +
+                            held_samples(p->clients, p->training + (holdout ? p->holdout : 0))) +
            (tested == 0 ? 0 : split_embeddings(run, &run->task.set.test, tested));
 }
 

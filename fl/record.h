@@ -36,7 +36,7 @@ DDOME_MUST_CHECK ddome_status fl_record_evaluation(ddome_error *error, nn_arena 
                                                    const fl_evaluation *evaluation,
                                                    const fl_evaluator *evaluator);
 
-/* The same clients' models on others (SPEC 13.8): a line of metrics.csv alone. */
+/* The same models on other clients (SPEC 13.8): a line of metrics.csv alone. */
 DDOME_MUST_CHECK ddome_status fl_record_also(ddome_error *error, nn_arena *scratch,
                                              fl_record *record, uint32_t round,
                                              const fl_evaluation *evaluation,

@@ -233,6 +233,11 @@ static ddome_status each_table(fl_run *run, table_fn *take)
     return status;
 }
 
+static ddome_status flush_table(ddome_error *error, fl_rundir *dir, fl_table *table)
+{
+    return fl_table_flush(error, dir, table);
+}
+
 ddome_status fl_run_write_tables(fl_run *run)
 {
     return each_table(run, fl_table_write);
@@ -251,7 +256,7 @@ static ddome_status write_checkpoint(fl_run *run, uint32_t round)
     char name[FL_SAVED_NAME], temporary[FL_SAVED_NAME + 4];
     nn_digest digest;
     snprintf(temporary, sizeof temporary, "%s.tmp", fl_saved_name(name, round));
-    ddome_status status = each_table(run, fl_table_flush);
+    ddome_status status = each_table(run, flush_table);
     if (status == DDOME_OK)
         status = fl_state_write(run, &digest, temporary, round, run->saved.identity);
     return status == DDOME_OK ? fl_saved_add(run->error, &run->saved, &run->dir, round, &digest,

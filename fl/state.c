@@ -201,7 +201,7 @@ static void walk_record(fl_walk *w)
         walk_table(w, tables[i]);
 }
 
-/* Samples of the anchor's labels: none are looked at before the first evaluation (SPEC 14.6). */
+/* Its anchor samples: none are looked at before the first evaluation (SPEC 14.6). */
 static void walk_right(fl_walk *w, fl_watched *expert, size_t i)
 {
     char name[FL_WALK_NAME];

@@ -29,7 +29,7 @@ ddome_status fl_table_write(ddome_error *error, fl_rundir *dir, fl_table *table)
     return DDOME_OK;
 }
 
-ddome_status fl_table_flush(ddome_error *error, fl_rundir *dir, fl_table *table)
+ddome_status fl_table_flush(ddome_error *error, const fl_rundir *dir, const fl_table *table)
 {
     return fl_rundir_flush(error, dir, table->name);
 }

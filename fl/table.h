@@ -20,8 +20,9 @@ void fl_table_init(fl_table *table, nn_arena *arena, const char *name, bool hash
 /* What is in memory goes to the file, which is made or cut as it needs to be. */
 DDOME_MUST_CHECK ddome_status fl_table_write(ddome_error *error, fl_rundir *dir, fl_table *table);
 
-/* Flushes the file to the disk; not const, to be of one type with the writing and the closing. */
-DDOME_MUST_CHECK ddome_status fl_table_flush(ddome_error *error, fl_rundir *dir, fl_table *table);
+/* Flushes the file to the disk. */
+DDOME_MUST_CHECK ddome_status fl_table_flush(ddome_error *error, const fl_rundir *dir,
+                                             const fl_table *table);
 
 /* Of the bytes in the file. */
 nn_digest fl_table_digest(const fl_table *table);

@@ -154,8 +154,8 @@ static ddome_status see(ddome_error *error, nn_arena *arena, sight *seen, const 
     allow(&a, &seen->labels, test, limit);
     if (a.total == 0)
         return nn_fail(error, DDOME_ERR_USAGE,
-                       "eval_scope = seen: client %lu has no sample of its labels in the test "
-                       "split; choose another eval_scope or seen_samples",
+                       "seen clients are evaluated and client %lu has no sample of its labels in "
+                       "the test split; choose another eval_scope, eval_also or seen_samples",
                        (unsigned long)client->id);
     seen->samples = nn_arena_alloc(arena, a.total, sizeof *seen->samples);
     if (seen->samples == NULL)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the signatures are judged by: the followed parameters of every expert, and its accuracy on
- * the held samples of its anchor's labels. SPEC 14.6, 14.8. */
+ * its anchor samples among the held ones. SPEC 14.6, 14.8. */
 #include "watch.h"
 
 #include <math.h>
@@ -60,7 +60,7 @@ static ddome_status choose_held(ddome_error *error, nn_arena *arena, const fl_wa
     w->shared = anchor == NULL;
     w->held = nn_arena_alloc(arena, partition->held_count, sizeof *w->held);
     if (w->held == NULL)
-        return nn_arena_fail(error, arena, "the held samples of an anchor's labels");
+        return nn_arena_fail(error, arena, "the held samples of an expert");
     for (size_t i = 0; i < partition->held_count; i++)
         if (w->shared || data_label_set_has(&labels, train->labels[partition->held[i]]))
             w->held[w->total++] = partition->held[i];

@@ -35,7 +35,7 @@ typedef struct fl_watched {
     double cosines;                 /* sum of those of the updates since the last evaluation ... */
     size_t updates;                 /* ... and how many they are */
     bool shared;                    /* all participants train it: all held samples are its own */
-    size_t total;                   /* held samples of its anchor's labels; 0: it has no anchor */
+    size_t total;                   /* its anchor samples (SPEC 14.7 c); 0: none are looked at */
     uint32_t *held;                 /* [total] */
     uint64_t correct, best, common; /* of them: now; at most so far; of the common expert */
 } fl_watched;

@@ -47,7 +47,7 @@ for rounds in 3 2-1 x-2 1- -1 1-2x 1,2 99999999999-99999999999; do
     fails "traced rounds $rounds" 2 "--trace-rounds: expected A-B" \
         train $tiny --trace t.jsonl "--trace-rounds=$rounds" --out run
 done
-fails "traced rounds behind the last" 2 "trace: expected rounds from 0 (pretraining) to 3 (the last), found 4 to 9" \
+fails "traced rounds behind the last" 2 "a trace of rounds 4 to 9: expected a first round of at most 3" \
     train $tiny rounds=3 --trace t.jsonl --trace-rounds 4-9 --out run
 fails "seed twice" 2 "found 1 twice" train --seeds 1,2,1 --out run
 

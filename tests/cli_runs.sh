@@ -88,23 +88,37 @@ for words in fedavg fedprox scaffold ensemble "fedmix top_k=2" "local eval_scope
     grep -q '^init_file = "sha256:[0-9a-f]*"$' from_file_$algo/config.toml || why="$why; no hash in config.toml"
     verdict "$algo from a file is $algo from the common expert" "$why"
 done
+# At a rate that moves nothing a model ends as it starts.
 call train $tiny algo=head common=$model --out head --quiet
-call train $tiny algo=head common=$model init=file init_file=head/final/expert_0.safetensors --out head_on --quiet
+start=head/final/expert_0.safetensors
+call train $tiny algo=head common=$model init=file init_file=$start lr=0.000000000000001 momentum=0 --out head_on --quiet
 why=
 [ "$status" -eq 0 ] || why="status $status: $(cat err)"
-grep -q ':null' head_on/rounds.jsonl && ! cmp -s head/rounds.jsonl head_on/rounds.jsonl || why="$why; it starts as before"
-verdict "a head from a head" "$why"
+cmp $start head_on/final/expert_0.safetensors > cmp.out 2>&1 || why="$why; $(cat cmp.out)"
+verdict "a head starts from the head of a file" "$why"
 call verify from_file_ifca --rounds all --quiet
 verdict "a run from a file is verified" "$([ "$status" -eq 0 ] || cat err)"
-rm -f from_file_fedavg/SHA256SUMS from_file_fedavg/manifest.json
-cp from_file_ddome/SHA256SUMS kept
-call resume from_file_ddome --quiet
-verdict "and gone on with" "$([ "$status" -eq 0 ] && cmp kept from_file_ddome/SHA256SUMS 2>&1 || cat err)"
+
+# From the checkpoint of round 1; the counter of batches starts at that of the file. SPEC 17.6.7.
+for words in fedavg "local eval_scope=seen" ifca; do
+    algo=${words%% *}
+    call train $tiny algo=$words init=file init_file=$model checkpoint_every=1 --out on_$algo --quiet
+    why=
+    [ "$status" -eq 0 ] || why="status $status: $(cat err)"
+    mv on_$algo/SHA256SUMS kept
+    rm -f on_$algo/manifest.json on_$algo/ckpt/00000002.safetensors
+    grep -v ' 00000002' on_$algo/ckpt/DONE > done.out && cp done.out on_$algo/ckpt/DONE
+    call resume on_$algo
+    grep -q 'round 2' err && ! grep -q 'round 1 ' err || why="$why; not from round 1: $(cat err)"
+    cmp kept on_$algo/SHA256SUMS > cmp.out 2>&1 || why="$why; status $status; $(cat cmp.out)"
+    verdict "$algo from a file goes on from a checkpoint" "$why"
+done
 call eval from_file_ddome --quiet
 why=
 [ "$status" -eq 0 ] || why="status $status: $(cat err)"
 tail -n 2 from_file_ddome/clients.csv | while read -r line; do grep -q -x "$line" out || echo "no $line"; done > cmp.out
 verdict "eval needs no start" "$why$(cat cmp.out)"
+fails "eval of local needs it" 2 "expected init_file=FILE" eval from_file_local
 call eval from_file_local init_file=$model --quiet
 verdict "but where clients may still be there" "$([ "$status" -eq 0 ] || cat err)"
 cp head/final/common.safetensors same.safetensors
@@ -112,6 +126,15 @@ call eval from_file_local init_file=same.safetensors --quiet
 verdict "by its bytes" "$([ "$status" -eq 0 ] || cat err)"
 fails "another file as the start of eval" 4 "is not the file that from_file_local/config.toml names by its hash" \
     eval from_file_local init_file=whole/final/expert_0.safetensors
+call plan $tiny algo=fedavg
+drawn=$(sed -n 's/^memory bytes of the server: //p' out)
+values=$(sed -n 's/^expert values: //p;s/^expert parameters: //p' out | head -n 1)
+call plan $tiny algo=fedavg init=file init_file=$model
+given=$(sed -n 's/^memory bytes of the server: //p' out)
+verdict "the plan of a start counts its memory" "$([ "$given" -eq $((drawn + 4 * values)) ] || echo "$drawn, $given of $values values")"
+mv from_file_local/config.toml kept
+fails "eval without the configuration of the run" 3 "config.toml" eval from_file_local init_file=$model
+mv kept from_file_local/config.toml
 fails "a start that is missing" 3 "cannot open nowhere" train $tiny algo=fedavg init=file init_file=nowhere --out run
 fails "a start of another shape" 3 "tensor fc1.weight: expected" \
     train $tiny algo=fedavg hidden=9 init=file init_file=$model --out run

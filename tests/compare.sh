@@ -266,6 +266,31 @@ copy
 cp model.st other/final/expert_1.safetensors
 differs "a final model" run other "first difference: final/expert_1.safetensors, fc2.weight" "[5,7] of [6,8]"
 
+# Other kinds of clients (SPEC 13.8) have lines of their own, and no line of the others moves.
+call train $tiny --out one-kind --quiet
+call train $tiny eval_also=global,seen --out kinds --quiet
+call compare kinds one-kind
+holds 4 "first difference: config.toml, line" "key eval_also" 'A        eval_also = "global,seen"' \
+    'B        eval_also = "none"' "agrees    metrics.csv" " 6 missing in B"
+! grep -q 'first computed' out || why="$why; $(cat out)"
+verdict "runs on other kinds of clients" "$why"
+call compare one-kind kinds
+holds 4 "first difference: config.toml, key eval_also" " 6 only in B"
+! grep -q 'first computed' out || why="$why; $(cat out)"
+verdict "the other way round" "$why"
+cp -R kinds moved
+sed '2s/,unseen,[0-9]*,/,unseen,9,/' kinds/metrics.csv > moved/metrics.csv
+call compare one-kind moved
+holds 4 "first computed difference: metrics.csv, line 2, column 3 (clients)"
+verdict "a line of both is still compared" "$why"
+
+# A key at its default stands in no config.toml (SPEC 16.1.6).
+call train $tiny mu=0.5 test=mixture --out young --quiet
+call compare one-kind young
+holds 4 "first difference: config.toml, key mu" "A        mu = 0.01" "B        mu = 0.5"
+grep -q '2 of [0-9]* keys differ' out || why="$why; $(grep keys out)"
+verdict "young keys are told beside their defaults" "$why"
+
 # Models that stay with their clients (SPEC 12.6.6): of all that took part, and no experts.
 call train $tiny algo=local eval_scope=seen --out own --quiet
 cp -R own own-b
@@ -385,7 +410,7 @@ holds 4 "two deviations together explain all" "differences: reversed-order + fus
     "    reversed-order: sums run from the last" "    fused: " "matmul, 2 of 2 differing vectors: reversed-order + fused"
 verdict "explains by a pair" "$why"
 json "a pair as JSON" 4 compare A.json B.json --explain
-grep -q -F '"deviations": [{"names": ["reversed-order + fused"' out
+grep -q -F '"deviations": [{"names": ["reversed-order + fused"' out && grep -q '"against": null' out
 verdict "names the pair in JSON" "$([ $? -eq 0 ] || tail -c 300 out)"
 
 sed '/"id":"conv/d' A.json > B.json

@@ -152,6 +152,21 @@ static void more_rank(subject *s, size_t *count)
     retype(s, "fc.bias", "F32", ONE_AND_FOUR, 2);
 }
 
+/* More sizes than a line shows, and none. */
+static void many_sizes(subject *s, size_t *count)
+{
+    static const uint64_t sizes[] = {1, 1, 1, 1, 4};
+    (void)count;
+    retype(s, "fc.bias", "F32", sizes, 5);
+}
+
+static void one_value(subject *s, size_t *count)
+{
+    (void)count;
+    retype(s, "fc.bias", "F32", NULL, 0);
+    tensor_named(s, "fc.bias")->byte_count = 4;
+}
+
 static void counter_renamed(subject *s, size_t *count)
 {
     (void)count;
@@ -194,6 +209,8 @@ void t_checkpoint(void)
             "fc.bias: expected F32 of shape [4], found I32 of shape [4]");
     refuses("another rank", more_rank,
             "fc.bias: expected F32 of shape [4], found F32 of shape [1, 4]");
+    refuses("five sizes", many_sizes, "found F32 of shape [1, 1, 1, 1..]");
+    refuses("no size", one_value, "found F32 of shape []");
     refuses("no counter", counter_renamed, "bn1.num_batches_tracked: expected one I64");
     refuses("another kind of counter", counter_unsigned, "of shape [], found U64");
     refuses("a list of counters", counter_as_list, "bn2.num_batches_tracked: expected one I64");

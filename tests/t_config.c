@@ -213,6 +213,7 @@ static void checks(void)
     check("norm=group width=28 arch=mlp", "norm = group: expected arch = resnet34");
     check("bn_stats=local arch=mlp",
           "bn_stats = local: expected arch = resnet34 with norm = batch");
+    check("algo=head bn_stats=local", "bn_stats = local: expected average with algo = head");
     check("bn_stats=first norm=group", "bn_stats = first: expected arch = resnet34 with norm");
     check("partition=file", "expected partition_file, found none");
     check("partition_file=x", "expected partition = file");

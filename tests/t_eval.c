@@ -264,13 +264,13 @@ static void other_scopes(const char *keys)
     ddome_error error;
     test_case("eval: %s: other clients at the same time", keys);
     snprintf(words, sizeof words, "%s eval_also=holdout,global,seen", keys);
-    const bool made = test_federation_rounds(&whole, &error, words, 1) &&
-                      CHECK(fl_run_evaluate(&whole, 1) == DDOME_OK);
+    const bool made = test_federation_rounds(&whole, &error, words, 2) &&
+                      CHECK(fl_run_evaluate(&whole, 2) == DDOME_OK);
     const char *line = !made ? NULL : strchr(whole.record.metrics.text.data, '\n') + 1;
     for (size_t i = 0; made && i < 4; i++) {
         snprintf(words, sizeof words, "%s eval_scope=%s", keys, scopes[i]);
-        if (test_federation_rounds(&run, &error, words, 1) &&
-            CHECK(fl_run_evaluate(&run, 1) == DDOME_OK)) {
+        if (test_federation_rounds(&run, &error, words, 2) &&
+            CHECK(fl_run_evaluate(&run, 2) == DDOME_OK)) {
             const char *alone = strchr(run.record.metrics.text.data, '\n') + 1;
             test_check(strncmp(line, alone, strlen(alone)) == 0, __FILE__, __LINE__,
                        "%s: found %.*s, expected %s", scopes[i], (int)strcspn(line, "\n"), line,
@@ -296,6 +296,7 @@ void t_eval(void)
     global_scope();
     holdout_scope();
     other_scopes("algo=ddome");
+    other_scopes("algo=ddome common_every=1 rounds=3");
     other_scopes("algo=ddome test=mixture gate=random");
     other_scopes("algo=fedmix top_k=2");
     other_scopes("algo=ifca init=common");

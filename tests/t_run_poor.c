@@ -254,7 +254,7 @@ static void openings(const char *what, ddome_status (*start)(fl_run *run), size_
 }
 
 /* A model comes from a file, for the key at the end of `keys`. */
-static void given(const char *keys)
+static void given(const char *keys, size_t lasting, size_t passing)
 {
     char words[1100];
     unsigned char *bytes;
@@ -268,7 +268,7 @@ static void given(const char *keys)
         CHECK(nn_os_write_file(&t.error, words + at, bytes, size) == DDOME_OK)) {
         fl_run_free(&t.run);
         if (test_federation_init(&t.run, &t.error, words))
-            try_both(&t, "set-up", set_up, 1, 4, 4);
+            try_both(&t, "set-up", set_up, 1, lasting, passing);
     }
     fl_run_free(&t.run);
     nn_os_remove(words + at);
@@ -308,7 +308,7 @@ void t_run_poor(void)
     viewed_ends("algo=common", fl_run_pretrain, finish_common);
     openings("the folder of a run", open_forced, 4, 10);
     openings("a new folder", open_new, 1, 10);
-    given("common");
-    given("algo=fedavg init=file init_file");
+    given("common", 4, 10);
+    given("algo=fedavg init=file init_file", 4, 4);
     returns("checkpoint_every=1 batch=100 gate=oracle anchors=cluster");
 }

@@ -386,6 +386,7 @@ static void no_memory(void)
         }
     fl_run_free(&run);
 }
+
 void t_watch(void)
 {
     choices();

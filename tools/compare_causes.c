@@ -113,8 +113,10 @@ static void add_names(const explain_call *call, const bool *open, const char *op
         first = false;
     }
     fl_text_add(json, "]");
-    if (is_pair(call, best)) /* flags are of singles: the other one may have moved it back */
+    if (is_pair(call, best)) { /* flags are of singles: the other one may have moved it back */
+        fl_text_add(json, ", \"against\": null");
         return;
+    }
     if (least != 0)
         fl_text_add(text, " (but it would also have moved %lu that agree)", (unsigned long)least);
     fl_text_add(json, ", \"against\": %lu", (unsigned long)least);

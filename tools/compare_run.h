@@ -40,6 +40,7 @@ typedef struct run_pair {
     run_part *parts, *last;      /* in the order of comparing */
     run_finding first, computed; /* of all, and behind the settings; where found */
     bool found, found_computed;
+    bool kinds_differ;   /* eval_also: one of them evaluated clients that the other did not */
     size_t later_rounds; /* behind the first line of rounds.jsonl that differs: those that do */
     const compare_tensor *tensor; /* of the first computed difference, when it is one in a model */
 } run_pair;
@@ -71,8 +72,10 @@ const char *run_json_text(tool *t, const data_json_value *value);
 /* compare_run_report.c: adds all that was found to text and json, and counts the files. */
 void run_report(run_pair *pair);
 
-/* compare_table.c: files of lines */
+/* compare_config.c */
 DDOME_MUST_CHECK ddome_status run_config(ddome_error *error, run_pair *pair);
+
+/* compare_table.c: files of lines */
 DDOME_MUST_CHECK ddome_status run_table(ddome_error *error, run_pair *pair, const char *file,
                                         run_stage stage);
 DDOME_MUST_CHECK ddome_status run_rounds(ddome_error *error, run_pair *pair);

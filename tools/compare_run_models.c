@@ -2,6 +2,7 @@
 /* The models of two run directories. SPEC 17.1.1, 19.4.2. */
 #include <string.h>
 
+#include "../fl/config_table.h"
 #include "../fl/files.h"
 #include "../nn/os.h"
 #include "compare_run.h"
@@ -57,24 +58,27 @@ static ddome_status final_model(ddome_error *error, run_pair *pair, const char *
 
 /* ---- models that stay with their clients ---- */
 
-enum { MOST_CLIENTS = 1000000 }; /* SPEC 16.3: clients */
-
-/* One more than the last, which is the highest, of the participants of a line; 0 of what is none.
- */
-static size_t clients_of(nn_arena *arena, const char *line, size_t length)
+/* *clients becomes at least one more than each id among the participants of a line; a line that is
+ * none has no participants. */
+static ddome_status count_line(ddome_error *error, nn_arena *arena, size_t *clients,
+                               const char *line, size_t length)
 {
-    ddome_error ignored;
-    const data_json_value *round, *last = NULL;
+    ddome_error inner = {DDOME_OK, ""};
+    const uint64_t most = fl_config_find("clients", NULL)->high;
+    const data_json_value *round;
     uint64_t id;
-    if (data_json_parse(&ignored, arena, &round, line, length) != DDOME_OK)
-        return 0;
-    const data_json_value *ids = data_json_member(round, "participants");
+    const ddome_status status = data_json_parse(&inner, arena, &round, line, length);
+    if (status == DDOME_ERR_MEMORY)
+        return nn_fail(error, status, "%s", inner.text);
+    const data_json_value *ids =
+        status == DDOME_OK ? data_json_member(round, "participants") : NULL;
     for (const data_json_value *at = ids == NULL ? NULL : ids->child; at != NULL; at = at->next)
-        last = at;
-    return last != NULL && data_json_u64(&id, last) && id < MOST_CLIENTS ? (size_t)id + 1 : 0;
+        if (data_json_u64(&id, at) && id < most)
+            *clients = nn_max(*clients, (size_t)id + 1);
+    return DDOME_OK;
 }
 
-/* *clients becomes at least one more than the highest id that took part in a run. */
+/* The same of all lines of a run. */
 static ddome_status count_clients(ddome_error *error, tool *t, size_t *clients, const char *run)
 {
     unsigned char *bytes;
@@ -89,7 +93,7 @@ static ddome_status count_clients(ddome_error *error, tool *t, size_t *clients, 
         const nn_arena_mark mark = nn_arena_get_mark(&t->arena);
         const unsigned char *end = memchr(bytes + at, '\n', size - at);
         length = end == NULL ? size - at : (size_t)(end - (bytes + at));
-        *clients = nn_max(*clients, clients_of(&t->arena, (const char *)bytes + at, length));
+        status = count_line(error, &t->arena, clients, (const char *)bytes + at, length);
         nn_arena_rewind(&t->arena, mark);
     }
     return status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of lines of two runs: config.toml, the tables, rounds.jsonl. SPEC 16.1.6, 17.2. */
+/* The tables and rounds.jsonl of two runs, line by line. SPEC 17.2. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -23,28 +23,97 @@ static char *next_line(char **at)
 typedef struct line_pair {
     run_pair *pair;
     run_part *part;
-    size_t number; /* from 1 */
+    size_t number; /* of A's, from 1 */
     const char *header;
     run_stage stage;
 } line_pair;
 
 typedef ddome_status take_lines_fn(ddome_error *error, line_pair *at, char *a, char *b);
 
+/* ---- kinds of clients ---- */
+
+/* Bytes of the field at the beginning of the line. */
+static size_t field(const char *line)
+{
+    return strcspn(line, ",");
+}
+
+static const char *next_field(const char *line)
+{
+    line += field(line);
+    return *line == ',' ? line + 1 : line;
+}
+
+/* Is the word in a list ",WORD,WORD,"? */
+static bool lists(const char *list, const char *word, size_t length)
+{
+    for (; list[0] != '\0' && list[1] != '\0'; list += 1 + field(list + 1))
+        if (strncmp(list + 1, word, length) == 0 && list[1 + length] == ',')
+            return true;
+    return false;
+}
+
+/* The second fields of all lines but the first, once each, as such a list; NULL where the first
+ * does not call them scope. */
+static const char *scopes_of(tool *t, const char *text)
+{
+    fl_text list = {.arena = &t->arena};
+    const char *name = next_field(text);
+    if (field(name) != 5 || strncmp(name, "scope", 5) != 0)
+        return NULL;
+    fl_text_add(&list, ",");
+    for (const char *line = strchr(text, '\n'); line != NULL; line = strchr(line + 1, '\n')) {
+        const size_t end = strcspn(line + 1, "\n");
+        const char *scope = next_field(line + 1);
+        const size_t length = nn_min(field(scope), (size_t)(line + 1 + end - scope));
+        if (scope < line + 1 + end && !list.failed && !lists(list.data, scope, length))
+            fl_text_add(&list, "%.*s,", (int)length, scope);
+    }
+    t->text.failed = t->text.failed || list.failed;
+    return list.failed ? NULL : list.data;
+}
+
+/* One side of a pair of files. Of a table whose lines are of kinds of clients (SPEC 13.8) those
+ * that the other side never has are its own. */
+typedef struct line_side {
+    char *at;
+    size_t number, *own;
+    const char *kinds; /* of the other side; NULL: all lines are for both */
+} line_side;
+
+static char *next_of(line_side *s)
+{
+    char *line = next_line(&s->at);
+    s->number += line != NULL;
+    while (line != NULL && s->kinds != NULL && s->number > 1 &&
+           !lists(s->kinds, next_field(line), field(next_field(line)))) {
+        (*s->own)++;
+        line = next_line(&s->at);
+        s->number += line != NULL;
+    }
+    return line;
+}
+
 /* Calls `take` for the first pair of lines that differs and counts all of them. */
 static ddome_status walk(ddome_error *error, line_pair *at, char *a, char *b, take_lines_fn *take)
 {
+    const bool kinds = at->pair->kinds_differ;
+    const char *of_a = kinds ? scopes_of(at->pair->call->t, a) : NULL;
+    const char *of_b = kinds ? scopes_of(at->pair->call->t, b) : NULL;
+    line_side one = {a, 0, &at->part->missing, of_a == NULL ? NULL : of_b};
+    line_side other = {b, 0, &at->part->extra, of_b == NULL ? NULL : of_a};
     ddome_status status = DDOME_OK;
-    char *x = next_line(&a), *y = next_line(&b);
+    char *x = next_of(&one), *y = next_of(&other);
     at->header = x;
-    for (; status == DDOME_OK && x != NULL && y != NULL; x = next_line(&a), y = next_line(&b)) {
-        at->number++;
+    for (; status == DDOME_OK && x != NULL && y != NULL; x = next_of(&one), y = next_of(&other)) {
+        at->number = one.number;
         at->part->units++;
         if (strcmp(x, y) != 0 && at->part->differing++ == 0)
             status = take(error, at, x, y);
     }
-    for (; x != NULL; x = next_line(&a))
+    for (; x != NULL; x = next_of(&one))
         at->part->missing++;
-    for (; y != NULL; y = next_line(&b))
+    for (; y != NULL; y = next_of(&other))
         at->part->extra++;
     return status;
 }
@@ -60,38 +129,7 @@ static ddome_status walk_file(ddome_error *error, run_pair *pair, const char *fi
     return status;
 }
 
-/* ---- config.toml ---- */
-
-static ddome_status take_setting(ddome_error *error, line_pair *at, char *a, char *b)
-{
-    (void)error;
-    tool *t = at->pair->call->t;
-    run_finding found = {RUN_SETTINGS,   at->part->file, NULL,        a, b,
-                         COMPARE_NO_ULP, RUN_NO_PLACE,   RUN_NO_PLACE};
-    found.where = compare_format(t, "line %lu, key %.*s", (unsigned long)at->number,
-                                 (int)strcspn(a, " ="), a);
-    run_found(at->pair, &found);
-    return DDOME_OK;
-}
-
-ddome_status run_config(ddome_error *error, run_pair *pair)
-{
-    return walk_file(error, pair, FL_FILE_CONFIG, RUN_SETTINGS, take_setting);
-}
-
 /* ---- tables ---- */
-
-/* Length of the field at `line`. */
-static size_t field(const char *line)
-{
-    return strcspn(line, ",");
-}
-
-static const char *next_field(const char *line)
-{
-    line += field(line);
-    return *line == ',' ? line + 1 : line;
-}
 
 static bool same_field(const char *a, const char *b)
 {

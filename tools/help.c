@@ -83,9 +83,8 @@ static const tool_command commands[] = {
      "a line a method and kind of clients with\n"
      "accuracy, bytes beside FedAvg's and beside those of sending all experts, round trips, "
      "trained samples, failure signatures.\n"
-     "A folder of --seeds is one row with mean and population standard deviation; runs that "
-     "differ in eval_scope alone are one, too (eval_also looks at several kinds of clients in one "
-     "run).\n"},
+     "A folder of --seeds is one row with mean and population standard deviation; one training "
+     "looked at on several kinds of clients (eval_scope, eval_also) is one, too.\n"},
     {"compare", NULL, TOOL_COMPARE, 2, 2, tool_compare,
      "ddome compare A B [--explain] [--ulp N] [--relative X] [--tolerances FILE]",
      "Where do two runs, models (safetensors), traces, or vectors and answers to them differ "

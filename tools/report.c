@@ -86,7 +86,8 @@ static ddome_status read_hash(ddome_error *error, tool *t, run_files *run)
     return DDOME_OK;
 }
 
-/* The second field of the first line of metrics.csv: the clients of eval_scope (SPEC 13.8). */
+/* The second field of the first evaluation in metrics.csv: the clients of eval_scope (SPEC 13.8).
+ */
 static ddome_status read_scope(ddome_error *error, tool *t, run_files *run)
 {
     unsigned char *bytes;
@@ -97,8 +98,8 @@ static ddome_status read_scope(ddome_error *error, tool *t, run_files *run)
     char *line = strchr((char *)bytes, '\n');
     char *scope = line == NULL ? NULL : strchr(line, ',');
     if (scope == NULL || strchr(scope + 1, ',') == NULL)
-        return nn_fail(error, DDOME_ERR_DATA, "%.200s/metrics.csv: the first line is cut",
-                       run->path);
+        return nn_fail(error, DDOME_ERR_DATA,
+                       "%.200s/metrics.csv: the line of the first evaluation is cut", run->path);
     *strchr(scope + 1, ',') = '\0';
     run->scope = scope + 1;
     return DDOME_OK;

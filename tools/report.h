@@ -101,7 +101,8 @@ typedef struct report_group {
 /* report_rows.c. */
 DDOME_MUST_CHECK ddome_status report_expand(ddome_error *error, tool *t, report_group **groups);
 
-/* A method: the runs of one word, or of several that differ in eval_scope alone. */
+/* A method: the runs of one word, or of several that are one training
+ * looked at on several kinds of clients. */
 typedef struct report_row {
     const report_group *group;
     report_run *run; /* [group->runs]; the scopes of the merged ones are added */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../fl/config_table.h"
+#include "../fl/files.h"
 #include "../nn/os.h"
 #include "report.h"
 
@@ -83,7 +84,7 @@ static ddome_status list_seeds(ddome_error *error, tool *t, report_group *group)
 /* A run is known by the first file of a round, or by those that end it. */
 static ddome_status is_run(ddome_error *error, tool *t, bool *is, const char *path)
 {
-    static const char *const signs[] = {"manifest.json", "SHA256SUMS", "rounds.jsonl"};
+    static const char *const signs[] = {FL_FILE_MANIFEST, "SHA256SUMS", FL_FILE_ROUNDS};
     ddome_status status = DDOME_OK;
     *is = false;
     for (size_t i = 0; i < sizeof signs / sizeof *signs && status == DDOME_OK && !*is; i++) {
@@ -179,8 +180,8 @@ static bool has_scope(const report_run *run, const report_scope *scope)
     return false;
 }
 
-/* The same training, looked at on other clients: settings equal but for eval_scope, rounds equal to
- * the byte. */
+/* The same training, looked at on other clients: settings equal but for eval_scope and eval_also,
+ * rounds equal to the byte. */
 static bool same_training(const report_run *a, const report_run *b)
 {
     static const char *const scope[] = {"eval_scope", "eval_also", NULL};
@@ -193,9 +194,10 @@ static bool can_merge(const report_row *into, const report_row *from)
     bool can = into->group->runs == from->group->runs;
     for (size_t i = 0; can && i < into->group->runs; i++) {
         const report_run *a = &into->run[i], *b = &from->run[i];
-        can = same_training(a, b) && a->scopes + b->scopes <= REPORT_SCOPES;
-        for (size_t s = 0; can && s < b->scopes; s++)
-            can = !has_scope(a, &b->scope[s]);
+        size_t fresh = 0;
+        for (size_t s = 0; s < b->scopes; s++)
+            fresh += !has_scope(a, &b->scope[s]);
+        can = fresh != 0 && a->scopes + fresh <= REPORT_SCOPES && same_training(a, b);
     }
     return can;
 }
@@ -210,17 +212,28 @@ static bool has_sign(const report_run *run, const report_sign *sign)
     return false;
 }
 
+/* The sets of a run are those of its eval_scope, which the other one may have looked at, too. */
+static bool has_sets(const report_run *run, const report_run *other)
+{
+    for (size_t i = 0; i < run->sets; i++)
+        if (other->sets != 0 && strcmp(run->set[i].scope, other->set[0].scope) == 0)
+            return true;
+    return false;
+}
+
 static ddome_status merge_run(ddome_error *error, tool *t, report_run *a, const report_run *b)
 {
-    report_set *set = nn_arena_zero(&t->arena, a->sets + b->sets, sizeof *set);
+    const size_t sets = has_sets(a, b) ? 0 : b->sets;
+    report_set *set = nn_arena_zero(&t->arena, a->sets + sets, sizeof *set);
     if (set == NULL)
         return nn_arena_fail(error, &t->arena, "sets of experts");
     memcpy(set, a->set, a->sets * sizeof *set);
-    memcpy(set + a->sets, b->set, b->sets * sizeof *set);
+    memcpy(set + a->sets, b->set, sets * sizeof *set);
     a->set = set;
-    a->sets += b->sets;
+    a->sets += sets;
     for (size_t s = 0; s < b->scopes; s++)
-        a->scope[a->scopes++] = b->scope[s];
+        if (!has_scope(a, &b->scope[s]))
+            a->scope[a->scopes++] = b->scope[s];
     for (size_t s = 0; s < b->signs && a->signs < REPORT_SIGNS; s++)
         if (!has_sign(a, &b->sign[s]))
             a->sign[a->signs++] = b->sign[s];

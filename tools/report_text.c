@@ -15,12 +15,13 @@ static const char *const HEADING[REPORT_CELLS] = {
 /* Units, and which mean and deviation: metrics.csv has a pooled `accuracy`, too (SPEC 18.3.7). */
 static const char LEGEND[] =
     "\nAccuracies are means over the clients, each counting once; +- is the population standard "
-    "deviation over the seeds.\nmean of ten: of the last ten evaluations, or of all if fewer; max "
-    "selects on test data; worst tenth: the mean of these clients.\nMB once: before the first "
-    "round; "
-    "MB moved: all rounds, down and up, 10^6 bytes each; x FedAvg, x all experts: these over what "
-    "FedAvg, or sending all experts, moves.\ntrained: samples; x experts: each for every expert "
-    "that it trains; over seeds, traffic and samples are means.\n";
+    "deviation over the seeds.\n"
+    "mean of ten: of the last ten evaluations, or of all if fewer; max selects on test data; worst "
+    "tenth: the mean of these clients.\n"
+    "MB once: before the first round; MB moved: all rounds, down and up, 10^6 bytes each; x "
+    "FedAvg, x all experts: these over what FedAvg, or sending all experts, moves.\n"
+    "trained: samples; x experts: each for every expert that it trains; over seeds, traffic and "
+    "samples are means.\n";
 
 static void add_accuracy(fl_text *text, const report_row *row, const char *scope, int which)
 {

@@ -83,4 +83,5 @@ def make(pairs):
     if config.anchor_clients == "auto":
         config.anchor_clients = config.experts
     assert config.data == "synth" and not config.common and config.partition != "file"
+    assert config.init != "file"  # nothing is read from other runs
     return config
