@@ -241,6 +241,8 @@ static void part_failures(const char *path, const char *temporary)
         CHECK(!nn_os_exists(temporary));
     }
     part_failure("one byte too few", path, 7);
+    if (!plain_c99())
+        append_failure("a device", "/dev/null", 0);
 
     test_case("os appends to, reads and flushes nothing that is missing");
     join(other, "no such folder/file");

@@ -285,7 +285,7 @@ static void returns(const char *keys)
     fl_run_free(&t.run);
     if (kept && test_federation_init(&t.run, &t.error, keys)) {
         try_both(&t, "view", view, 1, 10, 10);
-        try_both(&t, "reopen", reopen, 2, 10, 10);
+        try_both(&t, "reopen", reopen, 1, 10, 10);
         fl_run_free(&t.run);
     }
 }
