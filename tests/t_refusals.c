@@ -184,6 +184,7 @@ static void origins(const fl_run *run)
     check_run("a run on another train split", run, NN_ARITH_MA, "train_sha256");
     write_manifest(dir, common, train, other, other);
     check_origin("another pool", beside, &digest, &run->task, "other samples");
+    check_origin("its key", final, &digest, &run->task, "common=");
     check_origin("a start of another pool", final, NULL, &run->task, "init_file=");
     check_origin("another pool, above final", final, &digest, &run->task, "other samples");
     check_origin("a manifest above another folder says nothing", elsewhere, &digest, &run->task,

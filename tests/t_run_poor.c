@@ -152,12 +152,12 @@ static void set_ups(const char *keys)
     fl_run_free(&t.run);
 }
 
-static void evaluations(const char *keys)
+static void evaluations(const char *keys, size_t stride)
 {
     test_case("no memory in an evaluation and its tables: %s", keys);
     if (test_federation_init(&t.run, &t.error, keys) && open_run(&t)) {
         CHECK(fl_run_set_up(&t.run) == DDOME_OK && test_round(&t.run, 1) == DDOME_OK);
-        try_both(&t, "evaluation", evaluate, 1, 4, 4);
+        try_both(&t, "evaluation", evaluate, stride, 4, 4);
     }
     fl_run_free(&t.run);
 }
@@ -300,8 +300,9 @@ void t_run_poor(void)
     set_ups("algo=local eval_scope=seen local_budget=full");
     set_ups("algo=scaffold");
     set_ups("algo=common");
-    evaluations("test=mixture eval_scope=global checkpoint_every=0");
-    evaluations("eval_also=global,seen checkpoint_every=0");
+    evaluations("test=mixture eval_scope=global checkpoint_every=0", 1);
+    evaluations("eval_also=global,seen checkpoint_every=0", 1);
+    evaluations("checkpoint_every=1", 3); /* not all, for the checkpoint is flushed */
     ends("algo=common");
     viewed_ends("", to_the_end, finish_viewed);
     viewed_ends("algo=local eval_scope=seen init=common", to_the_end, finish_viewed);
