@@ -143,6 +143,21 @@ fails "a start from held-out samples" 2 "init_file=$model was trained on other s
 fails "a start of a run on other samples" 2 "or another file" \
     train $tiny algo=fedavg seed=2 init=file init_file=whole/final/expert_0.safetensors --out run
 
+# A folder of a path that leaves room for no more than the names of its files.
+name=$(printf '%0120d' 0)
+deep=$name
+while [ ${#deep} -lt 960 ]; do
+    mkdir "$deep"
+    deep=$deep/$name
+done
+deep=$(printf '%.975s' "$deep")
+call train $tiny algo=fedavg common=$model --out "$deep" --quiet
+why=
+[ "$status" -eq 0 ] || why="status $status: $(cat err)"
+call eval "$deep" --quiet
+[ "$status" -eq 0 ] || why="$why; eval: status $status: $(cat err)"
+verdict "a run in a folder with a path of 975 bytes" "$why"
+
 # SPEC 17.1.2, 17.2.4.
 why=
 [ "$(cut -c 67- pre/SHA256SUMS | tr '\n' ' ')" = "common.safetensors config.toml manifest.json " ] ||

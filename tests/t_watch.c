@@ -344,6 +344,11 @@ static void places(void)
         test_same_u64("the second", run.watch.place[1], stride);
     }
     fl_run_free(&run);
+    if (test_federation(&run, &error, "synth_size=9 synth_domains=3 synth_shapes=3 hidden=259")) {
+        test_same_u64("exactly as many as are followed", run.expert.layout.trained, 65536);
+        test_same_u64("all of them", run.watch.values, 65536);
+    }
+    fl_run_free(&run);
 }
 
 /* No anchor is named. */
