@@ -143,6 +143,17 @@ fails "a start from held-out samples" 2 "init_file=$model was trained on other s
 fails "a start of a run on other samples" 2 "or another file" \
     train $tiny algo=fedavg seed=2 init=file init_file=whole/final/expert_0.safetensors --out run
 
+# The manifest of a file in this folder, or in its `final`, is here.
+cp whole/manifest.json manifest.json
+cp $model bare.safetensors
+mkdir final
+cp $model final/bare.safetensors
+for file in bare.safetensors final/bare.safetensors; do
+    fails "a start from held-out samples, $file" 2 "init_file=$file was trained on other samples" \
+        train $tiny algo=fedavg seed=2 init=file init_file=$file --out run
+done
+rm -rf manifest.json final
+
 # A folder of a path that leaves room for no more than the names of its files.
 name=$(printf '%0120d' 0)
 deep=$name
