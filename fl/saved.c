@@ -89,7 +89,7 @@ static const char *behind_the_first(const fl_saved *saved, const char *const *na
 ddome_status fl_saved_lost(ddome_error *error, const fl_saved *saved, const fl_rundir *dir)
 {
     char *list, *path;
-    const char **names, *later = NULL;
+    const char **names = NULL, *later = NULL;
     size_t count = 0;
     ddome_error inner = {DDOME_OK, ""};
     nn_arena_mark mark = nn_arena_get_mark(dir->arena);
