@@ -33,12 +33,12 @@ static const char *line_of(const char *text, const char *like)
  * such key is left out. */
 static const char *shown_line(tool *t, const char *line, const char *like)
 {
-    const char *name = compare_format(t, "%.*s", (int)key_length(like), like);
-    const fl_key *key = name == NULL ? NULL : fl_config_find(name, NULL);
     fl_config defaults;
     fl_text value = {.arena = &t->arena};
     if (line != NULL)
         return compare_format(t, "%.*s", (int)strcspn(line, "\n"), line);
+    const char *name = compare_format(t, "%.*s", (int)key_length(like), like);
+    const fl_key *key = name == NULL ? NULL : fl_config_find(name, NULL);
     if (key == NULL || !fl_key_implied(key))
         return NULL;
     fl_config_defaults(&defaults);

@@ -144,7 +144,7 @@ static ddome_status try_item(ddome_error *error, explain_call *call, explain_ite
     nn_arena *arena = &call->t->arena;
     item->nearest_gap = SIZE_MAX;
     item->by = nn_arena_zero(arena, call->singles + EXPLAIN_PAIRS, sizeof *item->by);
-    item->moves = nn_arena_zero(arena, call->singles + EXPLAIN_PAIRS, sizeof *item->moves);
+    item->moves = nn_arena_zero(arena, call->singles, sizeof *item->moves);
     if (item->by == NULL || item->moves == NULL)
         return nn_arena_fail(error, arena, "variants");
     return nn_variant_knows(item->work->op) ? try_singles(error, call, item) : DDOME_OK;
@@ -294,7 +294,6 @@ static ddome_status try_both(ddome_error *error, explain_call *call, explain_ite
     const size_t a = call->part[k][0], b = call->part[k][1];
     const nn_value *outputs;
     size_t count = 0;
-    item->moves[k] = item->moves[a] || item->moves[b];
     if (!item->able || !nn_variant_concerns(item->work->op, &call->variant[k])) {
         item->by[k] = item->by[a] || item->by[b];
         return DDOME_OK;

@@ -17,7 +17,8 @@ typedef struct explain_item {
     /* what was found */
     bool able;                      /* it could be done again */
     bool as_specified;              /* B has what the rules give: A deviates */
-    bool *by, *moves;               /* [variants]: gives B's bits; gives others than the rules */
+    bool *by;                       /* [variants]: gives B's bits */
+    bool *moves;                    /* [singles]: gives others than the rules */
     size_t rules_gap;               /* elements of the rules' that differ from B's */
     size_t nearest;                 /* single with the fewest elements that differ from B's, */
     size_t nearest_gap;             /* so many; SIZE_MAX: not known */
