@@ -367,15 +367,15 @@ static ddome_status report_clients(fl_run *run, ddome_summary *summary, char **r
     fl_evaluation evaluation;
     fl_metrics metrics;
     fl_text text = {.arena = &run->arena};
-    ddome_status status = fl_evaluate(run->error, &run->arena, &run->crew, &evaluation,
-                                      &run->evaluator, &run->server);
+    ddome_status status =
+        fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_metrics_of(run->error, &run->scratch, &metrics, &evaluation);
     if (status != DDOME_OK)
         return status;
     fl_text_add(&text, "%s", fl_record_clients_header);
     const size_t rounds = fl_run_rounds(run);
-    fl_record_clients(&text, (uint32_t)rounds, &evaluation, &run->evaluator);
+    fl_record_clients(&text, (uint32_t)rounds, &evaluation, run->evaluator);
     status = hand_over_text(run->error, report, &text);
     if (status != DDOME_OK)
         return status;

@@ -244,7 +244,7 @@ ddome_status fl_run_finish(fl_run *run, ddome_summary *summary)
     if (status != DDOME_OK)
         return status;
     summary->rounds = fl_run_rounds(run);
-    summary->clients = run->evaluator.client_count;
+    summary->clients = run->evaluator->client_count;
     summary->mean_accuracy = run->record.last.mean;
     summary->worst_accuracy = run->record.last.min;
     summary->bytes_down = run->record.total.down;

@@ -112,9 +112,9 @@ static uint64_t embeddings(const fl_run *run)
     if (!fl_control_embeds(&run->config))
         return 0;
     const bool holdout = fl_config_evaluates(&run->config, FL_SCOPE_HOLDOUT);
-    uint64_t tested = evaluated(&run->evaluator);
-    for (size_t i = 0; i < run->also_count; i++)
-        tested += evaluated(&run->also[i]);
+    uint64_t tested = 0;
+    for (size_t i = 0; i < run->evaluators; i++)
+        tested += evaluated(&run->evaluator[i]);
     return split_embeddings(run, &run->task.set.train,
                             held_samples(p->clients, p->training + (holdout ? p->holdout : 0))) +
            (tested == 0 ? 0 : split_embeddings(run, &run->task.set.test, tested));

@@ -64,8 +64,9 @@ static ddome_status init_engine(fl_run *run)
     return status;
 }
 
-static ddome_status take_scope(fl_run *run, fl_evaluator *evaluator, int scope)
+static ddome_status take_scope(fl_run *run, int scope)
 {
+    fl_evaluator *evaluator = &run->evaluator[run->evaluators++];
     evaluator->scope = scope;
     return fl_task_scope(run->error, &run->arena, &evaluator->clients, &evaluator->client_count,
                          &run->whole, &run->task, &run->config, scope);
@@ -74,10 +75,10 @@ static ddome_status take_scope(fl_run *run, fl_evaluator *evaluator, int scope)
 /* The clients that are evaluated (SPEC 13.1, 13.8). */
 static ddome_status take_scopes(fl_run *run)
 {
-    ddome_status status = take_scope(run, &run->evaluator, run->config.eval_scope);
+    ddome_status status = take_scope(run, run->config.eval_scope);
     for (int scope = 0; scope < FL_SCOPES && status == DDOME_OK; scope++)
         if ((run->config.eval_also >> scope & 1) != 0)
-            status = take_scope(run, &run->also[run->also_count++], scope);
+            status = take_scope(run, scope);
     return status;
 }
 
@@ -219,23 +220,25 @@ static void send_common(fl_run *run)
     fl_record_setup_traffic(&run->record, &traffic);
 }
 
-/* All clients that are evaluated on samples of the test split, in the scratch memory. */
+/* Those that are evaluated on samples of the test split. */
+static size_t tested(const fl_evaluator *evaluator)
+{
+    return evaluator->scope == FL_SCOPE_HOLDOUT ? 0 : evaluator->client_count;
+}
+
+/* All of them, in the scratch memory. */
 static ddome_status tested_clients(fl_run *run, data_client **clients, size_t *count)
 {
-    const fl_evaluator *all[FL_SCOPES];
-    size_t evaluators = 0, sum = 0;
-    all[evaluators++] = &run->evaluator;
-    for (size_t i = 0; i < run->also_count; i++)
-        all[evaluators++] = &run->also[i];
-    for (size_t i = 0; i < evaluators; i++)
-        sum += all[i]->scope == FL_SCOPE_HOLDOUT ? 0 : all[i]->client_count;
+    size_t sum = 0;
+    for (size_t i = 0; i < run->evaluators; i++)
+        sum += tested(&run->evaluator[i]);
     *count = 0;
     *clients = nn_arena_alloc(&run->scratch, sum, sizeof **clients);
     if (*clients == NULL)
         return nn_arena_fail(run->error, &run->scratch, "the clients that are evaluated");
-    for (size_t i = 0; i < evaluators; i++)
-        for (size_t c = 0; all[i]->scope != FL_SCOPE_HOLDOUT && c < all[i]->client_count; c++)
-            (*clients)[(*count)++] = all[i]->clients[c];
+    for (size_t i = 0; i < run->evaluators; i++)
+        for (size_t c = 0; c < tested(&run->evaluator[i]); c++)
+            (*clients)[(*count)++] = run->evaluator[i].clients[c];
     return DDOME_OK;
 }
 
@@ -313,9 +316,8 @@ ddome_status fl_run_server(fl_run *run)
                                    .embeddings = embeds ? &run->train : NULL,
                                    .control = &run->control,
                                    .trace = run->trace};
-    complete_evaluator(run, &run->evaluator, run->trace);
-    for (size_t i = 0; i < run->also_count; i++)
-        complete_evaluator(run, &run->also[i], NULL);
+    for (size_t i = 0; i < run->evaluators; i++)
+        complete_evaluator(run, &run->evaluator[i], i == 0 ? run->trace : NULL);
     const ddome_status status = fl_run_take_start(run);
     if (status != DDOME_OK)
         return status;
@@ -379,10 +381,10 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
     fl_trace_at_pass(run->trace, round, FL_TRACE_NONE, "evaluate");
     ddome_status status = fl_evaluate(run->error, &run->scratch, &run->crew, &evaluation,
-                                      &run->evaluator, &run->server);
+                                      run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_record_evaluation(run->error, &run->scratch, &run->record, round, &evaluation,
-                                      &run->evaluator);
+                                      run->evaluator);
     if (status == DDOME_OK)
         fl_report(run->progress, DDOME_PHASE_EVALUATE, round, fl_run_rounds(run),
                   run->record.last.mean);
@@ -390,7 +392,7 @@ ddome_status fl_run_evaluate(fl_run *run, uint32_t round)
         status = fl_watch_evaluation(run->error, &run->scratch, &run->watch, &run->engine, round,
                                      &evaluation, &run->record.last, run->progress);
     nn_arena_rewind(&run->scratch, mark);
-    for (size_t i = 0; i < run->also_count && status == DDOME_OK; i++)
-        status = evaluate_also(run, &run->also[i], round);
+    for (size_t i = 1; i < run->evaluators && status == DDOME_OK; i++)
+        status = evaluate_also(run, &run->evaluator[i], round);
     return status;
 }

@@ -27,9 +27,8 @@ typedef struct fl_run {
     fl_server server;
     fl_control control;
     fl_client_world world;
-    fl_evaluator evaluator;           /* of eval_scope */
-    fl_evaluator also[FL_SCOPES - 1]; /* of eval_also (SPEC 13.8) */
-    size_t also_count;
+    fl_evaluator evaluator[FL_SCOPES]; /* of eval_scope, then those of eval_also (SPEC 13.8) */
+    size_t evaluators;
     data_client whole; /* the client of the scope global */
     fl_rundir dir;
     fl_saved saved; /* its checkpoints, and the one it goes on from */

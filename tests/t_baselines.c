@@ -188,7 +188,7 @@ static void cluster_of_test(void)
     test_case("baselines: ifca_test = entropy takes the surest model");
     if (test_federation(&run, &error, "algo=ifca")) {
         set_sure(&run);
-        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &e, &run.evaluator, &run.server) ==
+        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &e, run.evaluator, &run.server) ==
               DDOME_OK);
         for (size_t i = 0; i < e.clients; i++)
             CHECK(e.client[i].k == 1 && e.client[i].chosen[0] == 1);
@@ -197,11 +197,11 @@ static void cluster_of_test(void)
     test_case("baselines: ifca_test = oracle takes the one of least loss");
     if (test_federation(&run, &error, "algo=ifca ifca_test=oracle unseen_clients=4")) {
         set_sure(&run);
-        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &e, &run.evaluator, &run.server) ==
+        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &e, run.evaluator, &run.server) ==
               DDOME_OK);
         for (size_t i = 0; i < e.clients; i++) {
             const data_label_set held =
-                data_client_labels(&run.evaluator.clients[i], &run.task.set.test);
+                data_client_labels(&run.evaluator->clients[i], &run.task.set.test);
             const bool one = data_label_set_has(&held, 1), zero = data_label_set_has(&held, 0);
             if (one != zero)
                 test_same_u64("cluster", e.client[i].chosen[0], one);
@@ -222,7 +222,7 @@ static void ensemble_prediction(float first, float second, uint32_t want)
         set_sure(&run);
         test_slice(run.server.expert[0].values, &run.expert.layout, "fc2.bias")[0] = first;
         test_slice(run.server.expert[1].values, &run.expert.layout, "fc2.bias")[1] = second;
-        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &e, &run.evaluator, &run.server) ==
+        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &e, run.evaluator, &run.server) ==
               DDOME_OK);
         for (uint32_t label = 0; label < 4; label++)
             test_same_u64("right of a label", e.correct[label],
@@ -242,9 +242,9 @@ static void seen(void)
     test_case("baselines: eval_scope = seen: test samples of each client's labels, even shares");
     if (test_federation(&run, &error, "algo=fedavg eval_scope=seen seen_samples=5")) {
         const data_split *test = &run.task.set.test;
-        test_same_u64("clients", run.evaluator.client_count, 7);
-        for (size_t k = 0; k < run.evaluator.client_count; k++) {
-            const data_client *client = &run.evaluator.clients[k];
+        test_same_u64("clients", run.evaluator->client_count, 7);
+        for (size_t k = 0; k < run.evaluator->client_count; k++) {
+            const data_client *client = &run.evaluator->clients[k];
             const data_label_set held =
                 data_client_labels(&run.task.partition.clients[k], &run.task.set.train);
             size_t low = 0, of_low = 0, labels = 0;

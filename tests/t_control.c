@@ -18,10 +18,10 @@ static fl_evaluation evaluate(fl_run *run)
 {
     fl_evaluation evaluation;
     memset(&evaluation, 0, sizeof evaluation);
-    test_status("fl_evaluate",
-                fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, &run->evaluator,
-                            &run->server),
-                DDOME_OK, run->error, NULL);
+    test_status(
+        "fl_evaluate",
+        fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, run->evaluator, &run->server),
+        DDOME_OK, run->error, NULL);
     return evaluation;
 }
 
@@ -127,7 +127,7 @@ static void random_routes(void)
         const fl_evaluation e = evaluate(&run);
         uint64_t routed[2 * 4] = {0};
         for (size_t c = 0; c < e.clients; c++) {
-            const data_client *client = &run.evaluator.clients[c];
+            const data_client *client = &run.evaluator->clients[c];
             nn_rng rng = nn_rng_at(run.config.seed, NN_STREAM_GATE_ROUTE, 0, 0, client->id);
             for (size_t i = 0; i < client->count; i++) {
                 const uint32_t label = run.task.set.test.labels[client->samples[i]];
@@ -354,7 +354,7 @@ static void mixture_of_two(void)
     ddome_error error;
     test_case("control: test = mixture of two experts by hand");
     if (test_federation(&run, &error, "test=mixture gate=random")) {
-        const data_client *client = &run.evaluator.clients[0];
+        const data_client *client = &run.evaluator->clients[0];
         const size_t count = client->count, all = count * 4;
         float *a = test_floats(all), *b = test_floats(all), *row = test_floats(count);
         float *values[2] = {run.server.expert[0].values, run.server.expert[1].values};

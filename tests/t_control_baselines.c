@@ -125,7 +125,7 @@ static void fedmix_oracle(void)
         CHECK(run.control.anchors == 0);
         for (uint32_t label = 0; label < run.task.set.classes; label++)
             test_same_u64("expert", run.control.oracle[label], label % 2);
-        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &e, &run.evaluator, &run.server) ==
+        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &e, run.evaluator, &run.server) ==
               DDOME_OK);
         test_same_u64("anchors", e.anchor_total, 0);
         for (size_t label = 0; label < e.classes; label++)

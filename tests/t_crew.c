@@ -141,10 +141,10 @@ static bool work(fl_run *run, ddome_error *error)
         status = test_round(run, round);
     if (status == DDOME_OK)
         status =
-            fl_evaluate(error, &run->arena, &run->crew, &evaluation, &run->evaluator, &run->server);
+            fl_evaluate(error, &run->arena, &run->crew, &evaluation, run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_record_evaluation(error, &run->scratch, &run->record, 3, &evaluation,
-                                      &run->evaluator);
+                                      run->evaluator);
     return test_status("rounds and evaluation", status, DDOME_OK, error, NULL);
 }
 

@@ -73,10 +73,10 @@ static fl_evaluation evaluate(fl_run *run)
 {
     fl_evaluation evaluation;
     memset(&evaluation, 0, sizeof evaluation);
-    test_status("fl_evaluate",
-                fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, &run->evaluator,
-                            &run->server),
-                DDOME_OK, run->error, NULL);
+    test_status(
+        "fl_evaluate",
+        fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, run->evaluator, &run->server),
+        DDOME_OK, run->error, NULL);
     return evaluation;
 }
 
@@ -86,7 +86,7 @@ static fl_evaluation evaluate(fl_run *run)
  * SPEC 14.2. */
 static void check_counts(const fl_run *run, const fl_evaluation *e, uint32_t even, uint32_t odd)
 {
-    const data_client *client = &run->evaluator.clients[0];
+    const data_client *client = &run->evaluator->clients[0];
     const data_split *split = fl_task_split(&run->task, client);
     uint64_t routed[4 * CLASSES] = {0}, correct[4 * CLASSES] = {0}, right = 0;
     float *loss = test_floats(client->count);

@@ -266,11 +266,11 @@ static void compare(federation *f, fl_run *run)
                      length(&f->expert[0]));
     test_same_floats("expert 1", run->server.expert[1].values, f->expert[1].w,
                      length(&f->expert[1]));
-    CHECK(fl_evaluate(run->error, &run->arena, &run->crew, &e, &run->evaluator, &run->server) ==
+    CHECK(fl_evaluate(run->error, &run->arena, &run->crew, &e, run->evaluator, &run->server) ==
           DDOME_OK);
     for (size_t i = 0; i < e.clients; i++) {
         float loss;
-        const uint64_t right = count_right(f, &loss, &run->evaluator.clients[i]);
+        const uint64_t right = count_right(f, &loss, &run->evaluator->clients[i]);
         test_same_u64("right", e.client[i].correct, right);
         test_same_floats("loss", &e.client[i].loss, &loss, 1);
     }

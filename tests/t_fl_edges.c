@@ -114,7 +114,7 @@ static void bad_evaluation(uint32_t bits, const char *part)
         const fl_slot *slot = &run.server.expert[0];
         slot->values[slot->model->layout.total - 1] = nn_float_from_bits(bits);
         const ddome_status status =
-            fl_evaluate(&error, &run.arena, &run.crew, &e, &run.evaluator, &run.server);
+            fl_evaluate(&error, &run.arena, &run.crew, &e, run.evaluator, &run.server);
         test_status("evaluation", status, DDOME_ERR_NONFINITE, &error, part);
     }
     fl_run_free(&run);

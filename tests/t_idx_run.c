@@ -32,7 +32,7 @@ static bool evaluate(fl_run *run, ddome_error *error, size_t clients)
 {
     fl_evaluation evaluation;
     ddome_status status =
-        fl_evaluate(error, &run->arena, &run->crew, &evaluation, &run->evaluator, &run->server);
+        fl_evaluate(error, &run->arena, &run->crew, &evaluation, run->evaluator, &run->server);
     return test_status("evaluation", status, DDOME_OK, error, NULL) &&
            test_same_u64("clients", evaluation.clients, clients);
 }

@@ -236,10 +236,9 @@ static void evaluation(const char *keys, damage_fn *damage, const char *part)
     if (test_federation(&run, &error, keys)) {
         damage(&run, 0);
         run.server.round = 6;
-        test_status(
-            "evaluation",
-            fl_evaluate(&error, &run.arena, &run.crew, &result, &run.evaluator, &run.server),
-            DDOME_ERR_NONFINITE, &error, LINE "evaluation after round 6, ");
+        test_status("evaluation",
+                    fl_evaluate(&error, &run.arena, &run.crew, &result, run.evaluator, &run.server),
+                    DDOME_ERR_NONFINITE, &error, LINE "evaluation after round 6, ");
         CHECK(strstr(error.text, part) != NULL && strstr(error.text, "; lower ") != NULL);
     }
     fl_run_free(&run);
@@ -281,7 +280,7 @@ static void signatures(void)
     fl_evaluation result;
     test_case("nonfinite: logits of an anchor's held samples: none is right");
     if (test_federation(&run, &error, "")) {
-        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &result, &run.evaluator, &run.server) ==
+        CHECK(fl_evaluate(&error, &run.arena, &run.crew, &result, run.evaluator, &run.server) ==
               DDOME_OK);
         lose_class(&run, 1);
         fill(run.common.values, run.common.floats, LARGE);

@@ -116,7 +116,7 @@ static void embedded(void)
 static ddome_status evaluate(fl_run *run, ddome_error *error)
 {
     fl_evaluation result;
-    return fl_evaluate(error, &run->arena, &run->crew, &result, &run->evaluator, &run->server);
+    return fl_evaluate(error, &run->arena, &run->crew, &result, run->evaluator, &run->server);
 }
 
 /* The last sample of the first client under evaluation, which has more than a batch. */

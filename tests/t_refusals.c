@@ -59,7 +59,7 @@ static void evaluation_loss(void)
         run.server.expert[0].values[run.expert.layout.total - 1] = nn_float_from_bits(0x7fc00000u);
         test_status(
             "evaluation",
-            fl_evaluate(&error, &run.arena, &run.crew, &evaluation, &run.evaluator, &run.server),
+            fl_evaluate(&error, &run.arena, &run.crew, &evaluation, run.evaluator, &run.server),
             DDOME_ERR_NONFINITE, &error, "is not finite: evaluation after round 0, client ");
     }
     fl_run_free(&run);

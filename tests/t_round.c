@@ -56,9 +56,9 @@ static void add_visit(fl_text *text, fl_run *run, uint32_t round, size_t i)
 static void add_evaluation(fl_text *text, fl_run *run)
 {
     fl_evaluation evaluation;
-    CHECK(fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, &run->evaluator,
+    CHECK(fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, run->evaluator,
                       &run->server) == DDOME_OK);
-    fl_record_clients(text, 2, &evaluation, &run->evaluator);
+    fl_record_clients(text, 2, &evaluation, run->evaluator);
     fl_text_add(text, "anchors %lu of %lu\n", (unsigned long)evaluation.anchor_own,
                 (unsigned long)evaluation.anchor_total);
 }

@@ -202,7 +202,7 @@ static void evaluation_without_memory(const char *keys)
         for (size_t step = 1; step <= LIMIT; step++) {
             fl_evaluation e;
             fail_from_now(&run.scratch, &error, step);
-            status = fl_evaluate(&error, &run.arena, &run.crew, &e, &run.evaluator, &run.server);
+            status = fl_evaluate(&error, &run.arena, &run.crew, &e, run.evaluator, &run.server);
             nn_arena_rewind(&run.scratch, (nn_arena_mark){0});
             if (!ran_out(status, &error, &run.scratch, &failures))
                 break;
@@ -242,11 +242,11 @@ static ddome_status texts_of(fl_run *run)
 static ddome_status evaluate(fl_run *run)
 {
     fl_evaluation evaluation;
-    ddome_status status = fl_evaluate(run->error, &run->arena, &run->crew, &evaluation,
-                                      &run->evaluator, &run->server);
+    ddome_status status =
+        fl_evaluate(run->error, &run->arena, &run->crew, &evaluation, run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_record_evaluation(run->error, &run->scratch, &run->record, 1, &evaluation,
-                                      &run->evaluator);
+                                      run->evaluator);
     return status == DDOME_OK ? texts_of(run) : status;
 }
 

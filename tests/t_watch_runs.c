@@ -14,7 +14,7 @@ static void watch_evaluation(fl_run *run, ddome_error *error, uint32_t round)
     fl_evaluation evaluation;
     fl_metrics metrics;
     ddome_status status =
-        fl_evaluate(error, &run->scratch, &run->crew, &evaluation, &run->evaluator, &run->server);
+        fl_evaluate(error, &run->scratch, &run->crew, &evaluation, run->evaluator, &run->server);
     if (status == DDOME_OK)
         status = fl_metrics_of(error, &run->scratch, &metrics, &evaluation);
     if (status == DDOME_OK)
@@ -153,14 +153,14 @@ static void gate_by_hand(const char *keys, const int expert_of[4], bool all_own)
         test_status("a round", test_round(&run, 1), DDOME_OK, &error, NULL);
         test_status(
             "evaluated",
-            fl_evaluate(&error, &run.scratch, &run.crew, &evaluation, &run.evaluator, &run.server),
+            fl_evaluate(&error, &run.scratch, &run.crew, &evaluation, run.evaluator, &run.server),
             DDOME_OK, &error, NULL);
         for (size_t i = 0; i < evaluation.clients; i++) {
             const fl_client_result *r = &evaluation.client[i];
             size_t tied = 0;
             for (size_t s = 0; s < r->count; s++)
                 tied +=
-                    expert_of[run.task.set.test.labels[run.evaluator.clients[i].samples[s]]] >= 0;
+                    expert_of[run.task.set.test.labels[run.evaluator->clients[i].samples[s]]] >= 0;
             test_same_u64("tied", r->tied, tied);
             CHECK(!all_own || r->own == tied);
             own += r->own;

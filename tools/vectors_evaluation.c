@@ -63,9 +63,9 @@ void vectors_evaluation(vectors_maker *m, vectors_federation *f, unsigned round,
     vectors_case c = vectors_federation_begin(f, "evaluation");
     vectors_attribute_set(&c, "round", round);
     vectors_run_must(
-        m, f, fl_evaluate(&f->error, &run->arena, &run->crew, &e, &run->evaluator, &run->server));
+        m, f, fl_evaluate(&f->error, &run->arena, &run->crew, &e, run->evaluator, &run->server));
     for (size_t i = 0; i < e.clients; i++) {
-        const data_client *client = &run->evaluator.clients[i];
+        const data_client *client = &run->evaluator->clients[i];
         const fl_client_result *r = &e.client[i];
         const char *prefix = vectors_name(m, "client%u", (unsigned)client->id);
         vectors_score(m, &c, f, vectors_name(m, "%s.score", prefix), client, &run->test);
