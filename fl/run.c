@@ -75,6 +75,7 @@ static ddome_status take_scope(fl_run *run, int scope)
 /* The clients that are evaluated (SPEC 13.1, 13.8). */
 static ddome_status take_scopes(fl_run *run)
 {
+    run->evaluators = 0;
     ddome_status status = take_scope(run, run->config.eval_scope);
     for (int scope = 0; scope < FL_SCOPES && status == DDOME_OK; scope++)
         if ((run->config.eval_also >> scope & 1) != 0)
