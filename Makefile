@@ -54,7 +54,7 @@ endif
 
 # tests/fuzz/arena: each allocation a malloc of its own, for sanitizers
 ARENA = nn/arena
-NN = base invariant hash finite fmath rng selftest selftest_kernels os_$(OS) $(if $(filter posix,$(OS)),os_posix_lock) \
+NN = base invariant hash finite fmath rng selftest selftest_kernels os_$(OS) $(if $(filter posix,$(OS)),os_posix_lock os_posix_spill) \
      team_$(if $(THREADING),threads,alone) kernels_c \
      $(KERNELS:%=kernels_%) kernels sum chain gemm linear conv conv_axis conv_weight norm group_norm \
      pool act loss mixture graph ops param optim resnet mlp case variant variant_call variant_sum \

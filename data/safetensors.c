@@ -286,22 +286,23 @@ static ddome_status check_layout(ddome_error *error, const entry *entries, size_
                    at, data_bytes);
 }
 
-/* The byte count of the header, or a reason why there is none. */
+/* The byte count of the header in a file of `count` bytes, or a reason why there is none. */
 static ddome_status read_prefix(ddome_error *error, size_t *header_bytes,
-                                const unsigned char *bytes, size_t count)
+                                const unsigned char *bytes, uint64_t count)
 {
     uint64_t n = 0;
     if (count < PREFIX_BYTES)
         return nn_fail(error, DDOME_ERR_DATA,
-                       "safetensors: expected a file of 8 bytes at least, found %zu (SPEC 17.4.1)",
+                       "safetensors: expected a file of 8 bytes at least, found %" PRIu64
+                       " (SPEC 17.4.1)",
                        count);
     for (int i = PREFIX_BYTES - 1; i >= 0; i--)
         n = n << 8 | bytes[i];
     if (n > HEADER_MAX || n > count - PREFIX_BYTES)
         return nn_fail(error, DDOME_ERR_DATA,
-                       "safetensors: expected a header of at most %zu bytes, found %" PRIu64
+                       "safetensors: expected a header of at most %" PRIu64 " bytes, found %" PRIu64
                        " (SPEC 17.4.1)",
-                       nn_min(HEADER_MAX, count - PREFIX_BYTES), n);
+                       count - PREFIX_BYTES < HEADER_MAX ? count - PREFIX_BYTES : HEADER_MAX, n);
     *header_bytes = (size_t)n;
     return DDOME_OK;
 }
@@ -324,31 +325,37 @@ static ddome_status read_header(ddome_error *error, nn_arena *arena, const data_
     return DDOME_OK;
 }
 
-/* The entries turned into tensors that point into the data. */
+/* The entries turned into tensors: the data begin at byte data_at of the file, and at `data`,
+ * unless that is NULL. */
 static ddome_status finish(ddome_error *error, nn_arena *arena, data_safetensors *out,
-                           const entry *entries, size_t count, const unsigned char *data)
+                           const entry *entries, size_t count, size_t data_at,
+                           const unsigned char *data)
 {
     data_safetensor *tensor = nn_arena_alloc(arena, count, sizeof *tensor);
     if (tensor == NULL)
         return nn_arena_fail(error, arena, "tensors of a safetensors file");
     for (size_t i = 0; i < count; i++) {
         tensor[i] = entries[i].tensor;
-        tensor[i].bytes = data + (size_t)entries[i].begin;
+        tensor[i].at = data_at + entries[i].begin;
+        tensor[i].bytes = data == NULL ? NULL : data + (size_t)entries[i].begin;
         tensor[i].byte_count = (size_t)(entries[i].end - entries[i].begin);
+        if (tensor[i].byte_count != entries[i].end - entries[i].begin)
+            return nn_fail(error, DDOME_ERR_MEMORY,
+                           "safetensors: a tensor is larger than the memory of this machine");
     }
-    out->tensor = tensor;
-    out->count = count;
+    *out = (data_safetensors){.tensor = tensor, .count = count};
     return DDOME_OK;
 }
 
+/* The header is bytes[header_bytes], in a file of file_bytes. */
 static ddome_status parse(ddome_error *error, nn_arena *arena, data_safetensors *out,
-                          const unsigned char *bytes, size_t count)
+                          const unsigned char *bytes, size_t header_bytes, uint64_t file_bytes,
+                          const unsigned char *data)
 {
-    size_t header_bytes = 0, entry_count = 0;
+    const size_t data_at = PREFIX_BYTES + header_bytes;
+    size_t entry_count = 0;
     const data_json_value *header = NULL;
-    ddome_status status = read_prefix(error, &header_bytes, bytes, count);
-    if (status == DDOME_OK)
-        status = read_header(error, arena, &header, bytes + PREFIX_BYTES, header_bytes);
+    ddome_status status = read_header(error, arena, &header, bytes, header_bytes);
     if (status != DDOME_OK)
         return status;
     entry *entries = nn_arena_zero(arena, header->length, sizeof *entries);
@@ -358,21 +365,85 @@ static ddome_status parse(ddome_error *error, nn_arena *arena, data_safetensors 
     if (status != DDOME_OK)
         return status;
     qsort(entries, entry_count, sizeof *entries, compare_entries);
-    size_t data_at = PREFIX_BYTES + header_bytes;
-    status = check_layout(error, entries, entry_count, count - data_at);
+    status = check_layout(error, entries, entry_count, file_bytes - data_at);
     if (status == DDOME_OK)
-        status = finish(error, arena, out, entries, entry_count, bytes + data_at);
+        status = finish(error, arena, out, entries, entry_count, data_at, data);
     return status;
 }
 
 ddome_status data_safetensors_parse(ddome_error *error, nn_arena *arena, data_safetensors *out,
                                     const unsigned char *bytes, size_t count)
 {
+    size_t header_bytes = 0;
     nn_arena_mark mark = nn_arena_get_mark(arena);
-    ddome_status status = parse(error, arena, out, bytes, count);
+    ddome_status status = read_prefix(error, &header_bytes, bytes, count);
+    if (status == DDOME_OK)
+        status = parse(error, arena, out, bytes + PREFIX_BYTES, header_bytes, count,
+                       bytes + PREFIX_BYTES + header_bytes);
     if (status != DDOME_OK)
         nn_arena_rewind(arena, mark);
     return status;
+}
+
+/* Where the header of a file on the disk ends. */
+static ddome_status find_header(ddome_error *error, size_t *header_bytes, uint64_t *size,
+                                const char *path)
+{
+    unsigned char prefix[PREFIX_BYTES] = {0};
+    ddome_error reason = {DDOME_OK, ""}; /* the parser does not know the file */
+    ddome_status status = nn_os_file_size(error, size, path, DDOME_ERR_DATA);
+    if (status == DDOME_OK && *size >= PREFIX_BYTES)
+        status = nn_os_read_part(error, prefix, PREFIX_BYTES, path, 0);
+    if (status != DDOME_OK)
+        return status;
+    status = read_prefix(&reason, header_bytes, prefix, *size);
+    return status == DDOME_OK ? status
+                              : nn_fail(error, status, "%.200s: %.300s", path, reason.text);
+}
+
+static ddome_status parse_file(ddome_error *error, nn_arena *arena, data_safetensors *out,
+                               const char *path)
+{
+    ddome_error reason = {DDOME_OK, ""};
+    size_t header_bytes = 0;
+    uint64_t size = 0;
+    ddome_status status = find_header(error, &header_bytes, &size, path);
+    if (status != DDOME_OK)
+        return status;
+    unsigned char *header = nn_arena_alloc(arena, header_bytes, 1);
+    if (header == NULL)
+        return nn_arena_fail(error, arena, path);
+    status = nn_os_read_part(error, header, header_bytes, path, PREFIX_BYTES);
+    if (status != DDOME_OK)
+        return status;
+    status = parse(&reason, arena, out, header, header_bytes, size, NULL);
+    out->path = path;
+    return status == DDOME_OK ? status
+                              : nn_fail(error, status, "%.200s: %.300s", path, reason.text);
+}
+
+ddome_status data_safetensors_open_file(ddome_error *error, nn_arena *arena, data_safetensors *out,
+                                        const char *path)
+{
+    data_safetensors made;
+    const nn_arena_mark mark = nn_arena_get_mark(arena);
+    const ddome_status status = parse_file(error, arena, &made, path);
+    if (status == DDOME_OK)
+        *out = made;
+    else
+        nn_arena_rewind(arena, mark);
+    return status;
+}
+
+ddome_status data_safetensors_read(ddome_error *error, const data_safetensors *file,
+                                   const data_safetensor *tensor, size_t first,
+                                   unsigned char *bytes, size_t count)
+{
+    if (file->path != NULL)
+        return nn_os_read_part(error, bytes, count, file->path, tensor->at + first);
+    if (count != 0)
+        memcpy(bytes, tensor->bytes + first, count);
+    return DDOME_OK;
 }
 
 const data_safetensor *data_safetensors_find(const data_safetensors *file, const char *name)

@@ -5,7 +5,8 @@
 
 #include "json.h"
 
-/* One tensor of a file: bytes are little-endian and may sit at any address. */
+/* One tensor of a file: bytes are little-endian and may sit at any address; NULL where they stay on
+ * the disk. */
 typedef struct data_safetensor {
     const char *name;
     const char *dtype;     /* "F32", "I64", ... */
@@ -13,11 +14,13 @@ typedef struct data_safetensor {
     const uint64_t *shape; /* rank sizes */
     const unsigned char *bytes;
     size_t byte_count;
+    uint64_t at; /* of its first byte in the file */
 } data_safetensor;
 
 typedef struct data_safetensors {
     const data_safetensor *tensor; /* sorted by offset */
     size_t count;
+    const char *path; /* of a file that stays on the disk; else NULL */
 } data_safetensors;
 
 /* Parses a whole file in memory; the tensors' data point into bytes, names and shapes into the
@@ -29,6 +32,18 @@ DDOME_MUST_CHECK ddome_status data_safetensors_parse(ddome_error *error, nn_aren
 /* The same of a file, which the error names. */
 DDOME_MUST_CHECK ddome_status data_safetensors_read_file(ddome_error *error, nn_arena *arena,
                                                          data_safetensors *out, const char *path);
+
+/* The same, but the data stay on the disk, so that a file may be larger than memory. path is the
+ * caller's and lives as long as *out. */
+DDOME_MUST_CHECK ddome_status data_safetensors_open_file(ddome_error *error, nn_arena *arena,
+                                                         data_safetensors *out, const char *path);
+
+/* bytes[count] of a tensor of the file from its byte `first` on, wherever they are;
+ * first + count <= byte_count. */
+DDOME_MUST_CHECK ddome_status data_safetensors_read(ddome_error *error,
+                                                    const data_safetensors *file,
+                                                    const data_safetensor *tensor, size_t first,
+                                                    unsigned char *bytes, size_t count);
 
 const data_safetensor *data_safetensors_find(const data_safetensors *file, const char *name);
 

@@ -13,6 +13,10 @@ DDOME_MUST_CHECK ddome_status nn_os_read_file(ddome_error *error, nn_arena *aren
                                               unsigned char **bytes, size_t *size, const char *path,
                                               ddome_status missing);
 
+/* How many bytes the file has. A missing one, or what is no file, is `missing`. */
+DDOME_MUST_CHECK ddome_status nn_os_file_size(ddome_error *error, uint64_t *size, const char *path,
+                                              ddome_status missing);
+
 /* Writes path.tmp anew, flushes it to disk, renames it over path, flushes the folder: a reader sees
  * the old bytes or the new, never half, and what is written stays after a crash of the machine. */
 DDOME_MUST_CHECK ddome_status nn_os_write_file(ddome_error *error, const char *path,
@@ -63,6 +67,31 @@ DDOME_MUST_CHECK ddome_status nn_os_lock_file(ddome_error *error, nn_os_lock *lo
 
 /* Removes the file; a zeroed lock is fine. */
 void nn_os_unlock(nn_os_lock *lock);
+
+/* A file without a name, for what memory is too small for: no other process sees it, and it ends
+ * with this one, however that ends. Threads may use it at the same time, each other bytes of it
+ * (os_c99.c: one thread). */
+typedef struct nn_os_spill {
+    int file;         /* + 1; 0: none */
+    void *stream;     /* os_c99.c has this in its place */
+    const char *path; /* for errors; the caller's, until it is closed */
+} nn_os_spill;
+
+/* An empty one on the file system of `path`, where it has that name for a moment; what is there is
+ * removed. NULL: in the folder of temporary files, TMPDIR or /tmp (os_c99.c always: it leaves the
+ * place to the C library). *spill is untouched on error. */
+DDOME_MUST_CHECK ddome_status nn_os_spill_open(ddome_error *error, nn_os_spill *spill,
+                                               const char *path);
+
+/* bytes[size] to or from its byte `at` on. It grows at its end alone; to read behind that is
+ * DDOME_ERR_IO. */
+DDOME_MUST_CHECK ddome_status nn_os_spill_write(ddome_error *error, const nn_os_spill *spill,
+                                                uint64_t at, const void *bytes, size_t size);
+DDOME_MUST_CHECK ddome_status nn_os_spill_read(ddome_error *error, const nn_os_spill *spill,
+                                               uint64_t at, void *bytes, size_t size);
+
+/* Gives its room back; a zeroed one is fine. */
+void nn_os_spill_close(nn_os_spill *spill);
 
 /* Seconds since some fixed point. Never enters a hashed file. */
 double nn_os_seconds(void);

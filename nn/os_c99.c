@@ -55,6 +55,23 @@ ddome_status nn_os_read_file(ddome_error *error, nn_arena *arena, unsigned char 
     return status;
 }
 
+ddome_status nn_os_file_size(ddome_error *error, uint64_t *size, const char *path,
+                             ddome_status missing)
+{
+    unsigned char chunk[CHUNK_BYTES];
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return nn_fail(error, missing, "cannot open %s; check the path", path);
+    *size = 0;
+    for (size_t got; (got = fread(chunk, 1, sizeof chunk, file)) != 0;)
+        *size += got;
+    const bool broken = ferror(file) != 0;
+    fclose(file);
+    if (!broken)
+        return DDOME_OK;
+    return nn_fail(error, *size == 0 ? missing : DDOME_ERR_IO, "reading %s failed", path);
+}
+
 static bool write_closed(const char *path, const void *bytes, size_t size)
 {
     FILE *file = fopen(path, "wb");
@@ -255,6 +272,45 @@ ddome_status nn_os_lock_file(ddome_error *error, nn_os_lock *lock, const char *p
 void nn_os_unlock(nn_os_lock *lock)
 {
     (void)lock;
+}
+
+ddome_status nn_os_spill_open(ddome_error *error, nn_os_spill *spill, const char *path)
+{
+    FILE *file = tmpfile();
+    (void)path;
+    if (file == NULL)
+        return nn_fail(error, DDOME_ERR_IO,
+                       "cannot make a temporary file; check the folder of temporary files");
+    *spill = (nn_os_spill){.stream = file, .path = "a temporary file"};
+    return DDOME_OK;
+}
+
+static bool go_to(FILE *file, uint64_t at)
+{
+    return fseek(file, 0, SEEK_SET) == 0 && walk_to(file, at);
+}
+
+ddome_status nn_os_spill_write(ddome_error *error, const nn_os_spill *spill, uint64_t at,
+                               const void *bytes, size_t size)
+{
+    if (go_to(spill->stream, at) && fwrite(bytes, 1, size, spill->stream) == size)
+        return DDOME_OK;
+    return write_failed(error, spill->path);
+}
+
+ddome_status nn_os_spill_read(ddome_error *error, const nn_os_spill *spill, uint64_t at,
+                              void *bytes, size_t size)
+{
+    if (go_to(spill->stream, at) && fread(bytes, 1, size, spill->stream) == size)
+        return DDOME_OK;
+    return nn_fail(error, DDOME_ERR_IO, "reading back what was written to %s failed", spill->path);
+}
+
+void nn_os_spill_close(nn_os_spill *spill)
+{
+    if (spill->stream != NULL)
+        fclose(spill->stream);
+    spill->stream = NULL;
 }
 
 double nn_os_seconds(void)

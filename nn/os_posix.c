@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files, folders and clock by POSIX: with os_posix_lock.c and team_threads.c all of the project
- * that is not plain C99. */
+/* Files, folders and clock by POSIX: with os_posix_lock.c, os_posix_spill.c and team_threads.c all
+ * of the project that is not plain C99. */
 #define _POSIX_C_SOURCE 200809L
 #include "os_posix.h"
 
@@ -79,6 +79,18 @@ ddome_status nn_os_read_file(ddome_error *error, nn_arena *arena, unsigned char 
     return status;
 }
 
+ddome_status nn_os_file_size(ddome_error *error, uint64_t *size, const char *path,
+                             ddome_status missing)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return cannot(error, "open", path, missing);
+    if (!S_ISREG(info.st_mode))
+        return nn_fail(error, missing, "cannot read %s: not a file; check the path", path);
+    *size = (uint64_t)info.st_size;
+    return DDOME_OK;
+}
+
 /* ---- writing ---- */
 
 int nn_os_open_in_place(const char *path, int how)
@@ -86,11 +98,10 @@ int nn_os_open_in_place(const char *path, int how)
     return open(path, how | O_NOFOLLOW | O_NONBLOCK, 0666);
 }
 
-/* What a killed run left goes first; what takes its place meanwhile is not opened. */
-static int open_new(const char *path)
+int nn_os_open_new(const char *path, int how)
 {
     unlink(path);
-    return nn_os_open_in_place(path, O_WRONLY | O_CREAT | O_EXCL);
+    return nn_os_open_in_place(path, how | O_CREAT | O_EXCL);
 }
 
 bool nn_os_write_all(int file, const unsigned char *bytes, size_t size)
@@ -157,7 +168,7 @@ static bool flush_folder(const char *path)
 /* The bytes are on the disk, not only in its cache, when this returns true. */
 static bool write_flushed(const char *path, const void *bytes, size_t size)
 {
-    const int file = open_new(path);
+    const int file = nn_os_open_new(path, O_WRONLY);
     if (file < 0)
         return false;
     return close_after(file, nn_os_write_all(file, bytes, size) && flush(file));

@@ -102,10 +102,10 @@ static void tensors(void)
     static const unsigned char bytes[] = {0, 0x00, 0x00, 0x80, 0x3f, 0xfe, 0xff, 0xff, 0xff,
                                           0, 0,    0,    0,    0,    0,    0xf0, 0xbf};
     static const uint64_t one = 1, two = 2;
-    const data_safetensor f32 = {"f", "F32", 1, &one, bytes + 1, 4};
-    const data_safetensor i32 = {"i", "I32", 1, &one, bytes + 5, 4};
-    const data_safetensor f64 = {"d", "F64", 0, NULL, bytes + 9, 8};
-    const data_safetensor bf16 = {"b", "BF16", 1, &two, bytes + 1, 4};
+    const data_safetensor f32 = {"f", "F32", 1, &one, bytes + 1, 4, 0};
+    const data_safetensor i32 = {"i", "I32", 1, &one, bytes + 5, 4, 0};
+    const data_safetensor f64 = {"d", "F64", 0, NULL, bytes + 9, 8, 0};
+    const data_safetensor bf16 = {"b", "BF16", 1, &two, bytes + 1, 4, 0};
     char text[COMPARE_TEXT];
     compare_array array = compare_tensor_of(&f32);
     test_case("compare: elements of safetensors");

@@ -85,7 +85,7 @@ static bool write_tensors(const char *path, const float *average)
     memset(tensors, 0, sizeof tensors);
     for (int i = 0; i < 3; i++) {
         add_bytes(data[i], i < 2 ? copies[i] : average);
-        tensors[i] = (data_safetensor){keys[i], "F32", 1, &two, data[i], 8};
+        tensors[i] = (data_safetensor){keys[i], "F32", 1, &two, data[i], 8, 0};
     }
     snprintf(name, sizeof name, "%s.safetensors", path);
     const bool good =

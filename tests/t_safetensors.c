@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../data/safetensors.h"
+#include "../nn/os.h"
 
 void t_safetensors(void);
 
@@ -28,6 +29,46 @@ static size_t make_file(unsigned char *file, const char *header, size_t data_byt
     return 8 + n + data_bytes;
 }
 
+/* The data of the tensors in the file on the disk and in memory are the same. */
+static void same_data(const data_safetensors *disk, const unsigned char *bytes)
+{
+    for (size_t i = 0; i < disk->count; i++) {
+        const data_safetensor *tensor = &disk->tensor[i];
+        const size_t first = tensor->byte_count / 3, count = tensor->byte_count - first;
+        unsigned char got[FILE_BYTES];
+        ddome_error error = {DDOME_OK, ""};
+        CHECK(tensor->bytes == NULL && count <= sizeof got);
+        test_status("data", data_safetensors_read(&error, disk, tensor, first, got, count),
+                    DDOME_OK, &error, NULL);
+        test_same_bytes("data", got, bytes + tensor->at + first, count);
+    }
+}
+
+/* The same verdict, tensors and data where the data stay on the disk. */
+static void same_on_disk(ddome_status expected, const char *reason, const data_safetensors *memory,
+                         const unsigned char *bytes, size_t count)
+{
+    char path[1024];
+    nn_arena arena = {0};
+    ddome_error error = {DDOME_OK, ""};
+    data_safetensors disk = {.count = 77};
+    snprintf(path, sizeof path, "%s/opened.safetensors", test_dir());
+    CHECK(nn_os_write_file(&error, path, bytes, count) == DDOME_OK);
+    const ddome_status status = data_safetensors_open_file(&error, &arena, &disk, path);
+    if (test_status("on the disk", status, expected, &error, reason) && status == DDOME_OK) {
+        test_same_u64("tensors", disk.count, memory->count);
+        for (size_t i = 0; i < disk.count && i < memory->count; i++)
+            CHECK(strcmp(disk.tensor[i].name, memory->tensor[i].name) == 0 &&
+                  disk.tensor[i].byte_count == memory->tensor[i].byte_count &&
+                  disk.tensor[i].at == memory->tensor[i].at);
+        same_data(&disk, bytes);
+    } else {
+        CHECK(disk.count == 77 && arena.used == 0);
+    }
+    nn_os_remove(path);
+    nn_arena_free(&arena);
+}
+
 /* Parses a copy that ends where its allocation ends, so that a sanitizer sees one byte too many.
  * The tensors of *out point into the freed copy: only their sizes and names may be looked at. */
 static ddome_status parse(ddome_error *error, nn_arena *arena, data_safetensors *out,
@@ -40,6 +81,7 @@ static ddome_status parse(ddome_error *error, nn_arena *arena, data_safetensors 
     error->status = DDOME_OK;
     error->text[0] = '\0';
     ddome_status status = data_safetensors_parse(error, arena, out, copy, count);
+    same_on_disk(status, error->text, out, copy, count);
     if (count > 0)
         free(copy);
     return status;
@@ -49,7 +91,7 @@ static void check_accepts(const char *header, size_t data_bytes)
 {
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    data_safetensors out = {NULL, 0};
+    data_safetensors out = {0};
     unsigned char file[FILE_BYTES];
     size_t count = make_file(file, header, data_bytes), sum = 0;
     test_status(header, parse(&error, &arena, &out, file, count), DDOME_OK, &error, NULL);
@@ -64,7 +106,7 @@ static void check_refuses_bytes(const char *what, const unsigned char *file, siz
 {
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    data_safetensors out = {NULL, 77};
+    data_safetensors out = {.count = 77};
     test_status(what, parse(&error, &arena, &out, file, count), DDOME_ERR_DATA, &error, part);
     CHECK(out.count == 77 && arena.used == 0);
     CHECK(strchr(error.text, '\n') == NULL && strncmp(error.text, "safetensors: ", 13) == 0);
@@ -223,7 +265,7 @@ static void test_rank(void)
                       tail[] = "],\"data_offsets\":[0,1]}}";
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    data_safetensors out = {NULL, 0};
+    data_safetensors out = {0};
     char *header = nn_arena_alloc(&arena, ROOM, 1), *at = header;
     unsigned char *file = nn_arena_alloc(&arena, ROOM, 1);
     test_case("safetensors: rank %d (SPEC 17.4.3)", (int)RANK);
@@ -340,7 +382,7 @@ static void test_contents(void)
 {
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    data_safetensors out = {NULL, 0};
+    data_safetensors out = {0};
     unsigned char file[FILE_BYTES];
     size_t count = make_file(file,
                              "{\"z\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[1,5]},"

@@ -3,6 +3,7 @@
  * SPEC 17.4.7. */
 #include "test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,22 @@ static unsigned char *make_file(size_t *count, const char *name, const data_json
     return file;
 }
 
+/* The same verdict where the data stay on the disk. */
+static void check_on_disk(const char *name, ddome_status expected, const unsigned char *bytes,
+                          size_t count)
+{
+    char path[1024];
+    nn_arena arena = {0};
+    ddome_error error = {DDOME_OK, ""};
+    data_safetensors out;
+    snprintf(path, sizeof path, "%s/vector.safetensors", test_dir());
+    CHECK(nn_os_write_file(&error, path, bytes, count) == DDOME_OK);
+    test_status(name, data_safetensors_open_file(&error, &arena, &out, path), expected, &error,
+                NULL);
+    nn_os_remove(path);
+    nn_arena_free(&arena);
+}
+
 /* Only a "valid" file may be taken: what the official library lets pass against the format's own
  * text is "acceptable" and refused. Returns whether the file was taken. */
 static bool check_vector(nn_arena *arena, const data_json_value *vector)
@@ -51,6 +68,7 @@ static bool check_vector(nn_arena *arena, const data_json_value *vector)
     ddome_status status = data_safetensors_parse(&error, arena, &out, file, count);
     bool want = strcmp(result->text, "valid") == 0;
     test_status(name->text, status, want ? DDOME_OK : DDOME_ERR_DATA, &error, NULL);
+    check_on_disk(name->text, status, file, count);
     free(file);
     return status == DDOME_OK;
 }

@@ -23,12 +23,12 @@ enum { FILE_BYTES = 1024 }; /* more than the samples take */
 static const unsigned char payload[24] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
                                           13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
 static const data_safetensor samples[] = {
-    {"fc.weight", "F32", 2, SHAPE(2, 3), payload, 24},
-    {"\xc3\xa9", "U8", 1, SHAPE(3), payload, 3},
-    {"B", "BF16", 1, SHAPE(1), payload + 3, 2},
-    {"a\"\\\x01\n/\x7f", "I64", 0, NULL, payload + 8, 8},
-    {"r", "I8", 10, SHAPE(1, 1, 2, 1, 1, 1, 1, 1, 1, 2), payload, 4},
-    {"", "F64", 3, SHAPE(4, 0, 2), NULL, 0},
+    {"fc.weight", "F32", 2, SHAPE(2, 3), payload, 24, 0},
+    {"\xc3\xa9", "U8", 1, SHAPE(3), payload, 3, 0},
+    {"B", "BF16", 1, SHAPE(1), payload + 3, 2, 0},
+    {"a\"\\\x01\n/\x7f", "I64", 0, NULL, payload + 8, 8, 0},
+    {"r", "I8", 10, SHAPE(1, 1, 2, 1, 1, 1, 1, 1, 1, 2), payload, 4, 0},
+    {"", "F64", 3, SHAPE(4, 0, 2), NULL, 0, 0},
 };
 enum { SAMPLES = sizeof samples / sizeof *samples };
 
@@ -77,7 +77,7 @@ static void test_round_trip(void)
 {
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    data_safetensors out = {NULL, 0};
+    data_safetensors out = {0};
     unsigned char *once = NULL, *twice = NULL;
     size_t count = 0, again = 0;
     test_case("safetensors: write, read, write");
@@ -96,12 +96,12 @@ static void test_round_trip(void)
 static void test_write_refuses(void)
 {
     const data_safetensor bad[] = {
-        {"__metadata__", "F32", 2, SHAPE(2, 3), payload, 24},
-        {"\xff", "F32", 2, SHAPE(2, 3), payload, 24},
-        {"t", "F99", 2, SHAPE(2, 3), payload, 24},
-        {"t", "F32", 2, SHAPE(2, 2), payload, 24},
-        {"t", "F4", 1, SHAPE(3), payload, 1},
-        {"fc.weight", "U8", 0, NULL, payload, 1},
+        {"__metadata__", "F32", 2, SHAPE(2, 3), payload, 24, 0},
+        {"\xff", "F32", 2, SHAPE(2, 3), payload, 24, 0},
+        {"t", "F99", 2, SHAPE(2, 3), payload, 24, 0},
+        {"t", "F32", 2, SHAPE(2, 2), payload, 24, 0},
+        {"t", "F4", 1, SHAPE(3), payload, 1, 0},
+        {"fc.weight", "U8", 0, NULL, payload, 1, 0},
     };
     test_case("safetensors: the writer refuses");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -120,7 +120,8 @@ static void test_write_refuses(void)
 /* The sum of the sizes wraps; nothing may be allocated or copied before that is seen. */
 static void test_write_too_large(void)
 {
-    const data_safetensor huge[] = {{"a", "U8", 1, SHAPE(SIZE_MAX), payload, SIZE_MAX}, samples[0]};
+    const data_safetensor huge[] = {{"a", "U8", 1, SHAPE(SIZE_MAX), payload, SIZE_MAX, 0},
+                                    samples[0]};
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
     unsigned char *file = NULL;
@@ -145,7 +146,7 @@ static ddome_status head_of(ddome_error *error, nn_arena *arena, size_t count, s
         shape[i] = UINT64_MAX;
     for (size_t i = 0; i < count; i++) {
         snprintf(names[i], sizeof names[i], "%03u", (unsigned)i % 1000);
-        tensors[i] = (data_safetensor){names[i], "U8", RANK, shape, payload, 1};
+        tensors[i] = (data_safetensor){names[i], "U8", RANK, shape, payload, 1, 0};
     }
     return data_safetensors_head(error, arena, &head, bytes, &order, tensors, count);
 }
@@ -153,7 +154,8 @@ static ddome_status head_of(ddome_error *error, nn_arena *arena, size_t count, s
 /* What a reader would refuse is not written (SPEC 17.4.6, 17.4.7). */
 static void test_head_refuses(void)
 {
-    const data_safetensor huge[] = {{"a", "U8", 1, SHAPE(SIZE_MAX), payload, SIZE_MAX}, samples[0]};
+    const data_safetensor huge[] = {{"a", "U8", 1, SHAPE(SIZE_MAX), payload, SIZE_MAX, 0},
+                                    samples[0]};
     const data_safetensor *const *order = NULL;
     unsigned char *head = NULL;
     nn_arena arena = {0};
@@ -194,7 +196,7 @@ static ddome_status write_and_read(size_t limit)
 {
     nn_arena arena = {0};
     ddome_error error = {DDOME_OK, ""};
-    data_safetensors out = {NULL, 77};
+    data_safetensors out = {.count = 77};
     unsigned char *file = NULL;
     size_t count = 77;
     arena.fail_after = limit;
@@ -243,7 +245,7 @@ static void check_survives(nn_arena *arena, const unsigned char *file, size_t co
 {
     const nn_arena_mark start = nn_arena_get_mark(arena);
     ddome_error error = {DDOME_OK, ""};
-    data_safetensors out = {NULL, 0};
+    data_safetensors out = {0};
     unsigned char *copy = malloc(count + 1);
     if (!CHECK(copy != NULL))
         return;

@@ -91,7 +91,7 @@ static void unmake(void)
 /* The file without a tensor. */
 static data_safetensors without(const char *tensor)
 {
-    data_safetensors changed = {p.list, 0};
+    data_safetensors changed = {.tensor = p.list};
     for (size_t i = 0; i < p.file.count; i++)
         if (strcmp(p.file.tensor[i].name, tensor) != 0)
             p.list[changed.count++] = p.file.tensor[i];
@@ -102,7 +102,7 @@ static data_safetensors without(const char *tensor)
 /* The file with another dtype or rank of its identity. */
 static data_safetensors other_identity(const char *dtype, size_t rank)
 {
-    data_safetensors changed = {p.list, p.file.count};
+    data_safetensors changed = {.tensor = p.list, .count = p.file.count};
     memcpy(p.list, p.file.tensor, p.file.count * sizeof *p.list);
     for (size_t i = 0; i < changed.count; i++)
         if (strcmp(p.list[i].name, "identity") == 0) {
@@ -280,7 +280,7 @@ static void anchors(void)
     memset(&p, 0, sizeof p);
     if (test_federation(&p.run, &error, "anchors=cluster")) {
         p.run.saved.found = true;
-        p.run.saved.state = (data_safetensors){&none, 1};
+        p.run.saved.state = (data_safetensors){.tensor = &none, .count = 1};
         test_status("anchors", fl_run_anchors(&p.run), DDOME_ERR_RESUME, &error,
                     "tensor anchors: expected U32");
     }
