@@ -64,7 +64,7 @@ DATA = invariant dataset files exclude cifar idx synth batch json safetensors sa
        partition partition_labels partition_skew partition_dirichlet partition_quantity \
        partition_shards partition_file partition_check
 FL = invariant text config config_table config_value trace trace_file trace_tape trace_model nonfinite model task trainee \
-     config_controls control cluster schedule correction variates common gate wire sample client \
+     config_controls control cluster schedule correction store variates common gate wire sample client \
      ifca server crew eval eval_mixture predict metrics checkpoint rundir files sums table baselines record watch \
      watch_signs run_controls run_round run_keep saved identity bounds state_walk state origin run finish plan \
      plan_text entry verify

@@ -303,24 +303,33 @@ static ddome_status load_slot(fl_run *run, fl_slot *slot, const char *run_dir, c
                               path);
 }
 
+static ddome_status load_own_model(fl_run *run, uint32_t client, const char *run_dir)
+{
+    char name[FL_FILE_NAME], path[FL_PATH + FL_FILE_NAME];
+    uint64_t batches;
+    const nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+    float *values = nn_arena_alloc(&run->scratch, run->expert.layout.total, sizeof *values);
+    if (values == NULL)
+        return nn_arena_fail(run->error, &run->scratch, "a client's model");
+    snprintf(path, sizeof path, "%s/%s", run_dir, fl_file_client(name, client));
+    ddome_status status =
+        fl_checkpoint_load(run->error, &run->scratch, values, &batches, &run->expert, path);
+    if (status == DDOME_OK)
+        status = fl_server_keep_model(run->error, &run->server, client, values, batches);
+    nn_arena_rewind(&run->scratch, mark);
+    return status;
+}
+
 /* Who took part follows from the seed, so a file that an older run left is not taken for this one's
  * (SPEC 12.6.6). */
 static ddome_status load_own_models(fl_run *run, const char *run_dir)
 {
-    char name[FL_FILE_NAME], path[FL_PATH + FL_FILE_NAME];
     ddome_status status = DDOME_OK;
     for (uint32_t round = 1; round <= fl_run_rounds(run) && status == DDOME_OK; round++) {
         status = fl_run_participants(run, round);
         for (size_t i = 0; i < run->active && status == DDOME_OK; i++)
-            status = fl_server_own(run->error, &run->arena, &run->server, run->participants[i]);
-    }
-    for (size_t i = 0; i < run->config.clients && status == DDOME_OK; i++) {
-        fl_own *own = &run->server.own[i];
-        if (own->values == NULL)
-            continue;
-        snprintf(path, sizeof path, "%s/%s", run_dir, fl_file_client(name, i));
-        status = fl_checkpoint_load(run->error, &run->scratch, own->values, &own->batches,
-                                    &run->expert, path);
+            if (!fl_store_has(&run->server.models, run->participants[i]))
+                status = load_own_model(run, run->participants[i], run_dir);
     }
     return status;
 }

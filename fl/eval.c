@@ -118,15 +118,18 @@ static ddome_status predict(ddome_error *error, nn_arena *scratch, subject *s,
                             const fl_evaluator *e, const fl_server *server, uint32_t expert)
 {
     const size_t classes = e->expert->outputs;
+    const nn_arena_mark mark = nn_arena_get_mark(scratch);
+    const float *values;
     size_t count = 0;
     for (size_t i = 0; i < s->client->count; i++)
         if (s->route[i] == expert) {
             s->mine[count] = s->client->samples[i];
             s->position[count++] = (uint32_t)i;
         }
-    ddome_status status =
-        fl_predict_logits(error, scratch, s->logits, e,
-                          fl_server_values(server, s->client->id, expert), s->mine, count);
+    ddome_status status = fl_server_values(error, scratch, &values, server, s->client->id, expert);
+    if (status == DDOME_OK)
+        status = fl_predict_logits(error, scratch, s->logits, e, values, s->mine, count);
+    nn_arena_rewind(scratch, mark);
     status = fl_nonfinite_in(error, status, NULL, "expert %lu", (unsigned long)expert);
     for (size_t i = 0; i < count && status == DDOME_OK; i++) {
         const uint32_t label = s->split->labels[s->mine[i]], at = s->position[i];

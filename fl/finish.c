@@ -39,10 +39,15 @@ static ddome_status write_own_models(fl_run *run)
     char name[FL_FILE_NAME];
     ddome_status status = DDOME_OK;
     for (size_t i = 0; i < run->config.clients && status == DDOME_OK; i++) {
-        const fl_own *own = &run->server.own[i];
-        if (own->values == NULL)
+        const nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
+        const float *values;
+        if (!fl_store_has(&run->server.models, i))
             continue;
-        status = write_model(run, fl_file_client(name, i), &run->expert, own->values, own->batches);
+        status = fl_server_values(run->error, &run->scratch, &values, &run->server, (uint32_t)i, 0);
+        if (status == DDOME_OK)
+            status = write_model(run, fl_file_client(name, i), &run->expert, values,
+                                 run->server.own[i].batches);
+        nn_arena_rewind(&run->scratch, mark);
     }
     return status;
 }

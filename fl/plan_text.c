@@ -120,37 +120,33 @@ static uint64_t embeddings(const fl_run *run)
            (tested == 0 ? 0 : split_embeddings(run, &run->task.set.test, tested));
 }
 
-/* Values of the models and the sums of their averages; the common expert. */
+/* Values of the models and the sums of their averages, likewise SCAFFOLD's control variate; the
+ * common expert and a given start. */
 static uint64_t server(const fl_run *run)
 {
-    const uint64_t floats = fl_algorithm_experts(&run->config) * run->expert.layout.total +
-                            (fl_control_has_gate(&run->config) ? run->gate.layout.total : 0);
+    const size_t expert = run->expert.layout.total;
+    const uint64_t summed = fl_algorithm_experts(&run->config) * expert +
+                            (fl_control_has_gate(&run->config) ? run->gate.layout.total : 0) +
+                            (run->algorithm->correction == FL_CORRECTION_VARIATES ? expert : 0);
     const uint64_t common =
         fl_algorithm_needs_common(&run->config) ? run->common_model.layout.total : 0;
-    const uint64_t start =
-        run->config.init == FL_INIT_FILE ? run->expert.layout.total : 0; /* SPEC 12.4 */
-    return (sizeof(float) + sizeof(double)) * floats + sizeof(float) * (common + start);
+    const uint64_t start = run->config.init == FL_INIT_FILE ? expert : 0; /* SPEC 12.4 */
+    return (sizeof(float) + sizeof(double)) * summed + sizeof(float) * (common + start);
 }
 
-/* Statistics that stay with clients (SPEC 11.5), were every client to have every expert. */
-static uint64_t kept(const fl_run *run)
-{
-    if (run->config.bn_stats != FL_BN_LOCAL || run->algorithm->own || fl_run_rounds(run) == 0)
-        return 0;
-    return sizeof(float) * run->expert.layout.total * fl_algorithm_experts(&run->config) *
-           run->task.partition.training;
-}
-
-/* What every client keeps, were each to take part: its model, or its control variate (with the
- * server's and the sum of a round). SPEC 12.6.9. */
+/* What stays with clients (SPEC 12.6.9), were all of them to take part, with all experts. */
 static uint64_t states(const fl_run *run)
 {
-    const uint64_t floats = run->expert.layout.total, clients = run->task.partition.training;
+    const nn_layout *layout = &run->expert.layout;
+    const uint64_t clients = run->task.partition.training;
+    uint64_t floats = 0;
     if (run->algorithm->own)
-        return sizeof(float) * floats * clients;
+        return sizeof(float) * layout->total * clients;
+    if (run->config.bn_stats == FL_BN_LOCAL && fl_run_rounds(run) != 0)
+        floats += (layout->total - layout->trained) * fl_algorithm_experts(&run->config);
     if (run->algorithm->correction == FL_CORRECTION_VARIATES)
-        return sizeof(float) * floats * (clients + 1) + sizeof(double) * floats;
-    return 0;
+        floats += layout->total;
+    return sizeof(float) * floats * clients;
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -165,18 +161,16 @@ static void add_memory(fl_text *text, const fl_plan *p)
     const uint64_t anchor = p->kinds[FL_PLAN_ANCHOR].step.bytes,
                    normal = p->kinds[FL_PLAN_NORMAL].step.bytes, client = larger(anchor, normal),
                    others = (nn_team_size(run->crew.team) - 1) * client,
-                   standing =
-                       p->data_bytes + embeddings(run) + server(run) + kept(run) + states(run);
+                   standing = p->data_bytes + embeddings(run) + server(run);
     line(text, "memory bytes of data and partition", p->data_bytes);
     line(text, "memory bytes of embeddings, at most", embeddings(run));
     line(text, "memory bytes of the server", server(run));
-    line(text, "memory bytes of kept statistics, at most", kept(run));
-    line(text, "memory bytes of clients' states, at most", states(run));
     line(text, "memory bytes of an anchor's step", anchor);
     line(text, "memory bytes of a normal client's step", normal);
     line(text, "memory bytes of a pretraining step", p->pretraining.bytes);
     line(text, "memory bytes of the run, rough",
          standing + larger(client, p->pretraining.bytes) + others);
+    line(text, "disk bytes of clients' states, at most", states(run));
 }
 
 /* ---- time ---- */

@@ -116,12 +116,9 @@ static void add_hash(fl_text *text, const nn_digest *hash)
 static void add_own_hashes(fl_text *text, const fl_visit *visits, size_t count,
                            const fl_server *server)
 {
-    const nn_layout *layout = &server->expert[0].model->layout;
     for (size_t i = 0; i < count; i++) {
-        const nn_digest hash =
-            nn_layout_hash(layout, fl_server_values(server, visits[i].client->id, 0));
         fl_text_add(text, "%s", i == 0 ? "" : ",");
-        add_hash(text, &hash);
+        add_hash(text, &server->own[visits[i].client->id].hash);
     }
 }
 

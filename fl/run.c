@@ -121,6 +121,7 @@ ddome_status fl_run_init(ddome_error *error, fl_run *run, const fl_config *confi
 void fl_run_free(fl_run *run)
 {
     fl_rundir_leave(&run->dir);
+    fl_server_close_stores(&run->server);
     fl_saved_free(&run->saved);
     fl_crew_close(&run->crew);
     nn_arena_free(&run->scratch);
@@ -305,6 +306,17 @@ static void complete_evaluator(fl_run *run, fl_evaluator *evaluator, fl_trace *t
     evaluator->trace = trace;
 }
 
+/* What stays with clients is on the disk of the run, unless that is only looked at. */
+static ddome_status init_stores(fl_run *run)
+{
+    char *path = NULL;
+    ddome_status status = DDOME_OK;
+    if (run->dir.path != NULL && !run->dir.verify)
+        status = fl_rundir_join(run->error, &run->arena, &run->dir, &path, "ckpt/clients.tmp");
+    return status == DDOME_OK ? fl_server_init_stores(run->error, &run->arena, &run->server, path)
+                              : status;
+}
+
 ddome_status fl_run_server(fl_run *run)
 {
     const fl_model *gate = fl_control_has_gate(&run->config) ? &run->gate : NULL;
@@ -319,11 +331,11 @@ ddome_status fl_run_server(fl_run *run)
                                    .trace = run->trace};
     for (size_t i = 0; i < run->evaluators; i++)
         complete_evaluator(run, &run->evaluator[i], i == 0 ? run->trace : NULL);
-    const ddome_status status = fl_run_take_start(run);
-    if (status != DDOME_OK)
-        return status;
-    return fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert, gate,
-                          fl_run_start(run), fl_algorithm_experts(&run->config));
+    ddome_status status = fl_run_take_start(run);
+    if (status == DDOME_OK)
+        status = fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert,
+                                gate, fl_run_start(run), fl_algorithm_experts(&run->config));
+    return status == DDOME_OK ? init_stores(run) : status;
 }
 
 ddome_status fl_run_set_up(fl_run *run)

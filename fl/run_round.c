@@ -219,7 +219,7 @@ ddome_status fl_run_take(fl_run *run, const fl_visit *visit)
     fl_run_count_visit(&run->traffic, run, visit);
     if (visit->lost)
         return DDOME_OK;
-    return fl_server_take(run->error, &run->arena, &run->server, visit);
+    return fl_server_take(run->error, &run->server, visit);
 }
 
 /* Of those that answered. */

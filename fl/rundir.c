@@ -279,6 +279,25 @@ ddome_status fl_rundir_read_part(ddome_error *error, const fl_rundir *dir, void 
     return status;
 }
 
+ddome_status fl_rundir_hash(ddome_error *error, const fl_rundir *dir, nn_sha256 *sha,
+                            const char *name, uint64_t size)
+{
+    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
+    unsigned char *chunk = nn_arena_alloc(dir->arena, CHUNK_BYTES, 1);
+    if (chunk == NULL)
+        return nn_arena_fail(error, dir->arena, "a part of a file");
+    ddome_status status = DDOME_OK;
+    nn_sha256_begin(sha);
+    for (uint64_t at = 0; at < size && status == DDOME_OK;) {
+        const size_t part = size - at < CHUNK_BYTES ? (size_t)(size - at) : CHUNK_BYTES;
+        status = fl_rundir_read_part(error, dir, chunk, part, name, at);
+        nn_sha256_bytes(sha, chunk, part);
+        at += part;
+    }
+    nn_arena_rewind(dir->arena, mark);
+    return status;
+}
+
 /* ---- hashes ---- */
 
 /* The entry of name, made in its place of the order when there is none; NULL when memory is out. */

@@ -66,6 +66,10 @@ DDOME_MUST_CHECK ddome_status fl_rundir_read_part(ddome_error *error, const fl_r
                                                   void *bytes, size_t size, const char *name,
                                                   uint64_t at);
 
+/* The hash so far of its first `size` bytes; one that has fewer is DDOME_ERR_DATA. */
+DDOME_MUST_CHECK ddome_status fl_rundir_hash(ddome_error *error, const fl_rundir *dir,
+                                             nn_sha256 *sha, const char *name, uint64_t size);
+
 /* The file as it stands is one of the hashed ones. */
 DDOME_MUST_CHECK ddome_status fl_rundir_list(ddome_error *error, fl_rundir *dir, const char *name,
                                              const nn_digest *digest);

@@ -226,30 +226,36 @@ ddome_status fl_saved_add(ddome_error *error, fl_saved *saved, const fl_rundir *
 
 /* ---- reading ---- */
 
+static bool is_digest(nn_sha256 *sha, const nn_digest *expected)
+{
+    const nn_digest digest = nn_sha256_end(sha);
+    return memcmp(&digest, expected, sizeof digest) == 0;
+}
+
 /* The first failure sticks to an error, and an older checkpoint may do: `reason` is of this one. */
 static ddome_status read_state(ddome_error *reason, fl_saved *saved, const fl_rundir *dir,
                                const fl_saved_file *file)
 {
     char name[FL_SAVED_NAME], *path;
-    unsigned char *bytes;
-    size_t size;
+    uint64_t size;
+    nn_sha256 sha;
     ddome_error inner = {DDOME_OK, ""};
     nn_error_clear(reason);
     ddome_status status =
         fl_rundir_join(reason, &saved->arena, dir, &path, fl_saved_name(name, file->round));
-    if (status == DDOME_OK)
-        status = nn_os_read_file(reason, &saved->arena, &bytes, &size, path, DDOME_ERR_RESUME);
     if (status != DDOME_OK)
         return status;
-    const nn_digest digest = nn_sha256_of(bytes, size);
-    if (memcmp(&digest, &file->digest, sizeof digest) != 0)
+    status = nn_os_file_size(&inner, &size, path, DDOME_ERR_DATA);
+    if (status == DDOME_OK)
+        status = fl_rundir_hash(&inner, dir, &sha, name, size);
+    if (status == DDOME_OK && !is_digest(&sha, &file->digest))
         return nn_fail(reason, DDOME_ERR_RESUME,
                        "%.300s is damaged: its hash is not that of ckpt/DONE", path);
-    status = data_safetensors_parse(&inner, &saved->arena, &saved->state, bytes, size);
+    if (status == DDOME_OK)
+        status = data_safetensors_open_file(&inner, &saved->arena, &saved->state, path);
     if (status == DDOME_ERR_DATA)
         status = DDOME_ERR_RESUME;
-    return status == DDOME_OK ? status
-                              : nn_fail(reason, status, "%.200s: %.250s", path, inner.text);
+    return status == DDOME_OK ? status : nn_fail(reason, status, "%s", inner.text);
 }
 
 static void tell(const ddome_progress *progress, const ddome_error *reason)

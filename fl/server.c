@@ -77,9 +77,7 @@ ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *serv
     server->config = config;
     server->experts = experts;
     server->expert = nn_arena_zero(arena, experts, sizeof *server->expert);
-    if (config->bn_stats == FL_BN_LOCAL)
-        server->local = nn_arena_zero(arena, config->clients, experts * sizeof *server->local);
-    if (server->expert == NULL || (config->bn_stats == FL_BN_LOCAL && server->local == NULL))
+    if (server->expert == NULL)
         return nn_arena_fail(error, arena, "the server");
     ddome_status status = init_gate(error, arena, server, gate);
     if (status == DDOME_OK)
@@ -92,71 +90,100 @@ ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *serv
     return status;
 }
 
-/* ---- running statistics that stay with a client (D11) ---- */
+/* ---- what stays with clients: SPEC 12.6.9 ---- */
 
-static float **local_of(const fl_server *server, const fl_visit *visit, size_t i)
-{
-    return &server->local[visit->client->id * server->experts + visit->chosen[i]];
-}
-
-/* Copies the statistic slices between two flat vectors. */
-static void copy_statistics(float *to, const float *from, const nn_layout *layout)
-{
-    for (size_t s = 0; s < layout->count; s++)
-        if (layout->slices[s].kind == NN_SLICE_STATISTIC)
-            memcpy(to + layout->slices[s].offset, from + layout->slices[s].offset,
-                   layout->slices[s].count * sizeof *to);
-}
-
-static ddome_status keep_statistics(ddome_error *error, nn_arena *arena, fl_server *server,
-                                    const fl_visit *visit)
+ddome_status fl_server_init_stores(ddome_error *error, nn_arena *arena, fl_server *server,
+                                   const char *path)
 {
     const nn_layout *layout = &server->expert[0].model->layout;
-    for (size_t i = 0; i < visit->k; i++) {
-        float **kept = local_of(server, visit, i);
-        if (*kept == NULL)
-            *kept = nn_arena_zero(arena, layout->total, sizeof **kept);
-        if (*kept == NULL)
-            return nn_arena_fail(error, arena, "a client's batch-norm statistics");
-        copy_statistics(*kept, visit->expert[i], layout);
+    const size_t clients = server->config->clients;
+    if (server->own != NULL)
+        return fl_store_init(error, arena, &server->models, clients, layout->total, path);
+    ddome_status status = DDOME_OK;
+    if (server->config->bn_stats == FL_BN_LOCAL && fl_algorithm_of(server->config)->rounds)
+        status = fl_store_init(error, arena, &server->local, clients * server->experts,
+                               layout->total - layout->trained, path);
+    if (status == DDOME_OK && server->variates.server != NULL)
+        status =
+            fl_store_init(error, arena, &server->variates.client, clients, layout->total, path);
+    return status;
+}
+
+void fl_server_close_stores(fl_server *server)
+{
+    fl_store_close(&server->local);
+    fl_store_close(&server->models);
+    fl_store_close(&server->variates.client);
+}
+
+/* Running statistics (D11). */
+static size_t local_of(const fl_server *server, const fl_visit *visit, size_t i)
+{
+    return visit->client->id * server->experts + visit->chosen[i];
+}
+
+/* The first slice of statistics from slice s on; layout->count when there is none. */
+static size_t statistics_from(const nn_layout *layout, size_t s)
+{
+    while (s < layout->count && layout->slices[s].kind != NN_SLICE_STATISTIC)
+        s++;
+    return s;
+}
+
+static ddome_status send_statistics(ddome_error *error, fl_visit *visit, size_t i,
+                                    const fl_server *server)
+{
+    const nn_layout *layout = &server->expert[0].model->layout;
+    const size_t index = local_of(server, visit, i);
+    ddome_status status = DDOME_OK;
+    size_t at = 0;
+    for (size_t s = statistics_from(layout, 0); s < layout->count && status == DDOME_OK;
+         s = statistics_from(layout, s + 1)) {
+        const nn_slice *slice = &layout->slices[s];
+        status = fl_store_read(error, &server->local, index, at, visit->expert[i] + slice->offset,
+                               slice->count);
+        at += slice->count;
     }
-    return DDOME_OK;
+    return status;
 }
 
-/* ---- models that stay with a client: SPEC 12.6.6 ---- */
-
-const float *fl_server_values(const fl_server *server, uint32_t client, size_t expert)
-{
-    if (server->own != NULL && server->own[client].values != NULL)
-        return server->own[client].values;
-    return server->expert[expert].values;
-}
-
-ddome_status fl_server_own(ddome_error *error, nn_arena *arena, fl_server *server, uint32_t client)
-{
-    const size_t total = server->expert[0].model->layout.total;
-    fl_own *own = &server->own[client];
-    if (own->values != NULL)
-        return DDOME_OK;
-    own->values = nn_arena_alloc(arena, total, sizeof *own->values);
-    if (own->values == NULL)
-        return nn_arena_fail(error, arena, "a client's model");
-    memcpy(own->values, server->expert[0].values, total * sizeof *own->values);
-    own->batches = server->expert[0].batches;
-    return DDOME_OK;
-}
-
-static ddome_status keep_model(ddome_error *error, nn_arena *arena, fl_server *server,
-                               const fl_visit *visit)
+static ddome_status keep_statistics(ddome_error *error, fl_server *server, const fl_visit *visit,
+                                    size_t i)
 {
     const nn_layout *layout = &server->expert[0].model->layout;
-    const uint32_t id = visit->client->id;
-    ddome_status status = fl_server_own(error, arena, server, id);
-    if (status != DDOME_OK)
-        return status;
-    memcpy(server->own[id].values, visit->expert[0], layout->total * sizeof(float));
-    server->own[id].batches = visit->batches[0];
-    return DDOME_OK;
+    const size_t index = local_of(server, visit, i);
+    ddome_status status = DDOME_OK;
+    size_t at = 0;
+    for (size_t s = statistics_from(layout, 0); s < layout->count && status == DDOME_OK;
+         s = statistics_from(layout, s + 1)) {
+        const nn_slice *slice = &layout->slices[s];
+        status = fl_store_write(error, &server->local, index, at, visit->expert[i] + slice->offset,
+                                slice->count);
+        at += slice->count;
+    }
+    return status;
+}
+
+/* Models (SPEC 12.6.6). */
+ddome_status fl_server_values(ddome_error *error, nn_arena *scratch, const float **values,
+                              const fl_server *server, uint32_t client, size_t expert)
+{
+    *values = server->expert[expert].values;
+    if (!fl_store_has(&server->models, client))
+        return DDOME_OK;
+    float *own = nn_arena_alloc(scratch, server->models.floats, sizeof *own);
+    if (own == NULL)
+        return nn_arena_fail(error, scratch, "a client's model");
+    *values = own;
+    return fl_store_read(error, &server->models, client, 0, own, server->models.floats);
+}
+
+ddome_status fl_server_keep_model(ddome_error *error, fl_server *server, uint32_t client,
+                                  const float *values, uint64_t batches)
+{
+    const nn_layout *layout = &server->expert[0].model->layout;
+    server->own[client] = (fl_own){batches, nn_layout_hash(layout, values)};
+    return fl_store_write(error, &server->models, client, 0, values, layout->total);
 }
 
 /* ---- the round ---- */
@@ -199,6 +226,19 @@ static ddome_status send_correction(ddome_error *error, nn_arena *scratch, fl_vi
     return fl_variates_send(error, scratch, c, &server->variates, visit->client->id);
 }
 
+/* A client that has a model goes on with it, as one with statistics of its own does with those. */
+static ddome_status send_kept(ddome_error *error, fl_visit *visit, size_t i,
+                              const fl_server *server)
+{
+    const uint32_t id = visit->client->id;
+    if (fl_store_has(&server->local, local_of(server, visit, i)))
+        return send_statistics(error, visit, i, server);
+    if (!fl_store_has(&server->models, id))
+        return DDOME_OK;
+    visit->batches[i] = server->own[id].batches;
+    return fl_store_read(error, &server->models, id, 0, visit->expert[i], server->models.floats);
+}
+
 ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *visit,
                             const fl_server *server)
 {
@@ -208,19 +248,13 @@ ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *vis
         return nn_arena_fail(error, scratch, "a client's copy of the gate");
     for (size_t i = 0; i < visit->k && !(visit->anchor && visit->experts_held); i++) {
         const fl_slot *slot = &server->expert[visit->chosen[i]];
-        const float *own = server->local == NULL ? NULL : *local_of(server, visit, i);
         visit->expert[i] = copy_of(scratch, slot);
         visit->batches[i] = slot->batches;
         if (visit->expert[i] == NULL)
             return nn_arena_fail(error, scratch, "a client's copy of an expert");
-        if (own != NULL)
-            copy_statistics(visit->expert[i], own, &slot->model->layout);
-    }
-    if (server->own != NULL && server->own[visit->client->id].values != NULL) {
-        const fl_own *kept = &server->own[visit->client->id];
-        memcpy(visit->expert[0], kept->values,
-               server->expert[0].model->layout.total * sizeof *kept->values);
-        visit->batches[0] = kept->batches;
+        const ddome_status status = send_kept(error, visit, i, server);
+        if (status != DDOME_OK)
+            return status;
     }
     return send_correction(error, scratch, visit, server);
 }
@@ -300,14 +334,14 @@ static void take_slot(fl_slot *slot, const float *values, uint64_t batches, doub
     slot->returned++;
 }
 
-ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *server,
-                            const fl_visit *visit)
+ddome_status fl_server_take(ddome_error *error, fl_server *server, const fl_visit *visit)
 {
     const fl_config *config = server->config;
     const double weight =
         config->aggregate == FL_AGGREGATE_UNIFORM ? 1.0 : (double)visit->client->count;
     if (server->own != NULL)
-        return keep_model(error, arena, server, visit);
+        return fl_server_keep_model(error, server, visit->client->id, visit->expert[0],
+                                    visit->batches[0]);
     if (visit->gate != NULL && !visit->gate_held)
         take_slot(&server->gate, visit->gate, 0, weight, config);
     if (visit->experts_held)
@@ -319,10 +353,9 @@ ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *serv
     if (visit->correction.kind == FL_CORRECTION_VARIATES)
         status = check_variate(error, server, visit);
     if (status == DDOME_OK && visit->correction.kind == FL_CORRECTION_VARIATES)
-        status = fl_variates_take(error, arena, &server->variates, &visit->correction,
-                                  visit->client->id);
-    if (status == DDOME_OK && config->bn_stats == FL_BN_LOCAL)
-        status = keep_statistics(error, arena, server, visit);
+        status = fl_variates_take(error, &server->variates, &visit->correction, visit->client->id);
+    for (size_t i = 0; fl_store_is_set(&server->local) && i < visit->k && status == DDOME_OK; i++)
+        status = keep_statistics(error, server, visit, i);
     return status;
 }
 

@@ -18,21 +18,22 @@ typedef struct fl_slot {
     nn_digest hash;   /* of values */
 } fl_slot;
 
-/* A client's own model; values NULL before its first visit. */
+/* Of a client's own model, once it has one. */
 typedef struct fl_own {
-    float *values;
     uint64_t batches;
+    nn_digest hash;
 } fl_own;
 
 typedef struct fl_server {
     const fl_config *config;
     uint32_t round; /* at hand or done last, 0 before the first */
     size_t experts;
-    fl_slot *expert; /* [experts] */
-    fl_slot gate;    /* model NULL: none */
-    float **local;   /* bn_stats = local, else NULL: [clients * experts] running statistics of a
-                        client, NULL before its first round */
-    fl_own *own;     /* [clients], NULL unless clients keep their models (SPEC 12.6.6) */
+    fl_slot *expert;      /* [experts] */
+    fl_slot gate;         /* model NULL: none */
+    fl_store local;       /* bn_stats = local: [clients * experts] running statistics of a client,
+                            one slice behind the other */
+    fl_own *own;          /* [clients], NULL unless clients keep their models (SPEC 12.6.6) ... */
+    fl_store models;      /* [clients] ... which are here */
     fl_variates variates; /* server NULL: none */
 } fl_server;
 
@@ -42,14 +43,25 @@ DDOME_MUST_CHECK ddome_status fl_server_init(ddome_error *error, nn_arena *arena
                                              const fl_model *gate, const fl_common *start,
                                              size_t experts);
 
+/* Room for what stays with clients, if anything does; path: see nn_os_spill_open. Until then
+ * nothing of it can be taken. */
+DDOME_MUST_CHECK ddome_status fl_server_init_stores(ddome_error *error, nn_arena *arena,
+                                                    fl_server *server, const char *path);
+
+/* Closes them; a zeroed server is fine. */
+void fl_server_close_stores(fl_server *server);
+
 void fl_server_open_round(fl_server *server);
 
-/* The values that predict for a client: its own, or those of the server's expert. */
-const float *fl_server_values(const fl_server *server, uint32_t client, size_t expert);
+/* The values that predict for a client: those of the server's expert, or its own, in `scratch`. */
+DDOME_MUST_CHECK ddome_status fl_server_values(ddome_error *error, nn_arena *scratch,
+                                               const float **values, const fl_server *server,
+                                               uint32_t client, size_t expert);
 
-/* Room for a client's own model; *own is what it has, or a copy of the start. */
-DDOME_MUST_CHECK ddome_status fl_server_own(ddome_error *error, nn_arena *arena, fl_server *server,
-                                            uint32_t client);
+/* The client's own model is this one from now on. */
+DDOME_MUST_CHECK ddome_status fl_server_keep_model(ddome_error *error, fl_server *server,
+                                                   uint32_t client, const float *values,
+                                                   uint64_t batches);
 
 /* Copies what the visit works on into its arrays (allocated here), its own statistics included when
  * they are local. */
@@ -57,7 +69,7 @@ DDOME_MUST_CHECK ddome_status fl_server_send(ddome_error *error, nn_arena *scrat
                                              const fl_server *server);
 
 /* Adds a returned visit to the sums. Call in ascending client id. */
-DDOME_MUST_CHECK ddome_status fl_server_take(ddome_error *error, nn_arena *arena, fl_server *server,
+DDOME_MUST_CHECK ddome_status fl_server_take(ddome_error *error, fl_server *server,
                                              const fl_visit *visit);
 
 /* Forms the averages; an expert nobody trained stays. DDOME_ERR_NONFINITE names round and the first

@@ -64,61 +64,53 @@ static void walk_slot(fl_walk *w, const char *prefix, size_t index, fl_slot *slo
         slot->hash = nn_layout_hash(&slot->model->layout, slot->values);
 }
 
-/* Which of values[count], `each` a client, are there: of no client that has not trained. */
-static const bool *walk_present(fl_walk *w, const char *prefix, float *const *values, size_t count,
-                                size_t each)
+/* Which arrays, `each` a client, are there: of no client that has not trained. */
+static const bool *walk_present(fl_walk *w, const char *prefix, const fl_store *store, size_t each)
 {
-    const bool *there = fl_walk_present(w, prefix, values, count);
-    for (size_t i = w->bounds.clients * each; i < count && there != NULL; i++)
+    const bool *there = fl_walk_present(w, prefix, store);
+    for (size_t i = w->bounds.clients * each; i < store->count && there != NULL; i++)
         fl_walk_need(w, !there[i], prefix, "none but of training clients", w->bounds.clients);
     return w->status == DDOME_OK ? there : NULL;
 }
 
 static void walk_own(fl_walk *w, fl_server *server)
 {
-    const size_t clients = server->config->clients, floats = w->run->expert.layout.total;
     const uint64_t start = fl_bounds_start(w->run);
     char name[FL_WALK_NAME];
-    float **values = fl_walk_room(w, clients, sizeof *values);
-    if (values == NULL)
-        return;
-    for (size_t i = 0; i < clients; i++)
-        values[i] = server->own[i].values;
-    const bool *there = walk_present(w, "own", values, clients, 1);
-    for (size_t i = 0; i < clients && w->status == DDOME_OK; i++) {
+    const bool *there = walk_present(w, "own", &server->models, 1);
+    for (size_t i = 0; i < server->models.count && w->status == DDOME_OK; i++) {
         if (!there[i])
             continue;
         walk_batches(w, fl_walk_indexed(name, "own", i, "batches"), &server->own[i].batches, start,
                      w->bounds.batches);
-        fl_walk_array(w, fl_walk_indexed(name, "own", i, "values"), &server->own[i].values, floats);
+        fl_walk_array(w, fl_walk_indexed(name, "own", i, "values"), &server->models, i);
     }
 }
 
-static void walk_arrays(fl_walk *w, const char *prefix, float **values, size_t count, size_t each,
-                        size_t floats)
+static void walk_arrays(fl_walk *w, const char *prefix, fl_store *store, size_t each)
 {
     char name[FL_WALK_NAME];
-    const bool *there = walk_present(w, prefix, values, count, each);
-    for (size_t i = 0; i < count && w->status == DDOME_OK; i++)
+    const bool *there = walk_present(w, prefix, store, each);
+    for (size_t i = 0; i < store->count && w->status == DDOME_OK; i++)
         if (there[i])
-            fl_walk_array(w, fl_walk_indexed(name, prefix, i, "values"), &values[i], floats);
+            fl_walk_array(w, fl_walk_indexed(name, prefix, i, "values"), store, i);
 }
 
 static void walk_server(fl_walk *w)
 {
     fl_server *server = &w->run->server;
-    const size_t floats = w->run->expert.layout.total, clients = server->config->clients;
+    const size_t floats = w->run->expert.layout.total;
     for (size_t i = 0; i < server->experts; i++)
         walk_slot(w, "expert", i, &server->expert[i], fl_bounds_start(w->run), w->bounds.batches);
     if (server->gate.model != NULL) /* it has nothing that counts */
         walk_slot(w, "gate", 0, &server->gate, 0, 0);
-    if (server->local != NULL)
-        walk_arrays(w, "local", server->local, clients * server->experts, server->experts, floats);
+    if (fl_store_is_set(&server->local))
+        walk_arrays(w, "local", &server->local, server->experts);
     if (server->own != NULL)
         walk_own(w, server);
     if (server->variates.server != NULL) {
         fl_walk_values(w, FL_WALK_F32, "variate.server", server->variates.server, floats);
-        walk_arrays(w, "variate", server->variates.client, clients, 1, floats);
+        walk_arrays(w, "variate", &server->variates.client, 1);
     }
 }
 
@@ -305,8 +297,10 @@ ddome_status fl_state_check(ddome_error *error, nn_arena *arena, uint32_t *round
     char *text = fl_walk_room(&w, saved->byte_count + 1, 1);
     if (text == NULL)
         return w.status;
-    if (saved->byte_count != 0)
-        memcpy(text, saved->bytes, saved->byte_count);
+    ddome_status status =
+        data_safetensors_read(error, file, saved, 0, (unsigned char *)text, saved->byte_count);
+    if (status != DDOME_OK)
+        return status;
     if (strlen(text) != saved->byte_count) {
         fl_walk_misfit(&w, "identity", "text", saved->byte_count);
         return w.status;

@@ -85,7 +85,7 @@ void *fl_walk_room(fl_walk *w, size_t count, size_t size)
     return room;
 }
 
-void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *data, size_t count)
+static void list_part(fl_walk *w, const char *name, size_t count, const fl_walk_part *part)
 {
     if (w->count == w->capacity) {
         const size_t capacity = nn_max(64, 2 * w->capacity);
@@ -111,11 +111,17 @@ void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *d
     }
     *shape = count;
     w->tensor[w->count] = (data_safetensor){.name = copy,
-                                            .dtype = TYPE[type].name,
+                                            .dtype = TYPE[part->type].name,
                                             .rank = 1,
                                             .shape = shape,
-                                            .byte_count = count * TYPE[type].bytes};
-    w->part[w->count++] = (fl_walk_part){data, type};
+                                            .byte_count = count * TYPE[part->type].bytes};
+    w->part[w->count++] = *part;
+}
+
+void fl_walk_list(fl_walk *w, fl_walk_type type, const char *name, const void *data, size_t count)
+{
+    const fl_walk_part part = {.data = data, .type = type};
+    list_part(w, name, count, &part);
 }
 
 void fl_walk_misfit(fl_walk *w, const char *name, const char *expected, uint64_t count)
@@ -158,17 +164,33 @@ static const data_safetensor *find_part(fl_walk *w, fl_walk_type type, const cha
     return NULL;
 }
 
+/* Values first .. first + count - 1 of a tensor; `bytes` has room for them. */
+static void read_some(fl_walk *w, fl_walk_type type, const data_safetensor *tensor, void *data,
+                      size_t first, size_t count, unsigned char *bytes)
+{
+    const size_t width = TYPE[type].bytes;
+    w->status =
+        data_safetensors_read(w->error, w->file, tensor, first * width, bytes, count * width);
+    if (w->status == DDOME_OK && !all_finite(bytes, count, type))
+        fl_walk_misfit(w, tensor->name, "finite values", tensor->shape[0]);
+    if (w->status == DDOME_OK)
+        from_bytes(data, bytes, count, type);
+}
+
+/* Piece by piece, so that the memory it takes does not grow with the tensor. */
 static void read_part(fl_walk *w, fl_walk_type type, const char *name, void *data, size_t count)
 {
+    const size_t width = TYPE[type].bytes;
     const data_safetensor *tensor = find_part(w, type, name, count);
-    if (tensor == NULL)
-        return;
-    if (!all_finite(tensor->bytes, count, type)) {
-        fl_walk_misfit(w, name, "finite values", count);
-        return;
+    const nn_arena_mark mark = nn_arena_get_mark(w->arena);
+    unsigned char *chunk = fl_walk_room(w, nn_min(count * width, CHUNK_BYTES), 1);
+    for (size_t first = 0; first < count && w->status == DDOME_OK;) {
+        const size_t some = nn_min(count - first, CHUNK_BYTES / width);
+        read_some(w, type, tensor, (unsigned char *)data + first * width, first, some, chunk);
+        first += some;
     }
-    from_bytes(data, tensor->bytes, count, type);
-    w->found++;
+    nn_arena_rewind(w->arena, mark);
+    w->found += w->status == DDOME_OK;
 }
 
 void fl_walk_values(fl_walk *w, fl_walk_type type, const char *name, void *data, size_t count)
@@ -250,28 +272,45 @@ void fl_walk_flags(fl_walk *w, const char *name, bool *flags, size_t count)
         flags[i] = bytes[i] != 0;
 }
 
-const bool *fl_walk_present(fl_walk *w, const char *name, float *const *values, size_t count)
+const bool *fl_walk_present(fl_walk *w, const char *name, const fl_store *store)
 {
-    bool *there = fl_walk_room(w, count, sizeof *there);
+    bool *there = fl_walk_room(w, store->count, sizeof *there);
     if (there == NULL)
         return NULL;
-    for (size_t i = 0; i < count; i++)
-        there[i] = values[i] != NULL;
-    fl_walk_flags(w, name, there, count);
+    for (size_t i = 0; i < store->count; i++)
+        there[i] = fl_store_has(store, i);
+    fl_walk_flags(w, name, there, store->count);
     return w->status == DDOME_OK ? there : NULL;
 }
 
-void fl_walk_array(fl_walk *w, const char *name, float **values, size_t floats)
+/* From the checkpoint to the place of the array, piece by piece. */
+static void read_array(fl_walk *w, const char *name, fl_store *store, size_t index)
 {
+    const data_safetensor *tensor = find_part(w, FL_WALK_F32, name, store->floats);
+    const nn_arena_mark mark = nn_arena_get_mark(w->arena);
+    const size_t room = nn_min(store->floats, CHUNK_BYTES / sizeof(float));
+    unsigned char *chunk = fl_walk_room(w, room, sizeof(float));
+    float *values = fl_walk_room(w, room, sizeof *values);
+    for (size_t first = 0; first < store->floats && w->status == DDOME_OK;) {
+        const size_t some = nn_min(store->floats - first, room);
+        read_some(w, FL_WALK_F32, tensor, values, first, some, chunk);
+        if (w->status == DDOME_OK)
+            w->status = fl_store_write(w->error, store, index, first, values, some);
+        first += some;
+    }
+    nn_arena_rewind(w->arena, mark);
+    w->found += w->status == DDOME_OK;
+}
+
+void fl_walk_array(fl_walk *w, const char *name, fl_store *store, size_t index)
+{
+    const fl_walk_part part = {.type = FL_WALK_F32, .store = store, .index = index};
     if (w->status != DDOME_OK)
         return;
-    if (*values == NULL && find_part(w, FL_WALK_F32, name, floats) != NULL) {
-        *values = nn_arena_zero(&w->run->arena, floats, sizeof **values);
-        if (*values == NULL)
-            w->status = nn_arena_fail(w->error, &w->run->arena, "the state of a client");
-    }
-    if (*values != NULL)
-        fl_walk_values(w, FL_WALK_F32, name, *values, floats);
+    if (w->file == NULL)
+        list_part(w, name, store->floats, &part);
+    else
+        read_array(w, name, store, index);
 }
 
 /* ---- writing ---- */
@@ -293,14 +332,25 @@ static ddome_status put(output *o, const void *bytes, size_t size)
     return status;
 }
 
-static ddome_status put_part(output *o, unsigned char *chunk, const fl_walk_part *p, size_t bytes)
+/* Room for a piece: as bytes, and as values from elsewhere than memory. */
+typedef struct pieces {
+    unsigned char *bytes;
+    float *values;
+} pieces;
+
+static ddome_status put_part(output *o, const pieces *room, const fl_walk_part *p, size_t bytes)
 {
     const size_t width = TYPE[p->type].bytes, count = bytes / width;
     ddome_status status = DDOME_OK;
     for (size_t first = 0; first < count && status == DDOME_OK;) {
         const size_t some = nn_min(count - first, CHUNK_BYTES / width);
-        to_bytes(chunk, p->data, first, some, p->type);
-        status = put(o, chunk, some * width);
+        if (p->store != NULL)
+            status = fl_store_read(o->run->error, p->store, p->index, first, room->values, some);
+        if (status != DDOME_OK)
+            return status;
+        to_bytes(room->bytes, p->store != NULL ? room->values : p->data,
+                 p->store != NULL ? 0 : first, some, p->type);
+        status = put(o, room->bytes, some * width);
         first += some;
     }
     return status;
@@ -308,11 +358,13 @@ static ddome_status put_part(output *o, unsigned char *chunk, const fl_walk_part
 
 ddome_status fl_walk_write(const fl_walk *w, nn_digest *digest, const char *name)
 {
-    unsigned char *head, *chunk = nn_arena_alloc(w->arena, CHUNK_BYTES, 1);
+    const pieces room = {nn_arena_alloc(w->arena, CHUNK_BYTES, 1),
+                         nn_arena_alloc(w->arena, CHUNK_BYTES, 1)};
+    unsigned char *head;
     size_t bytes;
     const data_safetensor *const *order;
     output o = {.run = w->run, .name = name};
-    if (chunk == NULL)
+    if (room.bytes == NULL || room.values == NULL)
         return nn_arena_fail(w->error, w->arena, "a part of a checkpoint");
     nn_sha256_begin(&o.sha);
     ddome_status status =
@@ -320,7 +372,7 @@ ddome_status fl_walk_write(const fl_walk *w, nn_digest *digest, const char *name
     if (status == DDOME_OK)
         status = put(&o, head, bytes);
     for (size_t i = 0; i < w->count && status == DDOME_OK; i++)
-        status = put_part(&o, chunk, &w->part[order[i] - w->tensor], order[i]->byte_count);
+        status = put_part(&o, &room, &w->part[order[i] - w->tensor], order[i]->byte_count);
     if (status != DDOME_OK) { /* half of it would keep a full disk full (SPEC 17.6.4) */
         const ddome_status removed = fl_rundir_remove(NULL, &w->run->dir, name);
         (void)removed; /* the first failure is told */

@@ -7,6 +7,7 @@
 #include "../data/safetensors.h"
 #include "../nn/hash.h"
 #include "bounds.h"
+#include "store.h"
 
 struct fl_run;
 
@@ -20,10 +21,12 @@ typedef enum fl_walk_type {
     FL_WALK_U8
 } fl_walk_type;
 
-/* A part that is to be written. */
+/* A part that is to be written: data, or an array of `store`. */
 typedef struct fl_walk_part {
     const void *data;
     fl_walk_type type;
+    const fl_store *store; /* NULL: data */
+    size_t index;          /* of the array */
 } fl_walk_part;
 
 typedef struct fl_walk {
@@ -58,14 +61,11 @@ void fl_walk_reals(fl_walk *w, const char *name, double *values, size_t count, d
 /* flags[count], a byte each in the file. */
 void fl_walk_flags(fl_walk *w, const char *name, bool *flags, size_t count);
 
-/* Which of the arrays values[count] are there; NULL where the walk has failed. The arrays are left
- * alone.
- */
-const bool *fl_walk_present(fl_walk *w, const char *name, float *const *values, size_t count);
+/* Which of the arrays are there; NULL where the walk has failed. The arrays are left alone. */
+const bool *fl_walk_present(fl_walk *w, const char *name, const fl_store *store);
 
-/* (*values)[floats], which may be NULL before it is read: then the run's arena gives the room, once
- * the file is known to have the values. */
-void fl_walk_array(fl_walk *w, const char *name, float **values, size_t floats);
+/* One of them, which is there, or is to be, as that says. */
+void fl_walk_array(fl_walk *w, const char *name, fl_store *store, size_t index);
 
 /* count * size zeroed bytes that live as long as the walk, for what is no array of such numbers;
  * NULL where the walk fails for want of them, or has failed. */

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-enum { CHUNK_BYTES = 1 << 16 };
-
 void fl_table_init(fl_table *table, nn_arena *arena, const char *name, bool hashed)
 {
     *table = (fl_table){.name = name, .hashed = hashed, .text = {.arena = arena}};
@@ -40,26 +38,6 @@ nn_digest fl_table_digest(const fl_table *table)
     return nn_sha256_end(&sha);
 }
 
-/* The hash so far of the first bytes of the file. */
-static ddome_status hash_start(ddome_error *error, const fl_rundir *dir, const fl_table *table,
-                               nn_sha256 *sha, uint64_t size)
-{
-    nn_arena_mark mark = nn_arena_get_mark(dir->arena);
-    unsigned char *chunk = nn_arena_alloc(dir->arena, CHUNK_BYTES, 1);
-    if (chunk == NULL)
-        return nn_arena_fail(error, dir->arena, "a part of a table");
-    ddome_status status = DDOME_OK;
-    nn_sha256_begin(sha);
-    for (uint64_t at = 0; at < size && status == DDOME_OK;) {
-        const size_t part = size - at < CHUNK_BYTES ? (size_t)(size - at) : CHUNK_BYTES;
-        status = fl_rundir_read_part(error, dir, chunk, part, table->name, at);
-        nn_sha256_bytes(sha, chunk, part);
-        at += part;
-    }
-    nn_arena_rewind(dir->arena, mark);
-    return status;
-}
-
 /* Of a table that is not the checkpoint's: a run that is only looked at does not go on with it. */
 static ddome_status misfit(const fl_rundir *dir)
 {
@@ -71,7 +49,7 @@ ddome_status fl_table_resume(ddome_error *error, const fl_rundir *dir, fl_table 
 {
     nn_sha256 sha;
     ddome_error inner = {DDOME_OK, ""};
-    ddome_status status = hash_start(&inner, dir, table, &sha, size);
+    ddome_status status = fl_rundir_hash(&inner, dir, &sha, table->name, size);
     if (status == DDOME_ERR_DATA)
         return nn_fail(error, misfit(dir),
                        "%s/%s: expected the %llu bytes that the checkpoint knows, found fewer",

@@ -86,6 +86,20 @@ breaks() {
     refusal "$1" "$2" "${5:-ddome}" broken
 }
 
+# Which call CALL of a resume is the first one for a table: one for each piece of the checkpoint comes before it.
+first_of_a_table() {
+    nth=1
+    while [ $nth -lt 500 ]; do
+        rm -rf broken
+        cp -r whole broken
+        rm broken/SHA256SUMS
+        with "CALL=$1 NTH=$nth TIMES=1 ERROR=5" "$resume"
+        ! grep -q metrics.csv err || break
+        nth=$((nth + 1))
+    done
+    echo $nth
+}
+
 call train $tiny --out whole --quiet
 call eval whole --quiet
 mv out evaluated
@@ -128,8 +142,33 @@ if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err
     breaks "the flush of a checkpoint's folder fails" 5 "CALL=open FILE=ckpt/. NTH=2 TIMES=1 ERROR=24" "$train"
     breaks "the flush after a checkpoint has its name fails" 5 "CALL=open FILE=ckpt/. NTH=3 TIMES=1 ERROR=24" "$train"
     breaks "a checkpoint cannot have its name" 5 "CALL=rename FILE=00.safetensors NTH=1 ERROR=5" "$train" 00.safetensors
-    breaks "the table of a saved run cannot be looked at" 5 "CALL=fstat NTH=5 TIMES=1 ERROR=5" "$resume" metrics.csv
-    breaks "the start of a saved table cannot be found" 5 "CALL=lseek NTH=1 TIMES=1 ERROR=5" "$resume" metrics.csv
+    breaks "the table of a saved run cannot be looked at" 5 \
+        "CALL=fstat NTH=$(first_of_a_table fstat) TIMES=1 ERROR=5" "$resume" metrics.csv
+    breaks "the start of a saved table cannot be found" 5 \
+        "CALL=lseek NTH=$(first_of_a_table lseek) TIMES=1 ERROR=5" "$resume" metrics.csv
+
+    # ---- what stays with clients: SPEC 12.6.9 ----
+    scaffold="train $tiny algo=scaffold momentum=0 checkpoint_every=1"
+    call $scaffold --out kept --quiet
+    with PIECES=1 "$scaffold --out pieces --quiet"
+    verdict "control variates are read and written in pieces, interrupted" "$(cmp kept/SHA256SUMS pieces/SHA256SUMS 2>&1)"
+    breaks "a control variate finds the disk full" 5 "CALL=pwrite NTH=2 ERROR=28" "$scaffold --out broken --quiet" clients.tmp
+    breaks "a control variate cannot be read back" 5 "CALL=pread NTH=1 ERROR=5" "$scaffold --out broken --quiet" clients.tmp
+    breaks "a control variate became shorter" 5 "CALL=pread NTH=1 ERROR=0" "$scaffold --out broken --quiet" clients.tmp
+    breaks "the file of control variates cannot be made" 5 "CALL=open FILE=clients.tmp NTH=1 ERROR=28" \
+        "$scaffold --out broken --quiet" clients.tmp
+    verdict "no file of control variates is left behind" "$(find broken pieces kept -name 'clients.tmp')"
+    long=$(printf '%04200d' 0)
+    TMPDIR=$long call eval kept --quiet
+    verdict "an evaluation of SCAFFOLD needs no temporary file" "$([ "$status" -eq 0 ] || head -n 1 err)"
+    call train $tiny algo=local eval_scope=seen --out local --quiet
+    TMPDIR=$long call eval local --quiet
+    refusal "a folder of temporary files whose path is too long" 5 "path too long" none
+    TMPDIR=nowhere call eval local --quiet
+    refusal "no folder of temporary files" 5 nowhere/ddome- none
+    mkdir temporary
+    TMPDIR=temporary call eval local --quiet
+    verdict "temporary files have no name" "$([ "$status" -eq 0 ] || head -n 1 err; ls temporary)"
 
     # ---- the lock of a run ----
     breaks "the lock cannot be made" 5 "CALL=open FILE=/lock NTH=1 ERROR=30" "$train" /lock

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs that are large in one direction: scale.py [PROGRAM] [all | clients | rounds | resume].
+"""Runs that are large in one direction: scale.py [PROGRAM] [all | clients | states | rounds | resume].
 
 clients: 10,000 clients of a few samples each, against 1,000 of the same samples.
+states:  320 clients that each keep a model, against 20: train, verify, resume, eval.
 rounds:  1,000 rounds of tiny experts: peak memory, bytes of each file.
 resume:  CPU time to go on from round 90 and from round 990, ten rounds before the end of each run.
 
@@ -29,6 +30,9 @@ TIMER = "/usr/bin/time"
 CLIENT_BYTES, EVALUATED_BYTES = 256, 1024
 # CPU time of ten times as many clients over that of one time; a quadratic loop would take 100.
 CLIENT_FACTOR, CLIENT_SECONDS = 15, 0.2
+# Models that stay with clients are on the disk: 300 of 650 kB cost less than one of them, besides
+# what 300 clients cost that keep nothing.
+STATE_BYTES = 600 * 1024
 # Between 100 and 1,000 rounds nothing may stay in memory. Which pages a process touches varies by
 # 200 kB from call to call, so each length gets up to TRIES and its least peak counts.
 FLAT_BYTES, TRIES = 256 * 1024, 4
@@ -145,6 +149,56 @@ def partition_file(work):
         judge("10,000 clients from a file are those that were drawn", same, "other bytes")
 
 
+# ---- states ----
+
+# All clients take part, and share the same samples.
+LARGE = """synth_size=8 synth_train=3200 synth_test=60 synth_domains=3 synth_shapes=4 arch=mlp
+    hidden=800 experts=1 top_k=1 gate_hidden=4 batch=8 pretrain_epochs=1 pretrain_batch=64 rounds=2
+    partition=iid holdout_clients=0 unseen_clients=0 anchor_clients=0 active_anchors=0
+    eval_scope=seen seen_samples=8 checkpoint_every=1""".split()
+STATES = ("algo=local local_budget=full", "algo=scaffold")
+
+
+def states_of(work, words):
+    """Peak bytes of each command on a run; None when one fails."""
+    out = os.path.join(work, "states")
+    end = train(out, LARGE + words)
+    if end is None:
+        return None
+    peaks = {"train": end[0]}
+    for command in (["verify", out, "--round", "2"], ["eval", out], ["resume", out]):
+        if command[0] == "resume":
+            os.remove(os.path.join(out, "SHA256SUMS"))
+        code, peaks[command[0]], _, said = measure(command + ["--quiet"])
+        if code != 0:
+            line("FAIL", " ".join(command[:1] + words), "status %d: %s" % (code, said))
+            return None
+    return peaks
+
+
+def growth(work, kind):
+    """Bytes that 300 clients more cost, at most, of all commands; None when one fails."""
+    few, many = (states_of(work, kind.split() + ["clients=%d" % clients,
+                                                 "active_normal=%d" % clients])
+                 for clients in (20, 320))
+    if few is None or many is None:
+        return None
+    for command in few:
+        print("  %s, %s: 20 clients %s, 320 clients %s" %
+              (kind, command, megabytes(few[command]), megabytes(many[command])))
+    return max(many[command] - few[command] for command in few)
+
+
+def many_states(work):
+    base = growth(work, "algo=fedavg")
+    for kind in STATES:
+        grown = growth(work, kind)
+        if base is not None and grown is not None:
+            judge("states of 300 clients more are not in memory: " + kind,
+                  grown <= base + STATE_BYTES, "%d bytes more, at most %d + %d" %
+                  (grown, base, STATE_BYTES))
+
+
 # ---- rounds ----
 
 ROUNDS = (100, 300, 1000)
@@ -247,7 +301,7 @@ def resuming(work):
 
 
 def main():
-    if not re.fullmatch("all|clients|rounds|resume", PARTS):
+    if not re.fullmatch("all|clients|states|rounds|resume", PARTS):
         sys.exit(__doc__)
     if not os.path.exists(TIMER):
         line("skipped", "peak memory and time", TIMER + " is missing (Debian package time)")
@@ -257,6 +311,8 @@ def main():
         if PARTS in ("all", "clients"):
             many_clients(work)
             partition_file(work)
+        if PARTS in ("all", "states"):
+            many_states(work)
         if PARTS in ("all", "rounds"):
             many_rounds(work, "ddome", [])
             many_rounds(work, "fedavg", ["algo=fedavg"])

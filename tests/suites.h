@@ -7,6 +7,7 @@
     T(base)                                                                                        \
     T(arena)                                                                                       \
     T(os)                                                                                          \
+    T(store)                                                                                       \
     T(team)                                                                                        \
     T(selftest)                                                                                    \
     T(fma)                                                                                         \

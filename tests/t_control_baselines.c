@@ -170,7 +170,8 @@ static void scaffold_lost(void)
         test_status("a round", test_round(&run, 1), DDOME_OK, &error, NULL);
         test_same_floats("model", run.server.expert[0].values, want, total);
         for (size_t i = 0; i < run.active; i++)
-            CHECK((run.server.variates.client[run.participants[i]] == NULL) == run.visits[i].lost);
+            CHECK(fl_store_has(&run.server.variates.client, run.participants[i]) ==
+                  !run.visits[i].lost);
         test_release();
     }
     fl_run_free(&run);

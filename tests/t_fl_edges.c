@@ -272,7 +272,7 @@ static void refused_tasks(void)
  * are made (SPEC 11.5). */
 static void kept_statistics(const char *keys_of_run, bool kept)
 {
-    static const char name[] = "memory bytes of kept statistics, at most: ";
+    static const char name[] = "disk bytes of clients' states, at most: ";
     ddome_error error = {DDOME_OK, ""};
     ddome_config *config;
     char *text = NULL;
@@ -381,8 +381,6 @@ void t_fl_edges(void)
     refused_tasks();
     kept_statistics("bn_stats=local arch=resnet34 width=1 rounds=1", true);
     kept_statistics("bn_stats=local arch=resnet34 width=1 rounds=1 algo=common", false);
-    kept_statistics("bn_stats=local arch=resnet34 width=1 rounds=1 algo=local eval_scope=seen",
-                    false);
     renewed();
     manifests();
 }

@@ -139,13 +139,12 @@ static void variates(void)
         fl_visit visit = fl_run_visit(&run, &run.task.partition.clients[3], 4);
         CHECK(fl_server_send(&error, &run.scratch, &visit, &run.server) == DDOME_OK);
         visit.correction.change[7] = HUGE_VALF;
-        test_status("d", fl_server_take(&error, &run.arena, &run.server, &visit),
-                    DDOME_ERR_NONFINITE, &error,
+        test_status("d", fl_server_take(&error, &run.server, &visit), DDOME_ERR_NONFINITE, &error,
                     LINE "round 4, client 3: update, given variate: element 7 of d is +infinity");
         visit.correction.own[5] = -HUGE_VALF;
         nn_error_clear(&error);
-        test_status("c_k", fl_server_take(&error, &run.arena, &run.server, &visit),
-                    DDOME_ERR_NONFINITE, &error, "variate: element 5 of c_k is -infinity");
+        test_status("c_k", fl_server_take(&error, &run.server, &visit), DDOME_ERR_NONFINITE, &error,
+                    "variate: element 5 of c_k is -infinity");
         nn_error_clear(&error);
         test_status("a round", test_round(&run, 1), DDOME_OK, &error, NULL);
         fill(run.server.variates.server, run.server.variates.total, LARGE);

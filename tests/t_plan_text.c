@@ -63,7 +63,7 @@ static void by_hand(void)
         {"round 1 multiply-adds", 10 * (GATE + EXPERT) + 20 * (GATE + 2 * EXPERT)},
         {"run training samples", 3 * SAMPLES},
         {"memory bytes of the server", 12 * (2 * P + G) + 4 * P},
-        {"memory bytes of kept statistics, at most", 0},
+        {"disk bytes of clients' states, at most", 0},
     };
     ddome_error error = {DDOME_OK, ""};
     ddome_config *config;
@@ -95,11 +95,10 @@ static void memory_by_hand(void)
 {
     enum { P = 192 * 6 + 6 + 6 * 4 + 4, G = 6 * 5 + 5 + 5 * 2 + 2 };
     /* ResNet-34 of width 1: its convolutions by stage, 133 channels with four values, fc */
-    enum { R = 27 + 54 + 272 + 1664 + 3200 + 4 * 133 + 8 * 4 + 4 };
+    enum { R = 27 + 54 + 272 + 1664 + 3200 + 4 * 133 + 8 * 4 + 4, S = 2 * 133 };
     static const char embeddings[] = "memory bytes of embeddings, at most",
                       server[] = "memory bytes of the server",
-                      kept[] = "memory bytes of kept statistics, at most",
-                      states[] = "memory bytes of clients' states, at most";
+                      states[] = "disk bytes of clients' states, at most";
     static const struct {
         const char *keys, *name;
         uint64_t value;
@@ -110,11 +109,13 @@ static void memory_by_hand(void)
         {"algo=fedavg", server, 12 * P},
         {"algo=ensemble", server, 12 * 2 * P},
         {"init=common", server, 12 * (2 * P + G) + 4 * P},
-        {RESNET "bn_stats=local", kept, 4 * 2 * R * 7},
-        {RESNET "bn_stats=local algo=local eval_scope=seen", kept, 0},
-        {RESNET "bn_stats=local algo=common", kept, 0},
+        {RESNET "bn_stats=local", states, 4 * 2 * S * 7},
+        {RESNET "bn_stats=local algo=local eval_scope=seen", states, 4 * R * 7},
+        {RESNET "bn_stats=local algo=scaffold momentum=0", states, 4 * (S + R) * 7},
+        {RESNET "bn_stats=local algo=common", states, 0},
         {"algo=local eval_scope=seen", states, 4 * P * 7},
-        {"algo=scaffold momentum=0", states, 4 * P * 8 + 8 * P},
+        {"algo=scaffold momentum=0", states, 4 * P * 7},
+        {"algo=scaffold momentum=0", server, 12 * 2 * P},
         {"", states, 0},
         {"", "mean client multiply-adds an epoch",
          10 * (2 * (90 + 2376) + 5 * (90 + 2 * 2376)) / 7},
@@ -145,10 +146,9 @@ static uint64_t value_of(const char *text, const char *name)
  * thread. */
 static void sum_of_parts(fl_plan *plan, size_t threads)
 {
-    static const char *const parts[] = {
-        "memory bytes of data and partition", "memory bytes of embeddings, at most",
-        "memory bytes of the server", "memory bytes of kept statistics, at most",
-        "memory bytes of clients' states, at most"};
+    static const char *const parts[] = {"memory bytes of data and partition",
+                                        "memory bytes of embeddings, at most",
+                                        "memory bytes of the server"};
     static const uint64_t steps[][3] = {{1000, 300, 200}, {400, 1000, 200}, {300, 400, 1000}};
     for (size_t row = 0; row < sizeof steps / sizeof *steps; row++) {
         fl_text text = {.arena = &plan->run->arena};

@@ -40,7 +40,7 @@ static void returned_copy(void)
         for (size_t i = 0; i < total; i++)
             visit.expert[0][i] = i == 3 ? nn_float_from_bits(0x7f800000u) : 1.0f;
         fl_server_open_round(&run.server);
-        CHECK(fl_server_take(&error, &run.arena, &run.server, &visit) == DDOME_OK);
+        CHECK(fl_server_take(&error, &run.server, &visit) == DDOME_OK);
         test_status(
             "averaging", fl_server_average(&error, &run.server), DDOME_ERR_NONFINITE, &error,
             "is not finite: round 0: average, average expert0/fc1.weight: element 3 of w is +inf");

@@ -42,7 +42,7 @@ static void add_visit(fl_text *text, fl_run *run, uint32_t round, size_t i)
     nn_arena_mark mark = nn_arena_get_mark(&run->scratch);
     CHECK(fl_server_send(run->error, &run->scratch, visit, &run->server) == DDOME_OK);
     CHECK(fl_client_train(run->error, &run->scratch, visit, &run->world) == DDOME_OK);
-    CHECK(fl_server_take(run->error, &run->arena, &run->server, visit) == DDOME_OK);
+    CHECK(fl_server_take(run->error, &run->server, visit) == DDOME_OK);
     fl_text_add(text, "loss ");
     fl_text_float(text, visit->loss);
     fl_text_add(text, "\n");

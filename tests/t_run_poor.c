@@ -18,9 +18,12 @@ typedef struct tried {
     ddome_status (*step)(fl_run *run);
 } tried;
 
-/* The members of a run but for its two arenas, which only grow. */
+/* The members of a run but for its two arenas, which only grow. A try that has made a server leaves
+ * its files open. */
 static void put_back(tried *at)
 {
+    if (at->before.server.expert == NULL)
+        fl_server_close_stores(&at->run.server);
     const nn_arena arena = at->run.arena, scratch = at->run.scratch;
     at->run = at->before;
     at->run.arena = arena;

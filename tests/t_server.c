@@ -19,7 +19,7 @@ static void return_copy(fl_run *run, const data_client *client, float value)
     visit.expert[0] = test_floats(total);
     for (size_t i = 0; i < total; i++)
         visit.expert[0][i] = value;
-    CHECK(fl_server_take(run->error, &run->arena, &run->server, &visit) == DDOME_OK);
+    CHECK(fl_server_take(run->error, &run->server, &visit) == DDOME_OK);
 }
 
 static void check_average(const char *keys, float first, float second, float trained,
@@ -212,22 +212,6 @@ static void evaluation_without_memory(const char *keys)
     fl_run_free(&run);
 }
 
-/* The place of a client's own statistics: what comes after it would fail as well and hide it. */
-static void statistics_without_memory(void)
-{
-    fl_run run;
-    ddome_error error;
-    test_case("server: no memory for a client's statistics");
-    if (test_federation(&run, &error, "algo=fedavg arch=resnet34 width=1 bn_stats=local")) {
-        fl_visit *visit = &run.visits[0];
-        CHECK(fl_run_open_round(&run, 1) == DDOME_OK);
-        CHECK(test_client(&error, &run.scratch, visit, &run) == DDOME_OK);
-        fail_from_now(&run.arena, &error, 1);
-        test_status("a visit", fl_run_take(&run, visit), DDOME_ERR_MEMORY, &error, "statistics");
-    }
-    fl_run_free(&run);
-}
-
 /* Every table has its lines. */
 static ddome_status texts_of(fl_run *run)
 {
@@ -300,7 +284,6 @@ void t_server(void)
     evaluation_without_memory("algo=ddome");
     evaluation_without_memory("algo=ddome test=mixture mix=probs");
     evaluation_without_memory("algo=ddome gate=oracle");
-    statistics_without_memory();
     out_of_lasting_memory("pretrain_target=0");
     out_of_lasting_memory("algo=fedavg arch=resnet34 width=1 bn_stats=local unseen_samples=4");
     out_of_lasting_memory("algo=scaffold");

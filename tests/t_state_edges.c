@@ -114,21 +114,32 @@ static data_safetensors other_identity(const char *dtype, size_t rank)
 
 /* ---- clients' own models ---- */
 
+/* In the arena of the pair. */
+static const float *own_model(const fl_server *server, size_t client)
+{
+    const float *values;
+    CHECK(fl_server_values(&p.error, &p.arena, &values, server, (uint32_t)client, 0) == DDOME_OK);
+    return values;
+}
+
 /* The fresh run reads a file; it has no client's model before. */
 static ddome_status take_fresh(ddome_error *error, nn_arena *arena, void *context)
 {
     fl_run *fresh = &p.fresh;
+    fl_store *models = &fresh->server.models;
     nn_arena *other = arena == &fresh->arena ? &fresh->scratch : &fresh->arena;
     const nn_arena_mark mark = nn_arena_get_mark(other);
     memset(fresh->server.own, 0, fresh->config.clients * sizeof *fresh->server.own);
+    memset(models->place, 0, models->count * sizeof *models->place);
+    models->used = 0;
     fresh->error = error;
     const ddome_status status = fl_state_take(fresh, context);
     fresh->error = &p.error;
     for (size_t i = 0; i < fresh->config.clients && status == DDOME_OK; i++) {
-        const fl_own *got = &fresh->server.own[i], *want = &p.run.server.own[i];
-        CHECK(got->batches == want->batches && (got->values == NULL) == (want->values == NULL));
-        if (got->values != NULL && want->values != NULL)
-            test_same_floats("own", got->values, want->values, fresh->expert.layout.total);
+        CHECK(fresh->server.own[i].batches == p.run.server.own[i].batches);
+        CHECK(fl_store_has(models, i) == fl_store_has(&p.run.server.models, i));
+        const float *got = own_model(&fresh->server, i), *want = own_model(&p.run.server, i);
+        test_same_floats("own", got, want, fresh->expert.layout.total);
     }
     nn_arena_rewind(other, mark);
     return status;

@@ -355,7 +355,7 @@ static void average(twin *t)
     for (size_t k = 0; k < copies; k++) {
         const data_client client = {.count = whole(t, "samples")[k]};
         fl_visit visit = {.client = &client, .k = 1, .expert = {flat + k * count}};
-        CHECK(fl_server_take(&t->error, &t->arena, &server, &visit) == DDOME_OK);
+        CHECK(fl_server_take(&t->error, &server, &visit) == DDOME_OK);
     }
     const ddome_status status = fl_server_average(&t->error, &server);
     CHECK(status == DDOME_OK || status == DDOME_ERR_NONFINITE);

@@ -241,7 +241,7 @@ static void run_average(vectors_work *w)
         const data_client client = {(uint32_t)i, DATA_NORMAL, samples->u32[i], NULL};
         const fl_visit visit = {.client = &client, .k = 1, .expert = {copy}};
         memcpy(copy, copies->f32 + i * n, n * sizeof *copy);
-        vectors_took(w, fl_server_take(w->error, w->arena, &server, &visit));
+        vectors_took(w, fl_server_take(w->error, &server, &visit));
     }
     if (w->status == DDOME_OK)
         vectors_took(w, fl_server_average(w->error, &server));

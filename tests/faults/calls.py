@@ -12,6 +12,8 @@ from campaign import FINDING, differences, halves, state, tree
 WAYS = {
     "write": ("EIO", "ENOSPC", "EINTR", "short", "part", "EIO+"),
     "read": ("EIO", "EINTR", "part", "EIO+"),
+    "pwrite": ("EIO", "ENOSPC", "EINTR", "short", "part", "EIO+"),
+    "pread": ("EIO", "EINTR", "part", "EIO+"),
     "fsync": ("EIO", "ENOSPC", "EINTR", "EIO+"),
     "open_write": ("EIO", "ENOSPC", "EIO+"),
     "mkdir": ("EIO", "ENOSPC", "EIO+"),
@@ -27,7 +29,8 @@ OTHER_WAYS = {"io": ("EIO",), "memory": ("ENOMEM", "ENOMEM+"), "arena": ("ENOMEM
 NAMES = {"io": "I/O", "memory": "memory", "arena": "allocation", "thread": "thread"}
 HARMLESS = ("EINTR", "part")
 # A failure of these ends the call; one of the others may be without effect.
-HARD = ("write", "read", "fsync", "open_write", "close_write", "mkdir", "rename", "ftruncate")
+HARD = ("write", "read", "pwrite", "pread", "fsync", "open_write", "close_write", "mkdir", "rename",
+        "ftruncate")
 # SPEC 18.1; a file that cannot be opened or looked at counts as missing where it is input.
 CODES = {"io": (5,), "memory": (6,), "arena": (6,), "thread": (1,)}
 SOFT_CODES = (2, 3, 5)
@@ -62,8 +65,8 @@ class Fault:
         return self.way in HARMLESS
 
     def is_hard(self):
-        """Must the call end? Letting go of a lock cannot fail."""
-        letting_go = self.call == "close_write" and self.path.endswith("/lock")
+        """Must the call end? Letting go of a lock, or of a file without a name, cannot fail."""
+        letting_go = self.call == "close_write" and self.path.endswith(("/lock", "/clients.tmp"))
         return self.call in HARD and not letting_go
 
     def codes(self):

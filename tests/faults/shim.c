@@ -252,6 +252,43 @@ ssize_t fault_write(int file, const void *bytes, size_t size)
     return done;
 }
 
+/* Of a file without a name: nothing of it outlasts the process, so the journal has nothing of it.
+ */
+ssize_t fault_pread(int file, void *bytes, size_t size, off_t at)
+{
+    switch (meet("io", "pread", path_of(file))) {
+    case FAIL:
+        return -1;
+    case KILL:
+        raise(SIGKILL);
+        return -1;
+    case PART:
+        return pread(file, bytes, (size + 1) / 2, at);
+    default:
+        return pread(file, bytes, size, at);
+    }
+}
+
+ssize_t fault_pwrite(int file, const void *bytes, size_t size, off_t at)
+{
+    const fate found = meet("io", "pwrite", path_of(file));
+    if (found == FAIL)
+        return -1;
+    if (file == state.full) {
+        state.full = -1;
+        errno = ENOSPC;
+        return -1;
+    }
+    if (found == GO)
+        return pwrite(file, bytes, size, at);
+    const ssize_t done = pwrite(file, bytes, found == PART ? (size + 1) / 2 : size / 2, at);
+    if (found == KILL)
+        raise(SIGKILL);
+    if (found == SHORT)
+        state.full = file;
+    return done;
+}
+
 int fault_fsync(int file)
 {
     return io_fails("fsync", path_of(file)) ? -1

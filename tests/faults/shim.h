@@ -12,6 +12,8 @@
 #define close fault_close
 #define read fault_read
 #define write fault_write
+#define pread fault_pread
+#define pwrite fault_pwrite
 #define fsync fault_fsync
 #define ftruncate fault_ftruncate
 #define lseek fault_lseek

@@ -105,6 +105,28 @@ ssize_t write(int file, const void *bytes, size_t count)
     return part == 0 && count != 0 ? -1 : real(file, bytes, part);
 }
 
+ssize_t pread(int file, void *bytes, size_t count, off_t at)
+{
+    ssize_t (*real)(int, void *, size_t, off_t);
+    const size_t part = piece(count);
+    REAL("pread");
+    if (fails("pread"))
+        return errno == 0 ? 0 : -1; /* 0: the file has become shorter */
+    errno = EINTR;
+    return part == 0 && count != 0 ? -1 : real(file, bytes, part, at);
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t count, off_t at)
+{
+    ssize_t (*real)(int, const void *, size_t, off_t);
+    const size_t part = piece(count);
+    REAL("pwrite");
+    if (fails("pwrite"))
+        return -1;
+    errno = EINTR;
+    return part == 0 && count != 0 ? -1 : real(file, bytes, part, at);
+}
+
 off_t lseek(int file, off_t offset, int from)
 {
     off_t (*real)(int, off_t, int);
