@@ -96,10 +96,14 @@ ddome: $(TOOL_OBJECTS) libddome.a
 	@echo "  $(CC) -o $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $(TOOL_OBJECTS) libddome.a $(LDLIBS)
 
-libddome.a: $(LIB_OBJECTS)
+$(BUILD)/libddome.a: $(LIB_OBJECTS)
 	@rm -f $@
 	@echo "  $(AR) $@"
 	$(Q)$(AR) rcs $@ $(LIB_OBJECTS)
+
+# The library of this BUILD, whichever was made last.
+libddome.a: $(BUILD)/libddome.a always
+	@cmp -s $< $@ || cp $< $@
 
 # Objects come before the library's of the same sources.
 $(BUILD)/tests/runner: $(TEST_OBJECTS) $(PURE_OBJECTS) $(CHECKED_OBJECTS) libddome.a
