@@ -140,7 +140,7 @@ cifar10: all ## the same on real CIFAR-10 (folder in DDOME_DATA), some minutes
 	@$(MAKE) --no-print-directory -j2 -f tools/experiment.mk OUT=runs/cifar10 PRESET=tools/presets/cifar10.toml \
 	    RATES="0.003 0.01" EVAL=exclude=tools/presets/cifar10_exclude.txt
 
-test: all $(BUILD)/tests/runner $(BUILD)/vectors $(BUILD)/deviate ## all tests that need only a compiler
+test: all $(BUILD)/tests/runner $(BUILD)/vectors $(BUILD)/deviate $(BUILD)/theorem ## all tests that need only a compiler
 	@sh tests/all.sh $(BUILD)
 
 # SPEC 19.2: every level of tests/vectors, and the answers of the real functions to vectors of others
@@ -162,6 +162,14 @@ check-vectors: $(BUILD)/vectors ## does this build make tests/vectors byte for b
 $(BUILD)/deviate: $(BUILD)/tools/deviate.o libddome.a
 	@echo "  $(CC) -o $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $(BUILD)/tools/deviate.o libddome.a $(LDLIBS)
+
+# Theorem 1 of the paper by numbers; tests/theorem.sh looks at small ones
+$(BUILD)/theorem: $(BUILD)/tools/theorem.o libddome.a
+	@echo "  $(CC) -o $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $(BUILD)/tools/theorem.o libddome.a $(LDLIBS)
+
+theorem: $(BUILD)/theorem ## experts and gate trained one after the other, against joint training (docs/theorem.md)
+	@$(BUILD)/theorem
 
 # Not a test: speed on this machine, beside PyTorch when python3 has it
 BENCH_OBJECTS = $(BUILD)/tools/bench.o $(BUILD)/tools/bench_work.o $(BUILD)/tools/bench_kernels.o
@@ -262,9 +270,9 @@ clean: ## remove what was built
 
 -include $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d) $(CHECKED_OBJECTS:.o=.d)
 
--include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d) $(BUILD)/tools/deviate.d
+-include $(BENCH_OBJECTS:.o=.d) $(VECTOR_OBJECTS:.o=.d) $(BUILD)/tools/deviate.d $(BUILD)/tools/theorem.d
 
 -include $(FAULT_OBJECTS:.o=.d)
 
-.PHONY: all help bench interop check-port check-scale check-faults check-static check-memory exhaustive run cifar10 test vectors check-vectors check-all \
+.PHONY: all help bench theorem interop check-port check-scale check-faults check-static check-memory exhaustive run cifar10 test vectors check-vectors check-all \
         check-platforms cover fuzz mutate lint install clean always

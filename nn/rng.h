@@ -33,6 +33,7 @@ typedef enum nn_stream {
     NN_STREAM_DROPOUT = 23,      /* round, client */
     NN_STREAM_STRAGGLER = 24,    /* round, client */
     NN_STREAM_COMMON_AGAIN = 25, /* round: order of the samples */
+    NN_STREAM_THEOREM = 26,      /* tools/theorem.c: round = what, client = batch */
     NN_STREAM_TEST = 1024        /* tests draw from here and above */
 } nn_stream;
 

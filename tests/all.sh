@@ -41,6 +41,7 @@ run "command line tests without memory" sh "$here/cli_poor.sh" ./ddome "$scratch
 run "command line tests with nothing but C99" sh "$here/cli_plain.sh" ./ddome "$scratch"
 run "report tests" sh "$here/report.sh" ./ddome "$scratch"
 run "vectors" sh "$here/vectors.sh" "$build/vectors" "$build/vectors-scratch"
+run "theorem" sh "$here/theorem.sh" "$build/theorem" "$scratch"
 run "compare tests" sh "$here/compare.sh" ./ddome "$build/deviate" "$scratch"
 
 passed=$(grep -c '^ok ' "$log")

@@ -138,7 +138,7 @@ fi
 
 # Sanitizers: unit tests and command line tests.
 sanitize="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-if build sanitized "all build/tests/runner build/deviate build/vectors" CFLAGS_EXTRA="$sanitize"; then
+if build sanitized "all build/tests/runner build/deviate build/vectors build/theorem" CFLAGS_EXTRA="$sanitize"; then
     (cd "$work/sanitized" && CFLAGS_EXTRA="$sanitize" sh tests/all.sh build) >"$work/sanitized.tests" 2>&1
     if [ $? -eq 0 ]; then
         line "ok matrix: all tests under the address and undefined-behaviour sanitizers"
