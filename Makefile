@@ -33,6 +33,9 @@ ifneq ($(filter powerpc powerpc64 ppc ppc64,$(MACHINE)),)
 SUBNORMALS := $(shell $(CC) $(CFLAGS_EXTRA) -dM -E -x c /dev/null | grep -q VSX || echo -mno-altivec)
 endif
 ARITHMETIC = -ffp-contract=off $(SUBNORMALS)
+# Files above 2 GiB where a long is too short for them. (Elsewhere it would only rename calls.)
+LARGE_FILES := $(shell $(CC) $(CFLAGS_EXTRA) -dM -E -x c /dev/null 2>/dev/null | grep -q 'SIZEOF_LONG__ 4' && \
+                       echo -D_FILE_OFFSET_BITS=64)
 WARNINGS = -pedantic -Wall -Wextra -Wconversion -Wshadow
 THREADING = $(if $(filter 0,$(THREADS)),,-pthread)
 CFLAGS = -std=c99 $(OPT) $(WARNINGS) $(ARITHMETIC) $(THREADING) $(CFLAGS_EXTRA)
@@ -114,6 +117,7 @@ $(TEST_OBJECTS) $(CHECKED_OBJECTS): CFLAGS += -DDDOME_INVARIANTS
 
 $(foreach isa,$(KERNELS),$(eval $(BUILD)/nn/kernels_$(isa).o: CFLAGS += $(FLAGS_$(isa))))
 $(BUILD)/tests/guard.o $(BUILD)/tests/death.o: CFLAGS += $(if $(filter c99,$(OS)),-DTEST_GUARD_NONE)
+$(BUILD)/nn/os_posix.o $(BUILD)/nn/os_posix_lock.o $(BUILD)/nn/os_posix_spill.o: CFLAGS += $(LARGE_FILES)
 $(BUILD)/nn/kernels.o: CFLAGS += $(KERNELS:%=-DNN_HAVE_%)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags

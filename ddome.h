@@ -145,8 +145,9 @@ DDOME_MUST_CHECK ddome_status ddome_resume(ddome_error *error, ddome_summary *su
  * 17.7.1); then, on data that must be those of its manifest, rounds are done again and all they
  * write is compared: from round 1, or from the newest checkpoint of at most first - 1 rounds where
  * first is above 1, to round `last`; the models and SHA256SUMS as well if that is the last of the
- * run. last = 0: no round. DDOME_ERR_VERIFY names the file that differs. Writes nothing. root_hash
- * of the summary is that of the files. */
+ * run. last = 0: no round. DDOME_ERR_VERIFY names the file that differs. Writes nothing into
+ * run_dir; what stays with clients is in a file without a name in TMPDIR or /tmp, which must have
+ * room for it (SPEC 12.6.9). root_hash of the summary is that of the files. */
 DDOME_MUST_CHECK ddome_status ddome_verify(ddome_error *error, ddome_summary *summary,
                                            const ddome_config *config, const char *run_dir,
                                            const ddome_progress *progress, uint64_t first,
@@ -159,8 +160,9 @@ DDOME_MUST_CHECK ddome_status ddome_pretrain(ddome_error *error, ddome_summary *
                                              const ddome_progress *progress, int force);
 
 /* Evaluates the final models of run_dir on the clients of eval_scope; config is that of the run,
- * with data_dir where needed; other data or another arith are refused. Writes nothing. *report gets
- * the text of clients.csv, to be freed by ddome_text_free. */
+ * with data_dir where needed; other data or another arith are refused. Writes nothing into run_dir;
+ * TMPDIR as in ddome_verify. *report gets the text of clients.csv, to be freed by ddome_text_free.
+ */
 DDOME_MUST_CHECK ddome_status ddome_eval(ddome_error *error, ddome_summary *summary, char **report,
                                          const ddome_config *config, const char *run_dir,
                                          const ddome_progress *progress);

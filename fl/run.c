@@ -312,7 +312,7 @@ static ddome_status init_stores(fl_run *run)
     char *path = NULL;
     ddome_status status = DDOME_OK;
     if (run->dir.path != NULL && !run->dir.verify)
-        status = fl_rundir_join(run->error, &run->arena, &run->dir, &path, "ckpt/clients.tmp");
+        status = fl_rundir_join(run->error, &run->arena, &run->dir, &path, FL_STORE_FILE);
     return status == DDOME_OK ? fl_server_init_stores(run->error, &run->arena, &run->server, path)
                               : status;
 }
@@ -332,6 +332,7 @@ ddome_status fl_run_server(fl_run *run)
     for (size_t i = 0; i < run->evaluators; i++)
         complete_evaluator(run, &run->evaluator[i], i == 0 ? run->trace : NULL);
     ddome_status status = fl_run_take_start(run);
+    fl_server_close_stores(&run->server);
     if (status == DDOME_OK)
         status = fl_server_init(run->error, &run->arena, &run->server, &run->config, &run->expert,
                                 gate, fl_run_start(run), fl_algorithm_experts(&run->config));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common.h"
+#include "store.h"
 
 enum { DIGITS = 8, HEX = NN_HEX_BYTES - 1 };
 
@@ -157,10 +158,13 @@ static ddome_status write_list(ddome_error *error, const fl_saved *saved, const 
 
 /* ---- files ---- */
 
-/* Is a name in ckpt that of a checkpoint, whole or not, which the list does not have? */
+/* Is a name in ckpt that of a checkpoint, whole or not, which the list does not have? Or of what
+ * stays with clients, which has lost its name where a run is at work? */
 static bool left_over(const fl_saved *saved, const char *name)
 {
     uint32_t round;
+    if (strcmp(name, FL_STORE_FILE + strlen("ckpt/")) == 0)
+        return true;
     if (strlen(name) < DIGITS + strlen(suffix) || !read_round(&round, name))
         return false;
     const char *rest = name + DIGITS + strlen(suffix);

@@ -92,20 +92,30 @@ ddome_status fl_server_init(ddome_error *error, nn_arena *arena, fl_server *serv
 
 /* ---- what stays with clients: SPEC 12.6.9 ---- */
 
+/* Clients times experts is no large number (SPEC 16.3). */
+static ddome_status init_local(ddome_error *error, nn_arena *arena, fl_server *server,
+                               const char *path)
+{
+    const nn_layout *layout = &server->expert[0].model->layout;
+    const size_t floats = layout->total - layout->trained;
+    server->packed = nn_arena_alloc(arena, floats, sizeof *server->packed);
+    if (server->packed == NULL)
+        return nn_arena_fail(error, arena, "a client's batch-norm statistics");
+    return fl_store_init(error, arena, &server->local, server->config->clients * server->experts,
+                         floats, path);
+}
+
 ddome_status fl_server_init_stores(ddome_error *error, nn_arena *arena, fl_server *server,
                                    const char *path)
 {
-    const nn_layout *layout = &server->expert[0].model->layout;
-    const size_t clients = server->config->clients;
-    if (server->own != NULL)
-        return fl_store_init(error, arena, &server->models, clients, layout->total, path);
+    const size_t clients = server->config->clients, floats = server->expert[0].model->layout.total;
     ddome_status status = DDOME_OK;
+    if (server->own != NULL)
+        return fl_store_init(error, arena, &server->models, clients, floats, path);
     if (server->config->bn_stats == FL_BN_LOCAL && fl_algorithm_of(server->config)->rounds)
-        status = fl_store_init(error, arena, &server->local, clients * server->experts,
-                               layout->total - layout->trained, path);
+        status = init_local(error, arena, server, path);
     if (status == DDOME_OK && server->variates.server != NULL)
-        status =
-            fl_store_init(error, arena, &server->variates.client, clients, layout->total, path);
+        status = fl_store_init(error, arena, &server->variates.client, clients, floats, path);
     return status;
 }
 
@@ -122,46 +132,49 @@ static size_t local_of(const fl_server *server, const fl_visit *visit, size_t i)
     return visit->client->id * server->experts + visit->chosen[i];
 }
 
-/* The first slice of statistics from slice s on; layout->count when there is none. */
-static size_t statistics_from(const nn_layout *layout, size_t s)
+/* One slice behind the other. */
+static void pack_statistics(float *packed, const float *values, const nn_layout *layout)
 {
-    while (s < layout->count && layout->slices[s].kind != NN_SLICE_STATISTIC)
-        s++;
-    return s;
+    for (size_t s = 0; s < layout->count; s++) {
+        const nn_slice *slice = &layout->slices[s];
+        if (slice->kind != NN_SLICE_STATISTIC)
+            continue;
+        memcpy(packed, values + slice->offset, slice->count * sizeof *packed);
+        packed += slice->count;
+    }
 }
 
-static ddome_status send_statistics(ddome_error *error, fl_visit *visit, size_t i,
-                                    const fl_server *server)
+static void unpack_statistics(float *values, const float *packed, const nn_layout *layout)
 {
-    const nn_layout *layout = &server->expert[0].model->layout;
-    const size_t index = local_of(server, visit, i);
-    ddome_status status = DDOME_OK;
-    size_t at = 0;
-    for (size_t s = statistics_from(layout, 0); s < layout->count && status == DDOME_OK;
-         s = statistics_from(layout, s + 1)) {
+    for (size_t s = 0; s < layout->count; s++) {
         const nn_slice *slice = &layout->slices[s];
-        status = fl_store_read(error, &server->local, index, at, visit->expert[i] + slice->offset,
-                               slice->count);
-        at += slice->count;
+        if (slice->kind != NN_SLICE_STATISTIC)
+            continue;
+        memcpy(values + slice->offset, packed, slice->count * sizeof *packed);
+        packed += slice->count;
     }
+}
+
+static ddome_status send_statistics(ddome_error *error, nn_arena *scratch, fl_visit *visit,
+                                    size_t i, const fl_server *server)
+{
+    const size_t floats = server->local.floats;
+    float *packed = nn_arena_alloc(scratch, floats, sizeof *packed);
+    if (packed == NULL)
+        return nn_arena_fail(error, scratch, "a client's batch-norm statistics");
+    const ddome_status status =
+        fl_store_read(error, &server->local, local_of(server, visit, i), 0, packed, floats);
+    if (status == DDOME_OK)
+        unpack_statistics(visit->expert[i], packed, &server->expert[0].model->layout);
     return status;
 }
 
 static ddome_status keep_statistics(ddome_error *error, fl_server *server, const fl_visit *visit,
                                     size_t i)
 {
-    const nn_layout *layout = &server->expert[0].model->layout;
-    const size_t index = local_of(server, visit, i);
-    ddome_status status = DDOME_OK;
-    size_t at = 0;
-    for (size_t s = statistics_from(layout, 0); s < layout->count && status == DDOME_OK;
-         s = statistics_from(layout, s + 1)) {
-        const nn_slice *slice = &layout->slices[s];
-        status = fl_store_write(error, &server->local, index, at, visit->expert[i] + slice->offset,
-                                slice->count);
-        at += slice->count;
-    }
-    return status;
+    pack_statistics(server->packed, visit->expert[i], &server->expert[0].model->layout);
+    return fl_store_write(error, &server->local, local_of(server, visit, i), 0, server->packed,
+                          server->local.floats);
 }
 
 /* Models (SPEC 12.6.6). */
@@ -182,8 +195,11 @@ ddome_status fl_server_keep_model(ddome_error *error, fl_server *server, uint32_
                                   const float *values, uint64_t batches)
 {
     const nn_layout *layout = &server->expert[0].model->layout;
-    server->own[client] = (fl_own){batches, nn_layout_hash(layout, values)};
-    return fl_store_write(error, &server->models, client, 0, values, layout->total);
+    const ddome_status status =
+        fl_store_write(error, &server->models, client, 0, values, layout->total);
+    if (status == DDOME_OK)
+        server->own[client] = (fl_own){batches, nn_layout_hash(layout, values)};
+    return status;
 }
 
 /* ---- the round ---- */
@@ -227,12 +243,12 @@ static ddome_status send_correction(ddome_error *error, nn_arena *scratch, fl_vi
 }
 
 /* A client that has a model goes on with it, as one with statistics of its own does with those. */
-static ddome_status send_kept(ddome_error *error, fl_visit *visit, size_t i,
+static ddome_status send_kept(ddome_error *error, nn_arena *scratch, fl_visit *visit, size_t i,
                               const fl_server *server)
 {
     const uint32_t id = visit->client->id;
     if (fl_store_has(&server->local, local_of(server, visit, i)))
-        return send_statistics(error, visit, i, server);
+        return send_statistics(error, scratch, visit, i, server);
     if (!fl_store_has(&server->models, id))
         return DDOME_OK;
     visit->batches[i] = server->own[id].batches;
@@ -252,7 +268,7 @@ ddome_status fl_server_send(ddome_error *error, nn_arena *scratch, fl_visit *vis
         visit->batches[i] = slot->batches;
         if (visit->expert[i] == NULL)
             return nn_arena_fail(error, scratch, "a client's copy of an expert");
-        const ddome_status status = send_kept(error, visit, i, server);
+        const ddome_status status = send_kept(error, scratch, visit, i, server);
         if (status != DDOME_OK)
             return status;
     }

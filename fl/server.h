@@ -21,7 +21,7 @@ typedef struct fl_slot {
 /* Of a client's own model, once it has one. */
 typedef struct fl_own {
     uint64_t batches;
-    nn_digest hash;
+    nn_digest hash; /* after its last visit in this program */
 } fl_own;
 
 typedef struct fl_server {
@@ -31,7 +31,8 @@ typedef struct fl_server {
     fl_slot *expert;      /* [experts] */
     fl_slot gate;         /* model NULL: none */
     fl_store local;       /* bn_stats = local: [clients * experts] running statistics of a client,
-                            one slice behind the other */
+                            one slice behind the other ... */
+    float *packed;        /* ... and the room for one client's */
     fl_own *own;          /* [clients], NULL unless clients keep their models (SPEC 12.6.6) ... */
     fl_store models;      /* [clients] ... which are here */
     fl_variates variates; /* server NULL: none */

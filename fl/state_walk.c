@@ -169,8 +169,12 @@ static void read_some(fl_walk *w, fl_walk_type type, const data_safetensor *tens
                       size_t first, size_t count, unsigned char *bytes)
 {
     const size_t width = TYPE[type].bytes;
-    w->status =
-        data_safetensors_read(w->error, w->file, tensor, first * width, bytes, count * width);
+    ddome_error inner = {DDOME_OK, ""};
+    w->status = data_safetensors_read(&inner, w->file, tensor, first * width, bytes, count * width);
+    if (w->status == DDOME_ERR_DATA) /* it was whole when its hash was taken */
+        w->status = DDOME_ERR_RESUME;
+    if (w->status != DDOME_OK)
+        nn_fail(w->error, w->status, "%s", inner.text);
     if (w->status == DDOME_OK && !all_finite(bytes, count, type))
         fl_walk_misfit(w, tensor->name, "finite values", tensor->shape[0]);
     if (w->status == DDOME_OK)
@@ -338,19 +342,30 @@ typedef struct pieces {
     float *values;
 } pieces;
 
+/* Values first .. first + count - 1 as bytes. */
+static ddome_status fetch(ddome_error *error, const pieces *room, const fl_walk_part *p,
+                          size_t first, size_t count)
+{
+    if (p->store == NULL) {
+        to_bytes(room->bytes, p->data, first, count, p->type);
+        return DDOME_OK;
+    }
+    const ddome_status status =
+        fl_store_read(error, p->store, p->index, first, room->values, count);
+    if (status == DDOME_OK)
+        to_bytes(room->bytes, room->values, 0, count, p->type);
+    return status;
+}
+
 static ddome_status put_part(output *o, const pieces *room, const fl_walk_part *p, size_t bytes)
 {
     const size_t width = TYPE[p->type].bytes, count = bytes / width;
     ddome_status status = DDOME_OK;
     for (size_t first = 0; first < count && status == DDOME_OK;) {
         const size_t some = nn_min(count - first, CHUNK_BYTES / width);
-        if (p->store != NULL)
-            status = fl_store_read(o->run->error, p->store, p->index, first, room->values, some);
-        if (status != DDOME_OK)
-            return status;
-        to_bytes(room->bytes, p->store != NULL ? room->values : p->data,
-                 p->store != NULL ? 0 : first, some, p->type);
-        status = put(o, room->bytes, some * width);
+        status = fetch(o->run->error, room, p, first, some);
+        if (status == DDOME_OK)
+            status = put(o, room->bytes, some * width);
         first += some;
     }
     return status;

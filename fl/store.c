@@ -47,11 +47,10 @@ ddome_status fl_store_write(ddome_error *error, fl_store *store, size_t index, s
     const bool new = store->place[index] == 0;
     const size_t place = new ? store->used + 1 : store->place[index];
     ddome_status status = DDOME_OK;
-    if (!store->made)
+    if (!nn_os_spill_is_open(&store->spill))
         status = nn_os_spill_open(error, &store->spill, store->path);
     if (status != DDOME_OK)
         return status;
-    store->made = true;
     status = nn_os_spill_write(error, &store->spill, byte_of(store, place, first), values,
                                count * sizeof *values);
     if (status == DDOME_OK && new)

@@ -6,17 +6,19 @@
 
 #include "../nn/os.h"
 
+/* The name that it has for a moment in a run directory. */
+#define FL_STORE_FILE "ckpt/clients.tmp"
+
 typedef struct fl_store {
     size_t count, floats; /* arrays; values of each */
     size_t *place;        /* [count], in the file, from 1 on; 0: it is not there; NULL: no store */
     size_t used;          /* places */
-    nn_os_spill spill;    /* made with the first of them ... */
-    bool made;            /* ... */
-    const char *path;     /* ... here, see nn_os_spill_open */
+    nn_os_spill spill;    /* open from the first write on */
+    const char *path;     /* where it is opened: see nn_os_spill_open */
 } fl_store;
 
-/* `count` arrays of `floats` values, none of them there. The path lives as long. *store is
- * untouched on error. */
+/* `count` arrays of `floats` values, none of them there. The path lives as long as the store.
+ * *store is untouched on error. */
 DDOME_MUST_CHECK ddome_status fl_store_init(ddome_error *error, nn_arena *arena, fl_store *store,
                                             size_t count, size_t floats, const char *path);
 

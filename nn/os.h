@@ -90,6 +90,9 @@ DDOME_MUST_CHECK ddome_status nn_os_spill_write(ddome_error *error, const nn_os_
 DDOME_MUST_CHECK ddome_status nn_os_spill_read(ddome_error *error, const nn_os_spill *spill,
                                                uint64_t at, void *bytes, size_t size);
 
+/* A zeroed one is not. */
+bool nn_os_spill_is_open(const nn_os_spill *spill);
+
 /* Gives its room back; a zeroed one is fine. */
 void nn_os_spill_close(nn_os_spill *spill);
 

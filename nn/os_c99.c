@@ -62,14 +62,15 @@ ddome_status nn_os_file_size(ddome_error *error, uint64_t *size, const char *pat
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         return nn_fail(error, missing, "cannot open %s; check the path", path);
-    *size = 0;
+    uint64_t count = 0;
     for (size_t got; (got = fread(chunk, 1, sizeof chunk, file)) != 0;)
-        *size += got;
+        count += got;
     const bool broken = ferror(file) != 0;
     fclose(file);
-    if (!broken)
-        return DDOME_OK;
-    return nn_fail(error, *size == 0 ? missing : DDOME_ERR_IO, "reading %s failed", path);
+    if (broken)
+        return nn_fail(error, count == 0 ? missing : DDOME_ERR_IO, "reading %s failed", path);
+    *size = count;
+    return DDOME_OK;
 }
 
 static bool write_closed(const char *path, const void *bytes, size_t size)
@@ -304,6 +305,11 @@ ddome_status nn_os_spill_read(ddome_error *error, const nn_os_spill *spill, uint
     if (go_to(spill->stream, at) && fread(bytes, 1, size, spill->stream) == size)
         return DDOME_OK;
     return nn_fail(error, DDOME_ERR_IO, "reading back what was written to %s failed", spill->path);
+}
+
+bool nn_os_spill_is_open(const nn_os_spill *spill)
+{
+    return spill->stream != NULL;
 }
 
 void nn_os_spill_close(nn_os_spill *spill)

@@ -40,7 +40,7 @@ static bool read_all(int file, unsigned char *bytes, size_t size)
 static ddome_status cannot(ddome_error *error, const char *what, const char *path,
                            ddome_status missing)
 {
-    const bool failed = errno == EIO || errno == EMFILE || errno == ENFILE;
+    const bool failed = errno == EIO || errno == EMFILE || errno == ENFILE || errno == EOVERFLOW;
     return nn_fail(error, failed ? DDOME_ERR_IO : missing, "cannot %s %s: %s; check the path", what,
                    path, strerror(errno));
 }

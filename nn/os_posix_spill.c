@@ -14,35 +14,42 @@ enum { PATH_BYTES = 4096 };
 
 static const char temporary[] = "a file in the folder of temporary files (TMPDIR)";
 
-static ddome_status open_at(ddome_error *error, nn_os_spill *spill, const char *path)
+static ddome_status take_name(ddome_error *error, nn_os_spill *spill, int file, const char *name,
+                              const char *told)
 {
-    const int file = nn_os_open_new(path, O_RDWR);
-    if (file < 0)
-        return nn_os_place_failed(error, path, errno);
-    if (unlink(path) != 0) {
+    if (unlink(name) != 0) {
         const int cause = errno;
         close(file);
-        return nn_os_write_failed(error, path, cause);
+        return nn_os_write_failed(error, name, cause);
     }
-    *spill = (nn_os_spill){.file = file + 1, .path = path};
+    *spill = (nn_os_spill){.file = file + 1, .path = told};
     return DDOME_OK;
+}
+
+/* Of a name that nobody else has: several runs of a process, processes of several machines or
+ * containers, and other users share that folder. */
+static ddome_status open_temporary(ddome_error *error, nn_os_spill *spill)
+{
+    char name[PATH_BYTES];
+    const char *folder = getenv("TMPDIR");
+    const int length = snprintf(name, sizeof name, "%s/ddome-XXXXXX",
+                                folder == NULL || *folder == '\0' ? "/tmp" : folder);
+    if ((size_t)length >= sizeof name) /* -1 is, too */
+        return nn_fail(error, DDOME_ERR_IO, "cannot write %s: path too long", temporary);
+    const int file = mkstemp(name);
+    if (file < 0)
+        return nn_os_place_failed(error, name, errno);
+    return take_name(error, spill, file, name, temporary);
 }
 
 ddome_status nn_os_spill_open(ddome_error *error, nn_os_spill *spill, const char *path)
 {
-    char name[PATH_BYTES];
-    const char *folder = getenv("TMPDIR");
-    if (path != NULL)
-        return open_at(error, spill, path);
-    const int length =
-        snprintf(name, sizeof name, "%s/ddome-%ld.tmp",
-                 folder == NULL || *folder == '\0' ? "/tmp" : folder, (long)getpid());
-    if ((size_t)length >= sizeof name) /* -1 is, too */
-        return nn_fail(error, DDOME_ERR_IO, "cannot write %s: path too long", temporary);
-    const ddome_status status = open_at(error, spill, name);
-    if (status == DDOME_OK)
-        spill->path = temporary;
-    return status;
+    if (path == NULL)
+        return open_temporary(error, spill);
+    const int file = nn_os_open_new(path, O_RDWR);
+    if (file < 0)
+        return nn_os_place_failed(error, path, errno);
+    return take_name(error, spill, file, path, path);
 }
 
 /* Has a file room for bytes from `at` on? */
@@ -89,6 +96,11 @@ ddome_status nn_os_spill_read(ddome_error *error, const nn_os_spill *spill, uint
         return DDOME_OK;
     return nn_fail(error, DDOME_ERR_IO, "reading back what was written to %s failed: %s",
                    spill->path, errno != 0 ? strerror(errno) : "it is shorter");
+}
+
+bool nn_os_spill_is_open(const nn_os_spill *spill)
+{
+    return spill->file != 0;
 }
 
 void nn_os_spill_close(nn_os_spill *spill)

@@ -166,7 +166,11 @@ if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err
     refusal "a folder of temporary files whose path is too long" 5 "path too long" none
     TMPDIR=nowhere call eval local --quiet
     refusal "no folder of temporary files" 5 nowhere/ddome- none
+    TMPDIR=nowhere call verify local --rounds 1 --quiet
+    refusal "verify keeps its files out of the run" 5 nowhere/ddome- none
     mkdir temporary
+    TMPDIR='' call eval local --quiet
+    verdict "an empty TMPDIR is /tmp" "$([ "$status" -eq 0 ] || head -n 1 err)"
     TMPDIR=temporary call eval local --quiet
     verdict "temporary files have no name" "$([ "$status" -eq 0 ] || head -n 1 err; ls temporary)"
 

@@ -240,7 +240,7 @@ static void tidied(void)
 {
     static const uint32_t rounds[] = {3, 5};
     static const char *const gone[] = {"ckpt/00000009.safetensors", "ckpt/00000009.safetensors.tmp",
-                                       "ckpt/00000003.safetensors.tmp"};
+                                       "ckpt/00000003.safetensors.tmp", "ckpt/clients.tmp"};
     static const char *const kept[] = {"ckpt/0000000x.safetensors", "ckpt/00000009.safetensors.bak",
                                        "ckpt/00000009.safetensor", "ckpt/note",
                                        "ckpt/00000003.safetensors"};

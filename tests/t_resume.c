@@ -245,6 +245,13 @@ static void write_file(const char *name, const void *bytes, size_t size)
     CHECK(nn_os_write_file(NULL, path, bytes, size) == DDOME_OK);
 }
 
+static void remove_file(const char *name)
+{
+    char path[PATH_BYTES + 64];
+    snprintf(path, sizeof path, "%s/saved/%s", test_dir(), name);
+    nn_os_remove(path);
+}
+
 /* The status of going on, and what was said on the way. */
 static void go_on(const char *what, ddome_status expected, const char *part, const char *told,
                   const char *root)
@@ -281,6 +288,8 @@ static void damaged(void)
         write_file(newest, bytes, size / 2);
         write_file(older, "", 0);
         go_on("two", DDOME_OK, NULL, "00000002.safetensors is damaged", summary.root_hash);
+        remove_file(newest);
+        go_on("none", DDOME_OK, NULL, "cannot open ", summary.root_hash);
         write_file(newest, "", 0);
         write_file(older, "", 0);
         write_file(oldest, bytes, size);

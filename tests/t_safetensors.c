@@ -404,8 +404,21 @@ static void test_contents(void)
     nn_arena_free(&arena);
 }
 
+static void test_no_file(void)
+{
+    nn_arena arena = {0};
+    ddome_error error = {DDOME_OK, ""};
+    data_safetensors out = {.count = 77};
+    test_case("safetensors: a file that is not there");
+    test_status("missing", data_safetensors_open_file(&error, &arena, &out, "no such file"),
+                DDOME_ERR_DATA, &error, "no such file");
+    CHECK(out.count == 77 && arena.used == 0);
+    nn_arena_free(&arena);
+}
+
 void t_safetensors(void)
 {
+    test_no_file();
     test_frame();
     test_header_limit();
     test_json();

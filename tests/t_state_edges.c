@@ -153,6 +153,20 @@ static void refused(const char *tensor, const char *part)
                 part);
 }
 
+/* Where the models of the file cannot be kept. */
+static void no_place(void)
+{
+    char path[PATH_BYTES];
+    ddome_error error = {DDOME_OK, ""};
+    const char *usual = p.fresh.server.models.path;
+    nn_os_spill_close(&p.fresh.server.models.spill);
+    snprintf(path, sizeof path, "%s/no such folder/clients.tmp", test_dir());
+    p.fresh.server.models.path = path;
+    test_status("no place", take_fresh(&error, &p.fresh.scratch, &p.file), DDOME_ERR_IO, &error,
+                path);
+    p.fresh.server.models.path = usual;
+}
+
 static void own_models(void)
 {
     test_case("state: clients' own models in a run that has none yet, each allocation failing");
@@ -162,6 +176,7 @@ static void own_models(void)
         refused("own", "tensor own: expected U8");
         refused("own_0000000.batches", "tensor own_0000000.batches: expected U64");
         refused("own_0000000.values", "tensor own_0000000.values: expected F32");
+        no_place();
         CHECK(test_poor("lasting", &p.fresh.arena, take_fresh, &p.file) >= 6);
         CHECK(test_poor("passing", &p.fresh.scratch, take_fresh, &p.file) >= 20);
     }

@@ -27,6 +27,7 @@ static bool has_places(void)
     ddome_error error = {DDOME_OK, ""};
     if (!CHECK(nn_os_spill_open(&error, &spill, join("spill.tmp")) == DDOME_OK))
         return false;
+    CHECK(nn_os_spill_is_open(&spill));
     const bool places = spill.file != 0;
     nn_os_spill_close(&spill);
     return places;
@@ -165,7 +166,7 @@ static void failures(void)
     CHECK(fl_store_init(&error, &arena, &store, ARRAYS, 1, path) == DDOME_OK);
     test_status("no folder", fl_store_write(&error, &store, 3, 0, &value, 1), DDOME_ERR_IO, &error,
                 path);
-    CHECK(!fl_store_has(&store, 3) && store.used == 0 && !store.made);
+    CHECK(!fl_store_has(&store, 3) && store.used == 0 && !nn_os_spill_is_open(&store.spill));
     fl_store_close(&store);
     nn_arena_free(&arena);
 }
@@ -205,6 +206,18 @@ static void broken(const char *keys, fl_store *(*store_of)(fl_server *server))
     }
 }
 
+/* Without rounds, or with nothing to remember. */
+static void nothing_to_keep(const char *keys)
+{
+    fl_run run;
+    ddome_error error;
+    test_case("store: nothing stays with clients: %s", keys);
+    if (test_federation(&run, &error, keys))
+        CHECK(!fl_store_is_set(&run.server.local) && !fl_store_is_set(&run.server.models) &&
+              !fl_store_is_set(&run.server.variates.client));
+    fl_run_free(&run);
+}
+
 static fl_store *variates_of(fl_server *server)
 {
     return &server->variates.client;
@@ -220,11 +233,41 @@ static fl_store *statistics_of(fl_server *server)
     return &server->local;
 }
 
+/* The lowest descriptor that is free: POSIX gives that one. */
+static int free_descriptor(void)
+{
+    nn_os_spill spill = {0};
+    ddome_error error = {DDOME_OK, ""};
+    const bool opened = CHECK(nn_os_spill_open(&error, &spill, join("spill.tmp")) == DDOME_OK);
+    const int file = opened ? spill.file : -1;
+    nn_os_spill_close(&spill);
+    return file;
+}
+
+/* A caller of the library may make thousands of runs. */
+static void gives_back(const char *keys)
+{
+    fl_run run;
+    ddome_error error;
+    const int before = free_descriptor();
+    test_case("store: a run gives its files back: %s", keys);
+    if (CHECK(test_federation(&run, &error, keys))) {
+        test_status("round 1", test_round(&run, 1), DDOME_OK, &error, NULL);
+        CHECK(!has_places() || free_descriptor() > before);
+    }
+    fl_run_free(&run);
+    CHECK(free_descriptor() == before);
+}
+
 static void runs(void)
 {
+    gives_back("algo=scaffold momentum=0 active_normal=5");
+    gives_back("algo=fedavg arch=resnet34 width=1 bn_stats=local");
     broken("algo=scaffold momentum=0 active_normal=5", variates_of);
     broken("algo=local eval_scope=seen local_budget=full", models_of);
-    broken("algo=fedavg arch=resnet34 width=1 bn_stats=local", statistics_of);
+    broken("arch=resnet34 width=1 bn_stats=local active_anchors=0 active_normal=3", statistics_of);
+    nothing_to_keep("algo=common arch=resnet34 width=1 bn_stats=local");
+    nothing_to_keep("algo=fedavg");
 }
 
 void t_store(void)

@@ -45,7 +45,7 @@ static const tool_command commands[] = {
      "ones?\n"
      "--rounds R does the rounds 1 to R again, with all before them, and compares what they write; "
      "--round N goes on from a checkpoint before N.\n"
-     "Exit 4 when something differs. Nothing is written.\n"},
+     "Exit 4 when something differs. Nothing is written into RUN.\n"},
     {"pretrain", NULL, TOOL_OUT | TOOL_FORCE | TOOL_KEYS | TOOL_THREADS | TOOL_QUIET, 0, SIZE_MAX,
      tool_pretrain, "ddome pretrain " CONFIG " --out DIR [--threads N] [--force] [--quiet]",
      "Trains the common expert alone and writes it into DIR; give it to other runs by the key "

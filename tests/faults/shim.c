@@ -354,6 +354,18 @@ int fault_unlink(const char *path)
     return io_fails("unlink", path) ? -1 : changed(unlink(path), "remove", path, "", 0);
 }
 
+int fault_mkstemp(char *path)
+{
+    if (io_fails("open_write", path))
+        return -1;
+    const int file = mkstemp(path);
+    if (file >= 0 && file < FILES) {
+        snprintf(state.paths[file], PATH_BYTES, "%s", path);
+        state.writes[file] = true;
+    }
+    return file;
+}
+
 DIR *fault_opendir(const char *path)
 {
     return io_fails("opendir", path) ? NULL : opendir(path);

@@ -25,6 +25,7 @@
 #define rename fault_rename
 #define mkdir fault_mkdir
 #define unlink fault_unlink
+#define mkstemp fault_mkstemp
 #define opendir fault_opendir
 #define readdir fault_readdir
 #define closedir fault_closedir
