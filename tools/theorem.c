@@ -189,8 +189,8 @@ static void step(moe *model, const batch *b, bool experts, bool gate, float left
         grads[j] = dexpert[j];
     }
     for (size_t s = 0; s < b->n; s++) {
-        const float away = out.mixture[s] - b->y[s];
-        dz[s] = away / (float)(b->n / 2);
+        const float away = out.mixture[s] - b->y[s], twice = 2.0f * away;
+        dz[s] = twice / (float)b->n;
     }
     nn_mixture_backward(dgate, grads, dz, out.gate, expert, &shape);
     for (size_t j = 0; j < m; j++) {
