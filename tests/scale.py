@@ -35,7 +35,7 @@ CLIENT_FACTOR, CLIENT_SECONDS = 15, 0.2
 STATE_BYTES = 600 * 1024
 # Between 100 and 1,000 rounds nothing may stay in memory. Which pages a process touches varies by
 # 200 kB from call to call, so each length gets up to TRIES and its least peak counts.
-FLAT_BYTES, TRIES = 256 * 1024, 4
+FLAT_BYTES, TRIES = 256 * 1024, 12
 # Bytes a round late in a run over those early: numbers get longer digits; how many signatures an
 # evaluation shows depends on the run.
 FILE_GROWTH, SIGNATURE_GROWTH = 1.25, 2
