@@ -232,23 +232,37 @@ static ssize_t put(int file, const void *bytes, size_t size)
     return done;
 }
 
-ssize_t fault_write(int file, const void *bytes, size_t size)
+/* How many of the bytes a call may write; -1: none, and why is in errno. */
+static ssize_t allowed(fate *found, const char *call, int file, size_t size)
 {
-    const fate found = meet("io", "write", path_of(file));
-    if (found == FAIL)
+    *found = meet("io", call, path_of(file));
+    if (*found == FAIL)
         return -1;
     if (file == state.full) {
         state.full = -1;
         errno = ENOSPC;
         return -1;
     }
-    if (found == GO)
-        return put(file, bytes, size);
-    const ssize_t done = put(file, bytes, found == PART ? (size + 1) / 2 : size / 2);
+    return (ssize_t)(*found == GO ? size : *found == PART ? (size + 1) / 2 : size / 2);
+}
+
+/* What happens behind a call that has written. */
+static void conclude(fate found, int file)
+{
     if (found == KILL)
         raise(SIGKILL);
     if (found == SHORT)
         state.full = file;
+}
+
+ssize_t fault_write(int file, const void *bytes, size_t size)
+{
+    fate found;
+    const ssize_t some = allowed(&found, "write", file, size);
+    if (some < 0)
+        return -1;
+    const ssize_t done = put(file, bytes, (size_t)some);
+    conclude(found, file);
     return done;
 }
 
@@ -271,21 +285,12 @@ ssize_t fault_pread(int file, void *bytes, size_t size, off_t at)
 
 ssize_t fault_pwrite(int file, const void *bytes, size_t size, off_t at)
 {
-    const fate found = meet("io", "pwrite", path_of(file));
-    if (found == FAIL)
+    fate found;
+    const ssize_t some = allowed(&found, "pwrite", file, size);
+    if (some < 0)
         return -1;
-    if (file == state.full) {
-        state.full = -1;
-        errno = ENOSPC;
-        return -1;
-    }
-    if (found == GO)
-        return pwrite(file, bytes, size, at);
-    const ssize_t done = pwrite(file, bytes, found == PART ? (size + 1) / 2 : size / 2, at);
-    if (found == KILL)
-        raise(SIGKILL);
-    if (found == SHORT)
-        state.full = file;
+    const ssize_t done = pwrite(file, bytes, (size_t)some, at);
+    conclude(found, file);
     return done;
 }
 
