@@ -50,6 +50,20 @@ earlier
 call resume again --quiet
 same "resume cuts what is behind the checkpoint" again
 
+# ---- what stays with clients: SPEC 12.6.9 ----
+
+scaffold="train $tiny algo=scaffold momentum=0"
+fresh kept
+call $scaffold --out kept --quiet
+rm -rf again
+cp -r kept again
+rm again/SHA256SUMS
+sed 1q kept/ckpt/DONE > again/ckpt/DONE
+call resume again --quiet
+verdict "SCAFFOLD goes on with its control variates" "$(cmp again/SHA256SUMS kept/SHA256SUMS 2>&1)"
+call verify kept --rounds all --quiet
+verdict "and does its rounds again" "$([ "$status" -eq 0 ] || head -n 1 err)"
+
 # ---- calls that fail: SPEC 17.3.4, 18.2.1; tests/preload/calls.c says what VARIABLES there are ----
 
 # breaks NAME STATUS VARIABLES ARGS PART: that status, one line, which holds PART, and no finished run
@@ -90,6 +104,20 @@ if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err
         fresh broken
         with "CALL=$call TIMES=1" "$train"
         same "a table whose end is not found is written anew: ${call%% *}" broken
+    done
+
+    fresh broken
+    with "CALL=tmpfile NTH=1 ERROR=24" "$scaffold --out broken --quiet"
+    refusal "no temporary file can be made" 5 "cannot make a temporary file" broken
+    for call in fwrite fread fseek; do # the first one that the temporary file needs
+        nth=0
+        while [ $nth -lt 500 ]; do
+            nth=$((nth + 1))
+            fresh broken
+            with "CALL=$call NTH=$nth TIMES=1 ERROR=5" "$scaffold --out broken --quiet"
+            ! grep -q 'a temporary file' err || break
+        done
+        refusal "$call $nth fails, of a temporary file" 5 "a temporary file" broken
     done
 
     # Every read of a table by a verification, half of which comes before it fails.

@@ -183,6 +183,27 @@ static void holds(const char *path, size_t size)
     nn_arena_free(&arena);
 }
 
+static void sizes(void)
+{
+    char path[PATH_BYTES];
+    uint64_t size = 99;
+    ddome_error error = {DDOME_OK, ""};
+    test_case("os tells the size of a file, and of nothing else");
+    join(path, "os_size");
+    for (size_t bytes = 0; bytes <= sizeof some; bytes += 3000) {
+        CHECK(nn_os_write_file(&error, path, some, bytes) == DDOME_OK);
+        CHECK(nn_os_file_size(&error, &size, path, DDOME_ERR_DATA) == DDOME_OK);
+        test_same_u64("size", size, bytes);
+    }
+    nn_os_remove(path);
+    test_status("missing", nn_os_file_size(&error, &size, path, DDOME_ERR_USAGE), DDOME_ERR_USAGE,
+                &error, path);
+    error = (ddome_error){DDOME_OK, ""};
+    test_status("a folder", nn_os_file_size(&error, &size, test_dir(), DDOME_ERR_DATA),
+                DDOME_ERR_DATA, &error, test_dir());
+    test_same_u64("size", size, sizeof some);
+}
+
 /* Each file ends where its last part does, which some[] tells. */
 static void appends(const char *path, const char *temporary)
 {
@@ -407,6 +428,7 @@ void t_os(void)
 {
     round_trips();
     failures();
+    sizes();
     parts();
     moves();
     folders();

@@ -167,6 +167,23 @@ static void no_place(void)
     p.fresh.server.models.path = usual;
 }
 
+/* The last value of a model is none. */
+static void not_finite(void)
+{
+    static const char tensor[] = "own_0000000.values";
+    ddome_error error = {DDOME_OK, ""};
+    const data_safetensor *values = data_safetensors_find(&p.file, tensor);
+    if (!CHECK(values != NULL))
+        return;
+    unsigned char *last = p.bytes + values->at + values->byte_count - 2, kept[2];
+    memcpy(kept, last, sizeof kept);
+    last[0] = 0xc0;
+    last[1] = 0x7f;
+    test_status(tensor, take_fresh(&error, &p.fresh.scratch, &p.file), DDOME_ERR_RESUME, &error,
+                "tensor own_0000000.values: expected finite values");
+    memcpy(last, kept, sizeof kept);
+}
+
 static void own_models(void)
 {
     test_case("state: clients' own models in a run that has none yet, each allocation failing");
@@ -177,6 +194,7 @@ static void own_models(void)
         refused("own_0000000.batches", "tensor own_0000000.batches: expected U64");
         refused("own_0000000.values", "tensor own_0000000.values: expected F32");
         no_place();
+        not_finite();
         CHECK(test_poor("lasting", &p.fresh.arena, take_fresh, &p.file) >= 6);
         CHECK(test_poor("passing", &p.fresh.scratch, take_fresh, &p.file) >= 20);
     }

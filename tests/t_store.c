@@ -244,6 +244,26 @@ static int free_descriptor(void)
     return file;
 }
 
+/* What is sent to the client that was first in round 1. */
+static ddome_status send_again(ddome_error *error, nn_arena *arena, void *context)
+{
+    const fl_run *run = context;
+    fl_visit visit = fl_run_visit(run, &run->task.partition.clients[run->participants[0]], 2);
+    return fl_server_send(error, arena, &visit, &run->server);
+}
+
+static void poor(const char *keys, size_t least)
+{
+    fl_run run;
+    ddome_error error;
+    test_case("store: without memory for what was kept: %s", keys);
+    if (test_federation(&run, &error, keys)) {
+        test_status("round 1", test_round(&run, 1), DDOME_OK, &error, NULL);
+        CHECK(test_poor("send", &run.scratch, send_again, &run) >= least);
+    }
+    fl_run_free(&run);
+}
+
 /* A caller of the library may make thousands of runs. */
 static void gives_back(const char *keys)
 {
@@ -261,6 +281,9 @@ static void gives_back(const char *keys)
 
 static void runs(void)
 {
+    poor("algo=scaffold momentum=0", 3);
+    poor("algo=local eval_scope=seen", 1);
+    poor("algo=fedavg arch=resnet34 width=1 bn_stats=local", 2);
     gives_back("algo=scaffold momentum=0 active_normal=5");
     gives_back("algo=fedavg arch=resnet34 width=1 bn_stats=local");
     broken("algo=scaffold momentum=0 active_normal=5", variates_of);

@@ -214,6 +214,13 @@ int rename(const char *from, const char *to)
     return fails_at("rename", to) ? -1 : real(from, to);
 }
 
+FILE *tmpfile(void)
+{
+    FILE *(*real)(void);
+    REAL("tmpfile");
+    return fails("tmpfile") ? NULL : real();
+}
+
 /* The last one opened whose path FILE means. */
 static FILE *meant;
 
