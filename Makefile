@@ -18,6 +18,9 @@ endif
 # 1: kernels for every instruction set the compiler knows, chosen at run time; 0: portable C alone
 SIMD = 1
 BUILD = build
+ifeq ($(patsubst %/,%,$(BUILD)),.)
+$(error BUILD is a folder of its own, found $(BUILD))
+endif
 # How the compiler lists the headers that a file includes; empty for one that cannot (tcc)
 DEPENDENCIES = -MMD -MP
 # V=1 prints whole commands
@@ -95,18 +98,22 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
 	@echo "  variables: CC=clang OPT=-O2 SEED=N ARITH=fma CFLAGS_EXTRA=... OS=c99 THREADS=0 SIMD=0 BUILD=dir DDOME_DATA=dir PYTHON=python3"
 
-ddome: $(TOOL_OBJECTS) libddome.a
+$(BUILD)/bin/ddome: $(TOOL_OBJECTS) $(BUILD)/libddome.a
+	@mkdir -p $(@D)
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(TOOL_OBJECTS) libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(TOOL_OBJECTS) $(BUILD)/libddome.a $(LDLIBS)
 
 $(BUILD)/libddome.a: $(LIB_OBJECTS)
 	@rm -f $@
 	@echo "  $(AR) $@"
 	$(Q)$(AR) rcs $@ $(LIB_OBJECTS)
 
-# The library of this BUILD, whichever was made last.
+# Those of this BUILD, whichever was made last.
+ddome: $(BUILD)/bin/ddome always
+	$(Q)cmp -s $< $@ || cp $< $@
+
 libddome.a: $(BUILD)/libddome.a always
-	@cmp -s $< $@ || cp $< $@
+	$(Q)cmp -s $< $@ || cp $< $@
 
 # Objects come before the library's of the same sources.
 $(BUILD)/tests/runner: $(TEST_OBJECTS) $(PURE_OBJECTS) $(CHECKED_OBJECTS) libddome.a

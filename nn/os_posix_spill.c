@@ -39,6 +39,7 @@ static ddome_status open_temporary(ddome_error *error, nn_os_spill *spill)
     const int file = mkstemp(name);
     if (file < 0)
         return nn_os_place_failed(error, name, errno);
+    fcntl(file, F_SETFD, FD_CLOEXEC); /* a child would keep its room */
     return take_name(error, spill, file, name, temporary);
 }
 
@@ -46,7 +47,7 @@ ddome_status nn_os_spill_open(ddome_error *error, nn_os_spill *spill, const char
 {
     if (path == NULL)
         return open_temporary(error, spill);
-    const int file = nn_os_open_new(path, O_RDWR);
+    const int file = nn_os_open_new(path, O_RDWR | O_CLOEXEC);
     if (file < 0)
         return nn_os_place_failed(error, path, errno);
     return take_name(error, spill, file, path, path);

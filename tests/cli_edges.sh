@@ -169,8 +169,8 @@ if ${CC:-cc} -shared -fPIC -o calls.so "$root/tests/preload/calls.c" -ldl 2> err
     TMPDIR=nowhere call verify local --rounds 1 --quiet
     refusal "verify keeps its files out of the run" 5 nowhere/ddome- none
     mkdir temporary
-    TMPDIR='' call eval local --quiet
-    verdict "an empty TMPDIR is /tmp" "$([ "$status" -eq 0 ] || head -n 1 err)"
+    with "TMPDIR= CALL=mkstemp NTH=1 ERROR=28" "eval local --quiet"
+    refusal "an empty TMPDIR is /tmp" 5 "cannot write /tmp/ddome-" none
     TMPDIR=temporary call eval local --quiet
     verdict "temporary files have no name" "$([ "$status" -eq 0 ] || head -n 1 err; ls temporary)"
 

@@ -161,7 +161,7 @@ int ftruncate(int file, off_t length)
     return fails("ftruncate") ? -1 : real(file, length);
 }
 
-/* Locks alone have a pointer behind them here. */
+/* Locks alone have a pointer behind them here, another command a number. */
 int fcntl(int file, int command, ...)
 {
     int (*real)(int, int, ...);
@@ -212,6 +212,13 @@ int rename(const char *from, const char *to)
     int (*real)(const char *, const char *);
     REAL("rename");
     return fails_at("rename", to) ? -1 : real(from, to);
+}
+
+int mkstemp(char *path)
+{
+    int (*real)(char *);
+    REAL("mkstemp");
+    return fails("mkstemp") ? -1 : real(path);
 }
 
 FILE *tmpfile(void)
