@@ -163,7 +163,7 @@ static ddome_status write_list(ddome_error *error, const fl_saved *saved, const 
 static bool left_over(const fl_saved *saved, const char *name)
 {
     uint32_t round;
-    if (strcmp(name, FL_STORE_FILE + strlen("ckpt/")) == 0)
+    if (strcmp(name, FL_STORE_NAME) == 0)
         return true;
     if (strlen(name) < DIGITS + strlen(suffix) || !read_round(&round, name))
         return false;

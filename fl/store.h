@@ -6,8 +6,9 @@
 
 #include "../nn/os.h"
 
-/* The name that it has for a moment in a run directory. */
-#define FL_STORE_FILE "ckpt/clients.tmp"
+/* The name that it has for a moment in ckpt of a run directory. */
+#define FL_STORE_NAME "clients.tmp"
+#define FL_STORE_FILE "ckpt/" FL_STORE_NAME
 
 typedef struct fl_store {
     size_t count, floats; /* arrays; values of each */

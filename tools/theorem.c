@@ -335,7 +335,7 @@ int main(int argc, char **argv)
                  seeds = argc == 1 ? 5 : number(argv[4], 1, MOST_SEEDS);
     if (nn_selftest(&error) != DDOME_OK) {
         fprintf(stderr, "theorem: %s\n", error.text);
-        return error.status;
+        return (int)error.status;
     }
     printf("Theorem 1: D = %lu, M = %lu, %lu steps of %d samples, seeds 1 to %lu\n"
            "squared error over that of predicting 0: mean (least to most)\n"
