@@ -116,9 +116,9 @@ libddome.a: $(BUILD)/libddome.a always
 	$(Q)cmp -s $< $@ || cp $< $@
 
 # Objects come before the library's of the same sources.
-$(BUILD)/tests/runner: $(TEST_OBJECTS) $(PURE_OBJECTS) $(CHECKED_OBJECTS) libddome.a
+$(BUILD)/tests/runner: $(TEST_OBJECTS) $(PURE_OBJECTS) $(CHECKED_OBJECTS) $(BUILD)/libddome.a
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) $(PURE_OBJECTS) $(CHECKED_OBJECTS) libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(TEST_OBJECTS) $(PURE_OBJECTS) $(CHECKED_OBJECTS) $(BUILD)/libddome.a $(LDLIBS)
 
 $(TEST_OBJECTS) $(CHECKED_OBJECTS): CFLAGS += -DDDOME_INVARIANTS
 
@@ -158,9 +158,9 @@ test: all $(BUILD)/tests/runner $(BUILD)/vectors $(BUILD)/deviate $(BUILD)/theor
 VECTOR_PARTS = conv data draw elementary evaluation federation fill flags gate layers level loss model \
                run run_draw run_layers run_loss run_sums sums write
 VECTOR_OBJECTS = $(BUILD)/tools/vectors.o $(VECTOR_PARTS:%=$(BUILD)/tools/vectors_%.o)
-$(BUILD)/vectors: $(VECTOR_OBJECTS) libddome.a
+$(BUILD)/vectors: $(VECTOR_OBJECTS) $(BUILD)/libddome.a
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(VECTOR_OBJECTS) libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(VECTOR_OBJECTS) $(BUILD)/libddome.a $(LDLIBS)
 
 vectors: $(BUILD)/vectors ## make tests/vectors anew; the last line is its root hash
 	@rm -f tests/vectors/[0-9]*.json tests/vectors/[0-9]*.safetensors tests/vectors/manifest.json
@@ -170,23 +170,23 @@ check-vectors: $(BUILD)/vectors ## does this build make tests/vectors byte for b
 	@sh tests/vectors.sh $(BUILD)/vectors $(BUILD)/vectors-scratch
 
 # A program that deviates (SPEC 19.5), for the tests of `ddome compare --explain`
-$(BUILD)/deviate: $(BUILD)/tools/deviate.o libddome.a
+$(BUILD)/deviate: $(BUILD)/tools/deviate.o $(BUILD)/libddome.a
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(BUILD)/tools/deviate.o libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(BUILD)/tools/deviate.o $(BUILD)/libddome.a $(LDLIBS)
 
 # Theorem 1 of the paper by numbers; tests/theorem.sh looks at small ones
-$(BUILD)/theorem: $(BUILD)/tools/theorem.o libddome.a
+$(BUILD)/theorem: $(BUILD)/tools/theorem.o $(BUILD)/libddome.a
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(BUILD)/tools/theorem.o libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(BUILD)/tools/theorem.o $(BUILD)/libddome.a $(LDLIBS)
 
 theorem: $(BUILD)/theorem ## experts and gate trained one after the other, against joint training (docs/theorem.md)
 	@$(BUILD)/theorem
 
 # Not a test: speed on this machine, beside PyTorch when python3 has it
 BENCH_OBJECTS = $(BUILD)/tools/bench.o $(BUILD)/tools/bench_work.o $(BUILD)/tools/bench_kernels.o
-$(BUILD)/bench: $(BENCH_OBJECTS) libddome.a
+$(BUILD)/bench: $(BENCH_OBJECTS) $(BUILD)/libddome.a
 	@echo "  $(CC) -o $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(BENCH_OBJECTS) libddome.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(BENCH_OBJECTS) $(BUILD)/libddome.a $(LDLIBS)
 
 bench: $(BUILD)/bench ## speed: peak, layers, training steps, and PyTorch's when it is there (some minutes)
 	@$(BUILD)/bench peak

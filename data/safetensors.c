@@ -385,20 +385,27 @@ ddome_status data_safetensors_parse(ddome_error *error, nn_arena *arena, data_sa
     return status;
 }
 
+/* The parser does not know the file. */
+static ddome_status in_file(ddome_error *error, ddome_status status, const char *path,
+                            const ddome_error *reason)
+{
+    return status == DDOME_OK ? status
+                              : nn_fail(error, status, "%.200s: %.300s", path, reason->text);
+}
+
 /* Where the header of a file on the disk ends. */
 static ddome_status find_header(ddome_error *error, size_t *header_bytes, uint64_t *size,
                                 const char *path)
 {
     unsigned char prefix[PREFIX_BYTES] = {0};
-    ddome_error reason = {DDOME_OK, ""}; /* the parser does not know the file */
+    ddome_error reason = {DDOME_OK, ""};
     ddome_status status = nn_os_file_size(error, size, path, DDOME_ERR_DATA);
     if (status == DDOME_OK && *size >= PREFIX_BYTES)
         status = nn_os_read_part(error, prefix, PREFIX_BYTES, path, 0);
     if (status != DDOME_OK)
         return status;
     status = read_prefix(&reason, header_bytes, prefix, *size);
-    return status == DDOME_OK ? status
-                              : nn_fail(error, status, "%.200s: %.300s", path, reason.text);
+    return in_file(error, status, path, &reason);
 }
 
 static ddome_status parse_file(ddome_error *error, nn_arena *arena, data_safetensors *out,
@@ -418,8 +425,7 @@ static ddome_status parse_file(ddome_error *error, nn_arena *arena, data_safeten
         return status;
     status = parse(&reason, arena, out, header, header_bytes, size, NULL);
     out->path = path;
-    return status == DDOME_OK ? status
-                              : nn_fail(error, status, "%.200s: %.300s", path, reason.text);
+    return in_file(error, status, path, &reason);
 }
 
 ddome_status data_safetensors_open_file(ddome_error *error, nn_arena *arena, data_safetensors *out,
@@ -459,11 +465,10 @@ ddome_status data_safetensors_read_file(ddome_error *error, nn_arena *arena, dat
 {
     unsigned char *bytes;
     size_t size;
-    ddome_error reason = {DDOME_OK, ""}; /* the parser does not know the file */
+    ddome_error reason = {DDOME_OK, ""};
     ddome_status status = nn_os_read_file(error, arena, &bytes, &size, path, DDOME_ERR_DATA);
     if (status != DDOME_OK)
         return status;
     status = data_safetensors_parse(&reason, arena, out, bytes, size);
-    return status == DDOME_OK ? status
-                              : nn_fail(error, status, "%.200s: %.300s", path, reason.text);
+    return in_file(error, status, path, &reason);
 }

@@ -194,12 +194,8 @@ ddome_status fl_server_values(ddome_error *error, nn_arena *scratch, const float
 ddome_status fl_server_keep_model(ddome_error *error, fl_server *server, uint32_t client,
                                   const float *values, uint64_t batches)
 {
-    const nn_layout *layout = &server->expert[0].model->layout;
-    const ddome_status status =
-        fl_store_write(error, &server->models, client, 0, values, layout->total);
-    if (status == DDOME_OK)
-        server->own[client] = (fl_own){batches, nn_layout_hash(layout, values)};
-    return status;
+    server->own[client].batches = batches;
+    return fl_store_write(error, &server->models, client, 0, values, server->models.floats);
 }
 
 /* ---- the round ---- */
@@ -355,9 +351,12 @@ ddome_status fl_server_take(ddome_error *error, fl_server *server, const fl_visi
     const fl_config *config = server->config;
     const double weight =
         config->aggregate == FL_AGGREGATE_UNIFORM ? 1.0 : (double)visit->client->count;
-    if (server->own != NULL)
+    if (server->own != NULL) {
+        server->own[visit->client->id].hash =
+            nn_layout_hash(&server->expert[0].model->layout, visit->expert[0]);
         return fl_server_keep_model(error, server, visit->client->id, visit->expert[0],
                                     visit->batches[0]);
+    }
     if (visit->gate != NULL && !visit->gate_held)
         take_slot(&server->gate, visit->gate, 0, weight, config);
     if (visit->experts_held)

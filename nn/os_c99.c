@@ -12,25 +12,26 @@
 enum { PATH_BYTES = 4096, CHUNK_BYTES = 4096 };
 
 /* C99 knows a file's size only from reading it. */
-static bool count_bytes(FILE *file, size_t *size)
+static bool count_bytes(FILE *file, uint64_t *size)
 {
     unsigned char chunk[CHUNK_BYTES];
     size_t got;
     *size = 0;
     while ((got = fread(chunk, 1, sizeof chunk, file)) != 0)
         *size += got;
-    return !ferror(file) && fseek(file, 0, SEEK_SET) == 0;
+    return !ferror(file);
 }
 
 static ddome_status read_open_file(ddome_error *error, nn_arena *arena, unsigned char **bytes,
                                    size_t *size, const char *path, ddome_status missing, FILE *file)
 {
-    size_t count;
-    if (!count_bytes(file, &count)) {
-        if (ferror(file) && count != 0)
+    uint64_t there;
+    if (!count_bytes(file, &there) || fseek(file, 0, SEEK_SET) != 0) {
+        if (ferror(file) && there != 0)
             return nn_fail(error, DDOME_ERR_IO, "reading %s failed", path);
         return nn_fail(error, missing, "cannot read %s: not a file; check the path", path);
     }
+    const size_t count = (size_t)there;
     unsigned char *content = nn_arena_alloc(arena, count + 1, 1);
     if (content == NULL)
         return nn_arena_fail(error, arena, path);
@@ -58,16 +59,13 @@ ddome_status nn_os_read_file(ddome_error *error, nn_arena *arena, unsigned char 
 ddome_status nn_os_file_size(ddome_error *error, uint64_t *size, const char *path,
                              ddome_status missing)
 {
-    unsigned char chunk[CHUNK_BYTES];
+    uint64_t count;
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         return nn_fail(error, missing, "cannot open %s; check the path", path);
-    uint64_t count = 0;
-    for (size_t got; (got = fread(chunk, 1, sizeof chunk, file)) != 0;)
-        count += got;
-    const bool broken = ferror(file) != 0;
+    const bool counted = count_bytes(file, &count);
     fclose(file);
-    if (broken)
+    if (!counted)
         return nn_fail(error, count == 0 ? missing : DDOME_ERR_IO, "reading %s failed", path);
     *size = count;
     return DDOME_OK;

@@ -38,7 +38,7 @@ sees() { # PART FAULTS COMMAND...
     part=$1
     faults=$2
     shift 2
-    if ! (cd "$work/$part" && $cc -std=c99 -O1 -g $flags -pthread -o canary tests/memory/canary.c libddome.a -lm) \
+    if ! (cd "$work/$part" && $cc -std=c99 -O1 -g $flags -pthread -o canary tests/memory/canary.c build/libddome.a -lm) \
         >"$work/$part.canary" 2>&1; then
         line "FAIL check-memory: $part: tests/memory/canary.c does not build"
         return

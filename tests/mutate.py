@@ -288,7 +288,7 @@ class Campaign:
             self.write(record)
         finally:
             made = [o for o in objects if os.path.exists(self.tree.at(o))]
-            for path in [site.path, RUNNER, "libddome.a", *PROGRAMS, *made]:
+            for path in [site.path, RUNNER, "build/libddome.a", *PROGRAMS, *made]:
                 shutil.copy2(self.tree.at(path), job.at(path))
             with self.lock:
                 jobs.append(job)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../fl/model.h"
 #include "../nn/fmath.h"
 #include "../nn/hash.h"
 #include "../nn/loss.h"
@@ -99,15 +100,6 @@ static void make_orthonormal(vectors *v)
     }
 }
 
-static size_t largest(const float *values, size_t count)
-{
-    size_t best = 0;
-    for (size_t j = 1; j < count; j++)
-        if (values[j] > values[best])
-            best = j;
-    return best;
-}
-
 static void draw_batch(batch *b, size_t n, const problem *p, uint64_t seed, uint32_t what,
                        uint32_t number)
 {
@@ -119,7 +111,7 @@ static void draw_batch(batch *b, size_t n, const problem *p, uint64_t seed, uint
             b->x[s][i] = nn_rng_normal(&rng);
         for (size_t j = 0; j < p->cells.m; j++)
             score[j] = (float)dot(p->cells.row[j], b->x[s], p->cells.d);
-        const size_t cell = largest(score, p->cells.m);
+        const size_t cell = fl_argmax(score, p->cells.m);
         b->y[s] = (float)dot(p->targets.row[cell], b->x[s], p->cells.d);
     }
 }
@@ -234,7 +226,7 @@ static void add_errors(errors *sum, const outputs *out, const batch *b, size_t m
             const double other = squared(out->expert[j][s], b->y[s]);
             best = other < best ? other : best;
         }
-        sum->routed += squared(out->expert[largest(out->gate + s * m, m)][s], b->y[s]);
+        sum->routed += squared(out->expert[fl_argmax(out->gate + s * m, m)][s], b->y[s]);
         sum->mixture += squared(out->mixture[s], b->y[s]);
         sum->best += best;
         sum->zero += squared(0, b->y[s]);

@@ -207,19 +207,19 @@ int fault_close(int file)
     return failing ? -1 : result;
 }
 
+/* How many of the bytes a call may read; -1: none, and why is in errno. */
+static ssize_t readable(const char *call, int file, size_t size)
+{
+    const fate found = meet("io", call, path_of(file));
+    if (found == KILL)
+        raise(SIGKILL);
+    return found == FAIL || found == KILL ? -1 : (ssize_t)(found == PART ? (size + 1) / 2 : size);
+}
+
 ssize_t fault_read(int file, void *bytes, size_t size)
 {
-    switch (meet("io", "read", path_of(file))) {
-    case FAIL:
-        return -1;
-    case KILL:
-        raise(SIGKILL);
-        return -1;
-    case PART:
-        return read(file, bytes, (size + 1) / 2);
-    default:
-        return read(file, bytes, size);
-    }
+    const ssize_t some = readable("read", file, size);
+    return some < 0 ? -1 : read(file, bytes, (size_t)some);
 }
 
 /* What is written is in the journal, too. */
@@ -270,17 +270,8 @@ ssize_t fault_write(int file, const void *bytes, size_t size)
  */
 ssize_t fault_pread(int file, void *bytes, size_t size, off_t at)
 {
-    switch (meet("io", "pread", path_of(file))) {
-    case FAIL:
-        return -1;
-    case KILL:
-        raise(SIGKILL);
-        return -1;
-    case PART:
-        return pread(file, bytes, (size + 1) / 2, at);
-    default:
-        return pread(file, bytes, size, at);
-    }
+    const ssize_t some = readable("pread", file, size);
+    return some < 0 ? -1 : pread(file, bytes, (size_t)some, at);
 }
 
 ssize_t fault_pwrite(int file, const void *bytes, size_t size, off_t at)
